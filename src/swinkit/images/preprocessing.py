@@ -1,0 +1,219 @@
+"""From an image as read to the network's input. H W map, C channels; NumPy and Pillow only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from swinkit.errors import ConfigError
+from swinkit.images.reading import check_size, from_array, to_channels
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ResizeMode = Literal["crop", "squash", "pad"]
+Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+SQUASH_FROM = 384  # pixels; the official evaluation crops nothing at this size and above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How an image becomes the network's input; it travels with the weights.
+
+    For RGB uint8 it equals, bit for bit, torchvision's Resize, CenterCrop, ToTensor and Normalize
+    on Pillow images, which is how the published models were evaluated.
+
+    Attributes:
+        size_hw: (height, width) of the input in pixels; one integer means a square.
+        resize: "crop" scales so that the image covers `size_hw / crop_fraction` and cuts the
+            centre; "squash" scales each axis to `size_hw`, changing the aspect; "pad" scales the
+            whole image into `size_hw` and fills the rest with the mean colour.
+        crop_fraction: part of the scaled image's side that the crop keeps; used by "crop".
+        interpolation: Pillow's filter; all but "nearest" smooth when they shrink.
+        mean: per channel, of values in 0..1; its length is the number of channels.
+        std: per channel.
+
+    Raises:
+        ConfigError: values outside their range, or `mean` and `std` of different lengths.
+    """
+
+    size_hw: tuple[int, int] = (224, 224)
+    resize: ResizeMode = "crop"
+    crop_fraction: float = 0.875
+    interpolation: Interpolation = "bicubic"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_hw", _pair(self.size_hw))
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if self.resize not in ("crop", "squash", "pad"):
+            raise ConfigError(f"resize is {self.resize!r}; choose crop, squash or pad")
+        if self.interpolation not in FILTERS:
+            raise ConfigError(
+                f"interpolation is {self.interpolation!r}; choose {', '.join(FILTERS)}"
+            )
+        if not 0 < self.crop_fraction <= 1:
+            raise ConfigError(f"crop_fraction is {self.crop_fraction}; it must lie in (0, 1]")
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ConfigError(
+                f"mean has {len(self.mean)} values and std {len(self.std)}; "
+                "give one of each per channel"
+            )
+        if not np.isfinite(self.mean + self.std).all() or min(self.std) <= 0:
+            raise ConfigError(f"mean {self.mean} and std {self.std} must be finite, std above 0")
+
+    @classmethod
+    def for_size(
+        cls, size_hw: int | tuple[int, int], *, channels: int = 3, crop: bool | None = None
+    ) -> "Preprocessing":
+        """The published evaluation at a size: 87.5 % centre crop, from 384 pixels on no crop.
+
+        Args:
+            size_hw: side, or (height, width), in pixels.
+            channels: three get ImageNet's mean and standard deviation; any other number gets the
+                average over its three channels for every band.
+            crop: overrides the rule above (the official files for V2 at 256 switch it off).
+        """
+        size = _pair(size_hw)
+        cropped = min(size) < SQUASH_FROM if crop is None else crop
+        mean: tuple[float, ...] = IMAGENET_MEAN
+        std: tuple[float, ...] = IMAGENET_STD
+        if channels != 3:
+            mean = (round(sum(IMAGENET_MEAN) / 3, 3),) * channels
+            std = (round(sum(IMAGENET_STD) / 3, 3),) * channels
+        return cls(size_hw=size, resize="crop" if cropped else "squash", mean=mean, std=std)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input that this makes."""
+        return len(self.mean)
+
+    def __call__(self, image: np.ndarray, *, name: str | None = None) -> np.ndarray:
+        """Resize, crop or pad, scale to 0..1 and normalise one image.
+
+        Args:
+            image: (H, W) or (H, W, C), uint8, uint16, bool, or floats in 0..1, as `read_image`
+                gives it. Grey, RGB and RGBA are converted where the model takes 1 or 3 channels.
+            name: how an error names the image.
+
+        Returns:
+            (channels, *size_hw) float32, contiguous.
+
+        Raises:
+            ImageError: smaller than a patch, NaN, out of range, or of other channels.
+        """
+        name = name or f"array of shape {image.shape}"
+        pixels = to_channels(from_array(image, name), self.channels, name)
+        check_size(pixels.shape[0], pixels.shape[1], name)
+        pixels = self._fit(pixels)
+        values = pixels.transpose(2, 0, 1).astype(np.float32)
+        if pixels.dtype == np.uint8:
+            values /= np.float32(255)
+        values -= np.asarray(self.mean, np.float32)[:, None, None]
+        values /= np.asarray(self.std, np.float32)[:, None, None]
+        return self._padded(values) if self.resize == "pad" else np.ascontiguousarray(values)
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """(C, H, W) normalised values back as an (H, W, C) uint8 image, for people to look at."""
+        mean = np.asarray(self.mean, np.float32)[:, None, None]
+        std = np.asarray(self.std, np.float32)[:, None, None]
+        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
+        return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
+        """Inverse of `to_dict`, also after a trip through JSON.
+
+        Raises:
+            ConfigError: a key that this version does not know.
+        """
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ConfigError(
+                f"unknown preprocessing setting {', '.join(unknown)}; "
+                "it was written by another version of swinkit"
+            )
+        return cls(**values)
+
+    def _fit(self, pixels: np.ndarray) -> np.ndarray:
+        target_hw = self.size_hw
+        if self.resize == "squash":
+            return resize_pixels(pixels, target_hw, self.interpolation)
+        present_hw = (pixels.shape[0], pixels.shape[1])
+        if self.resize == "pad":
+            return resize_pixels(pixels, _scaled(present_hw, target_hw, min), self.interpolation)
+        covered_hw = (
+            int(target_hw[0] / self.crop_fraction),
+            int(target_hw[1] / self.crop_fraction),
+        )
+        pixels = resize_pixels(pixels, _scaled(present_hw, covered_hw, max), self.interpolation)
+        top = round((pixels.shape[0] - target_hw[0]) / 2)
+        left = round((pixels.shape[1] - target_hw[1]) / 2)
+        return pixels[top : top + target_hw[0], left : left + target_hw[1]]
+
+    def _padded(self, values: np.ndarray) -> np.ndarray:
+        # After normalisation the mean colour is zero, exactly, for any type and number of bands.
+        canvas = np.zeros((self.channels, *self.size_hw), np.float32)
+        height, width = values.shape[1:]
+        top, left = (self.size_hw[0] - height) // 2, (self.size_hw[1] - width) // 2
+        canvas[:, top : top + height, left : left + width] = values
+        return canvas
+
+
+def resize_pixels(
+    pixels: np.ndarray, size_hw: tuple[int, int], interpolation: Interpolation
+) -> np.ndarray:
+    """Resample (H, W, C), keeping its type: uint8 as Pillow does RGB, floats clipped to 0..1."""
+    if pixels.shape[:2] == size_hw:
+        return pixels
+    size_wh = (size_hw[1], size_hw[0])
+    chosen = FILTERS[interpolation]
+    if pixels.shape[2] == 3 and pixels.dtype == np.uint8:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        return np.asarray(image.resize(size_wh, chosen))
+    bands = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(band)).resize(size_wh, chosen))
+        for band in np.moveaxis(pixels, 2, 0)
+    ]
+    resized = np.stack(bands, axis=2)
+    return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)
+
+
+def _scaled(
+    present_hw: tuple[int, int],
+    target_hw: tuple[int, int],
+    choose: Callable[[tuple[int, int]], int],
+) -> tuple[int, int]:
+    """Size with the aspect of `present_hw` that covers (max) or fits into (min) `target_hw`.
+
+    The side that decides becomes exactly its target, the other is rounded down, as torchvision
+    does for a square.
+    """
+    ratios = (target_hw[0] * present_hw[1], target_hw[1] * present_hw[0])
+    if ratios[0] == choose(ratios):
+        return target_hw[0], max(1, int(target_hw[0] * present_hw[1] / present_hw[0]))
+    return max(1, int(target_hw[1] * present_hw[0] / present_hw[1])), target_hw[1]
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
+        raise ConfigError(f"size_hw is {size!r}; give one integer or (height, width), in pixels")
+    return pair

@@ -1,0 +1,252 @@
+"""Any image as one array, H W C: uint8, or float32 in 0..1 where the source is finer."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from swinkit.errors import ImageError
+
+ImageSource = str | Path | np.ndarray | Image.Image
+
+SMALLEST_SIDE = 4  # pixels: one patch of the network
+RANGE_TOLERANCE = 1e-3  # resampled floats overshoot 0..1 a little
+CHANNELS_OF_PICTURES = (1, 3, 4)  # grey, RGB, RGBA: these convert into each other
+
+
+def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
+    """Read one image, whatever its kind, with the number of channels asked for.
+
+    Files: everything Pillow decodes, and `.npy`. The first frame counts, EXIF rotation is
+    applied, transparency is laid on white, CMYK and palettes become RGB. Images of several
+    bands come from `.npy`, from files of that many bands, and from multi-page TIFF with one page
+    per band. Arrays: (H, W) or (H, W, C), of bool, uint8, uint16, or floats in 0..1.
+
+    Args:
+        source: path, array or Pillow image.
+        channels: C of the answer. Grey, RGB and RGBA are converted to 1 or 3 (luma of ITU-R
+            601); any other number must be what the image has.
+
+    Returns:
+        (H, W, channels) uint8, or float32 in 0..1 where the source is finer than 8 bits.
+
+    Raises:
+        ImageError: missing, unreadable, truncated, of zero size or smaller than one patch on a
+            side, too large to decode safely, NaN or out of range, or with other channels.
+    """
+    with quiet_pillow():
+        return decode_image(source, channels=channels)
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keep Pillow's remarks about harmless metadata off the screen.
+
+    Python's warning filters belong to the whole process: code that decodes in several threads
+    enters this once around them and calls `decode_image` inside.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        yield
+
+
+def decode_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
+    """`read_image` without the silencing of Pillow."""
+    name = describe(source)
+    if isinstance(source, np.ndarray):
+        image = from_array(source, name)
+    elif isinstance(source, Image.Image):
+        image = _decode(lambda: pillow_to_array(source, channels, name), name)
+    else:
+        image = _read_file(Path(source).expanduser(), channels)
+    check_size(image.shape[0], image.shape[1], name)
+    return to_channels(image, channels, name)
+
+
+def describe(source: ImageSource) -> str:
+    """How messages name an image."""
+    if isinstance(source, np.ndarray):
+        return f"array of shape {source.shape}"
+    if isinstance(source, Image.Image):
+        return getattr(source, "filename", "") or f"{source.mode} image of size {source.size}"
+    return str(source)
+
+
+def check_size(height: int, width: int, name: str) -> None:
+    """Refuse an image that holds no whole patch.
+
+    Raises:
+        ImageError: a side shorter than `SMALLEST_SIDE`.
+    """
+    if min(height, width) < SMALLEST_SIDE:
+        raise ImageError(
+            f"{name}: {height}x{width} pixels (height x width), smaller than one "
+            f"{SMALLEST_SIDE}x{SMALLEST_SIDE} patch; use a larger image"
+        )
+
+
+def from_array(values: np.ndarray, name: str) -> np.ndarray:
+    """(H, W) or (H, W, C) of a supported type as (H, W, C) uint8 or float32 in 0..1.
+
+    Raises:
+        ImageError: another shape or type, no pixels, NaN, or floats out of range.
+    """
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.ndim != 3 or values.size == 0:
+        raise ImageError(f"{name}: expected (H, W) or (H, W, C) with pixels, got {values.shape}")
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.uint16:
+        return values.astype(np.float32) / np.float32(65535)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise ImageError(
+            f"{name}: values of type {values.dtype}; convert to uint8, uint16 or floats in 0..1"
+        )
+    if not np.isfinite(values).all():
+        raise ImageError(f"{name}: contains NaN or infinite values; repair or remove it")
+    if values.min() < -RANGE_TOLERANCE or values.max() > 1 + RANGE_TOLERANCE:
+        raise ImageError(
+            f"{name}: float values in {values.min():.4g}..{values.max():.4g}; scale them to 0..1"
+        )
+    return np.clip(values, 0, 1).astype(np.float32)
+
+
+def to_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
+    """(H, W, C) with `channels` instead of C.
+
+    Raises:
+        ImageError: no meaningful conversion between the two.
+    """
+    present = image.shape[2]
+    if present == channels:
+        return image
+    if channels not in (1, 3) or present not in CHANNELS_OF_PICTURES:
+        hint = (
+            "; its first axis has that many: transpose it to (H, W, C)"
+            if image.shape[0] == channels
+            else ""
+        )
+        raise ImageError(f"{name}: {present} channels, but the model takes {channels}{hint}")
+    if present == 4:
+        image = _on_white(image)
+    if channels == 1:
+        return _luma(image)
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+
+
+def pillow_to_array(image: Image.Image, channels: int, name: str) -> np.ndarray:
+    """A Pillow image of any mode as (H, W, C) uint8 or float32 in 0..1, upright.
+
+    Bands are kept as they are when there are just as many as `channels` (and more than three).
+    """
+    if image.width == 0 or image.height == 0:
+        raise ImageError(f"{name}: has no pixels; use another image")
+    pages = getattr(image, "n_frames", 1)
+    if channels not in CHANNELS_OF_PICTURES and pages == channels and len(image.getbands()) == 1:
+        return _pages_as_bands(image, pages, name)
+    image = _upright(image)
+    if image.mode.startswith("I;16"):
+        return from_array(np.asarray(image).astype(np.uint16), name)
+    if image.mode == "I":
+        return _from_int32(np.asarray(image), name)
+    if image.mode == "F":
+        return from_array(np.asarray(image), name)
+    if image.mode in ("RGBa", "La"):
+        image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
+    if len(image.getbands()) == channels > 3:
+        return np.asarray(image)
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))[:, :, None]
+    return np.asarray(image.convert("RGB"))
+
+
+def _read_file(path: Path, channels: int) -> np.ndarray:
+    if not path.exists():
+        raise ImageError(f"{path}: no such file; check the path")
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder; name an image file")
+    if path.stat().st_size == 0:
+        raise ImageError(f"{path}: is empty (0 bytes); remove it or copy it again")
+    if path.suffix.lower() == ".npy":
+        return _decode(lambda: from_array(np.load(path, allow_pickle=False), str(path)), str(path))
+
+    def open_and_convert() -> np.ndarray:
+        with Image.open(path) as image:
+            return pillow_to_array(image, channels, str(path))
+
+    return _decode(open_and_convert, str(path))
+
+
+def _decode(work: Callable[[], np.ndarray], name: str) -> np.ndarray:
+    try:
+        return work()
+    except ImageError:
+        raise
+    # Decoders of damaged files raise nearly anything (struct.error, SyntaxError, IndexError, ...).
+    except Exception as error:
+        raise ImageError(f"{name}: {explain(error)}") from error
+
+
+def explain(error: Exception) -> str:
+    """Why an image could not be decoded, and what to do, in half a line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image, or of an unknown kind; remove it or save it as PNG or JPEG"
+    if isinstance(error, Image.DecompressionBombError):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return f"more than {limit:,} pixels, refused as a decompression bomb; make it smaller"
+    if isinstance(error, PermissionError):
+        return "no permission to read it; change the permissions"
+    reason = str(error) or type(error).__name__
+    return f"cannot be decoded ({reason}); it is damaged or truncated: remove it or copy it again"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged EXIF block says nothing about the pixels, which are decoded
+        return image
+
+
+def _pages_as_bands(image: Image.Image, pages: int, name: str) -> np.ndarray:
+    bands = []
+    for page in range(pages):
+        image.seek(page)
+        bands.append(pillow_to_array(image.copy(), 1, name))
+    if len({(band.shape, band.dtype) for band in bands}) != 1:
+        raise ImageError(f"{name}: its {pages} pages differ in size or type; they cannot be bands")
+    return np.concatenate(bands, axis=2)
+
+
+def _from_int32(values: np.ndarray, name: str) -> np.ndarray:
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            f"{name}: 32-bit values in {values.min()}..{values.max()}; save it with 8 or 16 bits"
+        )
+    return from_array(values.astype(np.uint16), name)
+
+
+def _on_white(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        white = Image.new("RGBA", picture.size, "white")
+        return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
+    alpha = image[:, :, 3:]
+    return image[:, :, :3] * alpha + (1 - alpha)
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        return np.asarray(picture.convert("L"))[:, :, None]
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return (image @ weights)[:, :, None]

@@ -1,0 +1,60 @@
+"""find_images: files, folders, patterns, and nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from swinkit.errors import ImageError
+from swinkit.images.sources import find_images
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    root = tmp_path / "my album ä"
+    names = ["b.JPG", "a.png", "deep/er/c.tiff", "notes.txt", ".hidden.png", ".cache/x.png"]
+    for name in [*names, "__MACOSX/y.png", "odd [1].png", "bands.npy"]:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+def test_folder_is_searched_recursively_and_sorted(album: Path) -> None:
+    found = [str(path.relative_to(album)) for path in find_images(album)]
+    assert found == ["a.png", "b.JPG", "bands.npy", str(Path("deep/er/c.tiff")), "odd [1].png"]
+
+
+def test_one_file_is_taken_whatever_its_suffix(album: Path) -> None:
+    assert find_images(album / "notes.txt") == [album / "notes.txt"]
+    assert find_images(str(album / "odd [1].png")) == [album / "odd [1].png"]
+
+
+def test_patterns(album: Path) -> None:
+    assert [path.name for path in find_images(album / "*.png")] == ["a.png", "odd [1].png"]
+    assert [path.name for path in find_images(f"{album}/**/*.tiff")] == ["c.tiff"]
+
+
+def test_linked_folders_are_followed_once(album: Path) -> None:
+    loop = album / "deep" / "loop"
+    try:
+        os.symlink(album, loop)
+    except OSError:
+        pytest.skip("this file system has no symbolic links")
+    assert len(find_images(album)) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("absent.png", "no such file"),
+        ("deep/*.bmp", "no image matches"),
+        ("*.txt", "no image matches"),
+        ("empty", "no images in this folder"),
+    ],
+)
+def test_nothing_found_is_one_line(album: Path, name: str, words: str) -> None:
+    (album / "empty").mkdir()
+    with pytest.raises(ImageError, match=words) as caught:
+        find_images(album / name)
+    assert str(album / name) in str(caught.value)
