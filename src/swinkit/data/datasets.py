@@ -1,0 +1,185 @@
+"""Samples as tensors, the same ones in a run that was interrupted as in one that was not.
+
+C channels, H W map, B batch.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from swinkit.data.samples import Sample
+from swinkit.data.seeding import derive_seed, fixed_random
+from swinkit.data.transforms import Transform
+from swinkit.errors import DataError, ImageError
+from swinkit.images.reading import read_image
+
+logger = logging.getLogger(__name__)
+
+Item = tuple[Tensor, int, int]  # image C H W, label, index of the sample
+
+
+class ClassificationDataset(Dataset[Item]):
+    """Reads, varies and labels images; `dataset[i]` is (image C H W float32, label, index).
+
+    What chance decides for sample i depends on (seed, epoch, i) alone: not on the worker that
+    reads it, on how many there are, or on what was read before. The epoch and the list of images
+    found bad lie in shared memory, so `set_epoch` reaches workers that live on.
+
+    Args:
+        samples: images with labels.
+        transform: (H, W, C) array to C H W tensor.
+        channels: channels to read.
+        seed: of the run.
+        on_bad_image: for an image that fails now though the scan let it pass. "skip" gives the
+            next good sample instead, with that one's label and index, and logs it once;
+            "refuse" raises ImageError.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        transform: Transform,
+        *,
+        channels: int = 3,
+        seed: int = 0,
+        on_bad_image: Literal["skip", "refuse"] = "skip",
+    ) -> None:
+        if not samples:
+            raise DataError("a data set needs at least one sample, got none; check the split")
+        self.samples = list(samples)
+        self.transform = transform
+        self.channels = channels
+        self.seed = seed
+        self.on_bad_image = on_bad_image
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._bad = torch.zeros(len(self.samples), dtype=torch.bool).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that decides the variation."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, in living workers too; call it before iterating over the loader."""
+        self._epoch.fill_(epoch)
+
+    def bad_samples(self) -> list[Sample]:
+        """Samples found bad while reading, by every worker of this machine so far."""
+        return [self.samples[index] for index in self._bad.nonzero().flatten().tolist()]
+
+    def __getitem__(self, index: int) -> Item:
+        for step in range(len(self.samples)):
+            place = (index + step) % len(self.samples)
+            if self._bad[place]:
+                continue
+            try:
+                return self._read(place)
+            except ImageError as error:
+                if self.on_bad_image == "refuse":
+                    raise
+                self._bad[place] = True
+                logger.warning("%s (the next good image takes its place)", error)
+        raise DataError(f"none of the {len(self.samples)} images can be read; check the data")
+
+    def _read(self, index: int) -> Item:
+        sample = self.samples[index]
+        image = read_image(sample.path, channels=self.channels)
+        with fixed_random(derive_seed(self.seed, self.epoch, index)):
+            return self.transform(image), sample.label, index
+
+
+class EpochSampler(DistributedSampler):
+    """The order of one epoch, from (seed, epoch) alone, and this process's part of it.
+
+    Process r of W takes every W-th index from r on, so W processes with batches of B together see
+    what one process sees in batches of W * B. Without `drop_last` the last indices repeat the
+    first ones until all processes have equally many; the index in each item tells them.
+    Its `set_epoch`, which Lightning calls, sets the data set's epoch as well.
+    """
+
+    def __init__(
+        self,
+        dataset: ClassificationDataset,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(
+            dataset,
+            num_replicas=world_size,
+            rank=rank,
+            shuffle=shuffle,
+            seed=seed,
+            drop_last=drop_last,
+        )
+        self.samples = dataset
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order, and the variation, of an epoch."""
+        super().set_epoch(epoch)
+        self.samples.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.epoch = self.samples.epoch
+        return super().__iter__()
+
+
+def build_loader(
+    dataset: ClassificationDataset,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    workers: int = 0,
+    seed: int = 0,
+    drop_last: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """Batches (images B C H W float32, labels B int64, indices B int64).
+
+    Args:
+        dataset: where they come from; `dataset.set_epoch` (or the sampler's) before each epoch.
+        batch_size: B per process.
+        shuffle: a new order each epoch.
+        workers: reading processes; they live on between epochs.
+        seed: of the order.
+        drop_last: leave an incomplete last batch out, unless it is the only one.
+        rank: this process, of `world_size`.
+        pin_memory: for copies to a GPU.
+
+    Raises:
+        DataError: batch_size below 1.
+    """
+    if batch_size < 1:
+        raise DataError(f"batch_size is {batch_size}; it must be >= 1")
+    drop_last = drop_last and len(dataset) >= batch_size * world_size
+    sampler = EpochSampler(
+        dataset,
+        shuffle=shuffle,
+        seed=seed,
+        drop_last=drop_last,
+        rank=rank,
+        world_size=world_size,
+    )
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        drop_last=drop_last,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        # Its own generator: starting an epoch must not advance the one that dropout draws from.
+        generator=torch.Generator().manual_seed(seed),
+    )

@@ -1,0 +1,167 @@
+"""From an image as read, (H, W, C), to a normalised tensor C H W; varied for training, or not."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+
+from swinkit.data.config import AugmentationConfig
+from swinkit.images.preprocessing import Preprocessing
+from swinkit.images.reading import check_size, from_array, to_channels
+
+Transform = Callable[[np.ndarray], Tensor]
+
+MAGNITUDE_STEPS = 100  # of RandAugment's scale 0..10, so that a strength of 9.3 exists
+
+
+class EvalTransform:
+    """The model's own preprocessing, as a tensor."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self.preprocessing = preprocessing
+
+    def __call__(self, image: np.ndarray) -> Tensor:
+        """(H, W, C) to (C, *size_hw) float32."""
+        return torch.from_numpy(self.preprocessing(image))
+
+
+class TrainTransform:
+    """The recipe of the paper, section 4.1: a random crop, flip, RandAugment, random erasing.
+
+    RGB and grey images take the way through Pillow, as evaluation does. RandAugment and colour
+    jitter work on 8 bits, so finer images are rounded to 8 bits where one of them is on. Images of
+    other numbers of bands get neither, because both assume colours; crop, flips and erasing apply.
+    """
+
+    def __init__(self, config: AugmentationConfig, preprocessing: Preprocessing) -> None:
+        self.preprocessing = preprocessing
+        self.pictures = preprocessing.channels in (1, 3)
+        self.colours = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
+        self.geometry = v2.Compose(_geometry(config, preprocessing.size_hw))
+        self.colour = v2.Compose(_colour(config, preprocessing) if self.colours else [_nothing()])
+        self.finish = v2.Compose(
+            [
+                v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+                v2.RandomErasing(p=config.erasing_probability, scale=(0.02, 1 / 3), value="random"),
+            ]
+        )
+
+    def __call__(self, image: np.ndarray) -> Tensor:
+        """(H, W, C) to (C, *size_hw) float32, drawing from PyTorch's global generator.
+
+        Raises:
+            ImageError: as `Preprocessing` does.
+        """
+        name = f"array of shape {image.shape}"
+        pixels = to_channels(from_array(image, name), self.preprocessing.channels, name)
+        check_size(pixels.shape[0], pixels.shape[1], name)
+        if self.colours and pixels.dtype != np.uint8:
+            pixels = np.rint(pixels * 255).astype(np.uint8)
+        varied = self.colour(self.geometry(self._prepared(pixels)))
+        if isinstance(varied, Image.Image):
+            varied = v2.functional.pil_to_tensor(varied)
+        values = varied.float() / 255 if varied.dtype == torch.uint8 else varied.clamp(0, 1)
+        return self.finish(values)
+
+    def _prepared(self, pixels: np.ndarray) -> Image.Image | Tensor:
+        if self.pictures and pixels.dtype == np.uint8:
+            flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+            return Image.fromarray(np.ascontiguousarray(flat))
+        return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+
+
+class VariedRandAugment(v2.Transform):
+    """RandAugment as the paper's code runs it: "m9, mstd0.5" with each operation at a chance.
+
+    Drawn anew for each image: how many of `num_ops` operations are applied, a binomial, and their
+    strength, normal around `magnitude` on a scale of 0 to 10. torchvision's operations and ranges.
+    """
+
+    def __init__(
+        self,
+        num_ops: int,
+        probability: float,
+        magnitude: float,
+        std: float,
+        fill: list[int],
+        interpolation: InterpolationMode,
+    ) -> None:
+        super().__init__()
+        self.num_ops = num_ops
+        self.probability = probability
+        self.magnitude = magnitude
+        self.std = std
+        self.fill = fill
+        self.interpolation = interpolation
+
+    def forward(self, image: Image.Image | Tensor) -> Image.Image | Tensor:
+        count = int((torch.rand(self.num_ops) < self.probability).sum())
+        if count == 0:
+            return image
+        strength = float(torch.normal(self.magnitude, self.std, (1,)).clamp(0, 10))
+        augment = v2.RandAugment(
+            num_ops=count,
+            magnitude=round(strength * MAGNITUDE_STEPS / 10),
+            num_magnitude_bins=MAGNITUDE_STEPS + 1,
+            interpolation=self.interpolation,
+            fill=self.fill,
+        )
+        return augment(image)
+
+
+def train_transform(config: AugmentationConfig, preprocessing: Preprocessing) -> Transform:
+    """The variation of training images; see `TrainTransform`. Where nothing would vary, the
+    model's own preprocessing."""
+    plain = AugmentationConfig.off()
+    names = (
+        *("crop_scale", "crop_ratio", "horizontal_flip", "vertical_flip"),
+        *("rand_augment_ops", "color_jitter", "erasing_probability"),
+    )
+    if all(getattr(config, name) == getattr(plain, name) for name in names):
+        return EvalTransform(preprocessing)
+    return TrainTransform(config, preprocessing)
+
+
+def eval_transform(preprocessing: Preprocessing) -> Transform:
+    """The model's own preprocessing; see `EvalTransform`."""
+    return EvalTransform(preprocessing)
+
+
+def _geometry(config: AugmentationConfig, size_hw: tuple[int, int]) -> list[v2.Transform]:
+    return [
+        v2.RandomResizedCrop(
+            size_hw,
+            scale=config.crop_scale,
+            ratio=config.crop_ratio,
+            interpolation=InterpolationMode(config.interpolation),
+            antialias=True,
+        ),
+        v2.RandomHorizontalFlip(config.horizontal_flip),
+        v2.RandomVerticalFlip(config.vertical_flip),
+    ]
+
+
+def _colour(config: AugmentationConfig, preprocessing: Preprocessing) -> list[v2.Transform]:
+    steps: list[v2.Transform] = []
+    if config.rand_augment_ops > 0:
+        steps.append(
+            VariedRandAugment(
+                config.rand_augment_ops,
+                config.rand_augment_probability,
+                config.rand_augment_magnitude,
+                config.rand_augment_std,
+                [round(255 * value) for value in preprocessing.mean],
+                InterpolationMode(config.interpolation),
+            )
+        )
+    if config.color_jitter > 0:
+        strength = config.color_jitter
+        steps.append(v2.ColorJitter(strength, strength, strength))
+    return steps
+
+
+def _nothing() -> v2.Transform:
+    return v2.Identity()
