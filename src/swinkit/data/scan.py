@@ -11,7 +11,14 @@ import numpy as np
 from PIL import Image
 
 from swinkit.errors import ImageError
-from swinkit.images.reading import check_size, decode_image, explain, quiet_pillow
+from swinkit.images.reading import (
+    CHANNELS_OF_PICTURES,
+    SMALLEST_SIDE,
+    check_size,
+    decode_image,
+    explain,
+    quiet_pillow,
+)
 
 END_OF_JPEG = b"\xff\xd9"
 TAIL_BYTES = 4096  # cameras append a little after the end of the image
@@ -77,7 +84,7 @@ def _check_header(path: Path, channels: int) -> str | None:
     try:
         if path.suffix.lower() == ".npy":
             return _check_npy(path, channels)
-        if not path.exists() or path.stat().st_size == 0:
+        if channels not in (1, 3) or not path.exists() or path.stat().st_size == 0:
             return _check_fully(path, channels)
         with Image.open(path) as image:
             kind = image.format
@@ -99,9 +106,10 @@ def _check_header(path: Path, channels: int) -> str | None:
 
 def _check_npy(path: Path, channels: int) -> str | None:
     shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    fits = len(shape) == 2 and channels in (1, 3)
-    fits = fits or (len(shape) == 3 and (shape[2] == channels or channels in (1, 3)))
-    return None if fits and min(shape[:2]) >= 4 else _check_fully(path, channels)
+    bands = shape[2] if len(shape) == 3 else len(shape) - 1
+    fits = bands == channels or (channels in (1, 3) and bands in CHANNELS_OF_PICTURES)
+    sound = fits and len(shape) in (2, 3) and min(shape[:2]) >= SMALLEST_SIDE
+    return None if sound else _check_fully(path, channels)
 
 
 def _tail(path: Path) -> bytes:
