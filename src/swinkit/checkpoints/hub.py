@@ -1,0 +1,164 @@
+"""Fetching weight files: from a Hugging Face hub, or from a URL whose hash is known."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from swinkit.errors import CheckpointError
+from swinkit.files import atomic_write
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin")
+_BESIDE = ("config.json", "preprocessor_config.json")
+TIMEOUT_SECONDS = 60
+
+
+def is_url(text: str) -> bool:
+    return text.startswith(("https://", "http://", "file://"))
+
+
+def is_hub_id(text: str) -> bool:
+    """owner/name or owner/name@revision."""
+    return _HUB_ID.fullmatch(text) is not None
+
+
+def cache_folder() -> Path:
+    """Where downloads by URL are kept: beside PyTorch's own downloads."""
+    from torch.hub import get_dir
+
+    return Path(get_dir()) / "swinkit"
+
+
+def fetch_hub(name: str, *, endpoint: str | None = None, cache: Path | None = None) -> Path:
+    """Folder with the weights of `owner/name` and the settings beside them.
+
+    Raises:
+        CheckpointError: no such repository, no weights in it, or no connection.
+    """
+    repository, _, revision = name.partition("@")
+    try:
+        files = set(HfApi(endpoint=endpoint).list_repo_files(repository, revision=revision or None))
+        chosen = next((file for file in _WEIGHTS_IN_REPOSITORY if file in files), None)
+        if chosen is None:
+            raise CheckpointError(
+                f"{name} has neither {' nor '.join(_WEIGHTS_IN_REPOSITORY)} in its repository"
+            )
+        fetched = [
+            hf_hub_download(
+                repository,
+                file,
+                revision=revision or None,
+                endpoint=endpoint,
+                cache_dir=cache,
+            )
+            for file in (chosen, *_BESIDE)
+            if file in files
+        ]
+    except (RepositoryNotFoundError, EntryNotFoundError) as error:
+        raise CheckpointError(
+            f"{name}: no such repository on the hub, or it is private; check the name"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise CheckpointError(f"{name}: the hub cannot be reached ({_first(error)})") from error
+    return Path(fetched[0]).parent
+
+
+def fetch_url(
+    url: str, *, need_hash: bool = True, cache: Path | None = None
+) -> tuple[Path, list[str]]:
+    """Local path of a URL's file, downloaded once, and notes for the report.
+
+    The hash is the fragment `#sha256=...`, or the eight or more digits in front of the suffix as
+    torchvision writes them (`swin_t-704ceda3.pth`). It is checked before the file is used.
+
+    Raises:
+        CheckpointError: no hash, a wrong one, or no connection.
+    """
+    address, _, fragment = url.partition("#")
+    name = Path(urlsplit(address).path).name
+    expected = _expected_hash(fragment, name)
+    if expected is None and need_hash:
+        raise CheckpointError(
+            f"{url}: give the file's hash as {address}#sha256=<64 digits>, so that a changed or "
+            "damaged file is noticed"
+        )
+    folder = cache or cache_folder()
+    place = hashlib.sha256(address.encode()).hexdigest()[:12]
+    target = folder / f"{place}-{name}"
+    if not (target.is_file() and (expected is None or _sha256(target).startswith(expected))):
+        _download(address, target, expected)
+    if expected:
+        return target, []
+    return target, [f"no hash is published for this file; its sha256 is {_sha256(target)}"]
+
+
+def _expected_hash(fragment: str, name: str) -> str | None:
+    if fragment.startswith("sha256="):
+        digits = fragment.removeprefix("sha256=").lower()
+        if re.fullmatch(r"[0-9a-f]{8,64}", digits) is None:
+            raise CheckpointError(f"{name}: {digits!r} is no hexadecimal SHA-256")
+        return digits
+    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+    return found[1] if found else None
+
+
+def _download(address: str, target: Path, expected: str | None) -> None:
+    """Fetch to a temporary name, check, rename: the cache never holds half a file."""
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            fetched = Path(scratch) / "download"
+            _copy_with_progress(answer, fetched, target.name)
+            if expected is not None:
+                actual = _sha256(fetched)
+                if not actual.startswith(expected):
+                    raise CheckpointError(
+                        f"{address} has sha256 {actual[:16]}..., expected {expected[:16]}...; "
+                        "the file changed or the download broke; nothing was kept"
+                    )
+            with atomic_write(target) as temporary:
+                shutil.copyfile(fetched, temporary)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise CheckpointError(f"{address} cannot be downloaded ({_first(error)})") from error
+
+
+def _copy_with_progress(answer: object, path: Path, name: str) -> None:
+    length = getattr(answer, "headers", {}).get("Content-Length")
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    received = 0
+    with Progress(*columns, transient=True, disable=not os.isatty(2)) as progress:
+        task = progress.add_task(name, total=int(length) if length else None)
+        with path.open("wb") as file:
+            while chunk := answer.read(1 << 20):  # type: ignore[attr-defined]
+                file.write(chunk)
+                received += len(chunk)
+                progress.update(task, advance=len(chunk))
+    if length and received != int(length):
+        raise CheckpointError(
+            f"{name}: the connection ended after {received} of {length} bytes; try again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _first(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

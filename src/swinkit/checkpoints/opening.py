@@ -1,0 +1,192 @@
+"""From any kind of source to plain tensors by foreign name, with what stands beside them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id, is_url
+from swinkit.checkpoints.unpickling import load_pickle
+from swinkit.checkpoints.weights import WEIGHTS, PublishedWeights
+from swinkit.errors import CheckpointError
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+IN_FOLDER = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module", "net")
+
+
+@dataclass(kw_only=True)
+class WeightFile:
+    """An opened source.
+
+    Attributes:
+        tensors: by foreign name.
+        origin: how messages call it.
+        name: file name, hub id or published name: it may tell the window and the image size.
+        sha256: of the file, None for a state dict.
+        metadata: header of a .safetensors file.
+        config: contents of config.json beside the weights.
+        processor: contents of preprocessor_config.json beside the weights.
+        published: the row of swinkit's own table, when it was loaded by that name.
+        notes: what opening decided.
+    """
+
+    tensors: dict[str, Tensor]
+    origin: str
+    name: str = ""
+    sha256: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    processor: dict[str, Any] = field(default_factory=dict)
+    published: PublishedWeights | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def open_source(
+    source: str | Path | Mapping[str, Any], *, endpoint: str | None = None
+) -> WeightFile:
+    """Open a state dict, a file, a folder, a published name, a URL or a hub id.
+
+    Args:
+        endpoint: base address of another Hugging Face hub.
+
+    Raises:
+        CheckpointError: nothing is there, or it cannot be read safely.
+    """
+    if isinstance(source, Mapping):
+        opened = WeightFile(tensors={}, origin="state dict")
+        opened.tensors = unwrap(source, opened)
+    elif isinstance(source, Path) or Path(source).exists():
+        opened = _open_path(Path(source))
+    elif source in WEIGHTS:
+        opened = _open_published(WEIGHTS[source], endpoint)
+    elif is_url(source):
+        path, note = fetch_url(source)
+        opened = _open_file(path)
+        opened.origin, opened.name = source, source.split("#")[0].rsplit("/", 1)[-1]
+        opened.notes += note
+    elif is_hub_id(source):
+        opened = _open_path(fetch_hub(source, endpoint=endpoint))
+        opened.origin = opened.name = source
+    else:
+        raise CheckpointError(
+            f"{source}: no such file or folder, and no published name (see `swinkit models`), "
+            "hub id owner/name or URL either"
+        )
+    _check_finite(opened)
+    return opened
+
+
+def _open_published(entry: PublishedWeights, endpoint: str | None) -> WeightFile:
+    if entry.hub_id:
+        opened = _open_path(fetch_hub(entry.hub_id, endpoint=endpoint))
+    else:
+        path, note = fetch_url(entry.url, need_hash=False)
+        opened = _open_file(path)
+        opened.notes += note
+    opened.origin = opened.name = f"{entry.name} ({entry.hub_id or entry.url})"
+    opened.published = entry
+    return opened
+
+
+def _open_path(path: Path) -> WeightFile:
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        return _open_file(path)
+    for name in IN_FOLDER:
+        if (path / name).is_file():
+            opened = _open_file(path / name)
+            opened.origin, opened.name = str(path), path.name
+            opened.config = _read_json(path / "config.json")
+            opened.processor = _read_json(path / "preprocessor_config.json")
+            return opened
+    raise CheckpointError(f"{path} holds none of {', '.join(IN_FOLDER)}")
+
+
+def _open_file(path: Path) -> WeightFile:
+    if path.suffix not in SUFFIXES:
+        raise CheckpointError(f"{path} is no weight file; swinkit reads {', '.join(SUFFIXES)}")
+    opened = WeightFile(tensors={}, origin=str(path), name=path.name)
+    try:
+        opened.sha256 = sha256_of(path)
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as reader:
+                opened.metadata = dict(reader.metadata() or {})
+                opened.tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
+        else:
+            opened.tensors = unwrap(load_pickle(path), opened)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is truncated or no safetensors file; download or copy it again"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from error
+    return opened
+
+
+def unwrap(content: Any, opened: WeightFile) -> dict[str, Tensor]:
+    """The state dict inside what training scripts save around it; EMA weights come first.
+
+    Raises:
+        CheckpointError: there is no mapping of tensors in it.
+    """
+    while isinstance(content, Mapping):
+        inside = [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inside:
+            break
+        if len(inside) > 1:
+            opened.notes.append(f"the file holds {', '.join(inside)}; {inside[0]} is used")
+        content = content[inside[0]]
+    tensors = {}
+    if isinstance(content, Mapping):
+        tensors = {str(key): value for key, value in content.items() if torch.is_tensor(value)}
+        others = [str(key) for key in content if str(key) not in tensors]
+        if tensors and others:
+            opened.notes.append(f"entries that are no tensors left out: {', '.join(others[:5])}")
+    if not tensors:
+        raise CheckpointError(f"{opened.origin} holds no tensors by name; expected a state dict")
+    while tensors and all(key.startswith("module.") for key in tensors):
+        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    return tensors
+
+
+def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """Hexadecimal SHA-256 of a file's contents."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            if progress:
+                progress(len(chunk))
+    return digest.hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable JSON ({error})") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _check_finite(opened: WeightFile) -> None:
+    for name, value in opened.tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise CheckpointError(
+                f"{opened.origin}: {name} holds NaN or infinite values; the training that wrote "
+                "it diverged, take an earlier checkpoint"
+            )

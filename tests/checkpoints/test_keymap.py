@@ -1,0 +1,66 @@
+"""Names both ways without building a swinkit model: every tensor there and back, bit by bit."""
+
+import pytest
+import torch
+from checkpoint_peers import huggingface, timm_v1, timm_v2, torchvision_swin
+from torch import Tensor
+
+from swinkit.checkpoints.infer import Wanted, infer
+from swinkit.checkpoints.keymap import read, write
+from swinkit.checkpoints.mmdet import from_unfold, to_unfold
+from swinkit.checkpoints.sources import recognise
+
+PEERS = {
+    "timm v1": (timm_v1, {}, "timm"),
+    "timm v2": (timm_v2, {}, "timm"),
+    "torchvision v1": (torchvision_swin, {"version": 1}, "torchvision"),
+    "torchvision v2": (torchvision_swin, {"version": 2, "window": (8, 8)}, "torchvision"),
+    "transformers v1": (huggingface, {"version": 1}, "huggingface"),
+    "transformers v2": (huggingface, {"version": 2}, "huggingface"),
+}
+
+
+def parameters(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_tensor_is_explained_and_comes_back(peer: str) -> None:
+    build, settings, name = PEERS[peer]
+    state = dict(build(**settings).state_dict())
+    source = recognise(state, "file")
+    assert source.name == name
+    native = read(source, state)
+    assert not native.unexpected
+    assert not native.incomplete
+    assert not native.other
+    found = infer(native, source.small_map_rule, None, Wanted(window_size=8), "file")
+    assert found.config.depths == (2, 2, 2, 2)
+    assert found.config.num_heads == (1, 2, 4, 8)
+    assert found.config.embed_dim == 16
+    assert found.config.mlp_ratio == 4
+    assert found.num_classes == 11
+    again = read(source, write(source, native.tensors, native.version))
+    assert again.tensors.keys() == native.tensors.keys()
+    for key, value in native.tensors.items():
+        assert torch.equal(value, again.tensors[key]), key
+
+
+def test_unfold_order_is_the_documented_one() -> None:
+    channels = 3
+    official = torch.arange(4 * channels).float()  # s * C + c
+    unfolded = to_unfold(official)
+    for c in range(channels):
+        for dy in (0, 1):
+            for dx in (0, 1):
+                s = dy + 2 * dx  # (0,0), (1,0), (0,1), (1,1)
+                assert unfolded[c * 4 + 2 * dy + dx] == s * channels + c
+    assert torch.equal(from_unfold(unfolded), official)
+
+
+def test_key_bias_of_torchvision_v2_is_left_out() -> None:
+    state = dict(torchvision_swin(2, (8, 8)).state_dict())
+    native = read(recognise(state, "file"), state)
+    fused = state["features.1.0.attn.qkv.bias"]
+    assert torch.equal(native.tensors["stages.0.blocks.0.attention.q_bias"], fused[:16])
+    assert torch.equal(native.tensors["stages.0.blocks.0.attention.v_bias"], fused[32:])
