@@ -17,7 +17,7 @@ from swinkit.checkpoints.keymap import Source, Tensors, write
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.microsoft import DETECTION_FORK, MICROSOFT
 from swinkit.checkpoints.mmdet import MMDET
-from swinkit.checkpoints.native import native_tensors, save, write_safetensors
+from swinkit.checkpoints.native import header_of, native_tensors, save, write_safetensors
 from swinkit.checkpoints.report import ConvertReport, LoadReport
 from swinkit.checkpoints.timm import TIMM
 from swinkit.checkpoints.torchvision import TORCHVISION
@@ -44,6 +44,9 @@ def convert(
     report: Callable[[ConvertReport], object] | None = print,
 ) -> Path:
     """Write a checkpoint, or a model, for another package; bit-exact in both directions.
+
+    A .safetensors file also carries swinkit's header, which other packages pass over: with it the
+    way back restores what the layout itself does not tell, V2's window for example.
 
     Args:
         source: anything `load` takes, or a model.
@@ -154,7 +157,7 @@ def _export(
     if to == "huggingface":
         _write_folder(model, path, tensors, image_hw, preprocessing)
     elif path.suffix == ".safetensors":
-        write_safetensors(tensors, path)
+        write_safetensors(tensors, path, header_of(model))
     elif path.suffix in (".pth", ".pt"):
         content: Any = {family.wrapper: tensors} if family.wrapper else tensors
         with atomic_write(path) as temporary:
@@ -212,7 +215,7 @@ def _write_folder(
         class_names=model.class_names if isinstance(model, SwinClassifier) else None,
     )
     processor = processor_config(preprocessing or Preprocessing.for_size(image_hw))
-    write_safetensors(tensors, path / "model.safetensors")
+    write_safetensors(tensors, path / "model.safetensors", header_of(model))
     for name, values in (("config.json", config), ("preprocessor_config.json", processor)):
         with atomic_write(path / name) as temporary:
             temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

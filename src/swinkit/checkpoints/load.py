@@ -76,22 +76,12 @@ def load(
     native = read(family, opened.tensors)
     account = _start_report(opened, family, native)
     _to_float32(native, account)
-    header = read_header(opened.metadata, opened.origin)
-    if header is not None:
-        info = ModelInfo.from_dict(header["info"]) if header["info"] else None
-        found = Inferred(
-            config=header["config"],
-            num_classes=header["num_classes"],
-            image_hw=info.preprocessing.size_hw if info else image_hw or (224, 224),
-        )
-    else:
-        info = None
-        wanted = Wanted(
-            image_hw=image_hw,
-            window_size=window_size,
-            pretrained_window_size=pretrained_window_size,
-        )
-        found = infer(native, family.small_map_rule, facts_beside(opened), wanted, opened.origin)
+    wanted = Wanted(
+        image_hw=image_hw,
+        window_size=window_size,
+        pretrained_window_size=pretrained_window_size,
+    )
+    found, info = _architecture(opened, family, native, wanted)
     account.guesses += found.guesses
     account.notes += found.notes
     weights = Weights(
@@ -106,19 +96,34 @@ def load(
     wants_head = _wants_head(task, weights, num_classes, opened.origin)
     if wants_head:
         transfer.move_classes(weights, num_classes, account)
-    model = _build(weights, wants_head, account, opened)
+    model = _build(weights, wants_head, account, opened.origin)
     if isinstance(model, SwinClassifier):
         model.info = _info(opened, family, weights, info)
     account.summary = describe(weights.config, weights.num_classes if wants_head else None)
     if report is not None:
         report(account)
     if strict and account.unexplained:
-        more = len(account.unexplained) - 3
-        raise CheckpointError(
-            f"{opened.origin}: strict loading refuses {'; '.join(account.unexplained[:3])}"
-            + (f"; and {more} more" if more > 0 else "")
-        )
+        raise CheckpointError(_strict_message(opened.origin, account.unexplained))
     return model.eval()
+
+
+def _architecture(
+    opened: WeightFile, family: Source, native: NativeState, wanted: Wanted
+) -> tuple[Inferred, ModelInfo | None]:
+    """From swinkit's own header where there is one, else inferred."""
+    header = read_header(opened.metadata, opened.origin)
+    if header is None:
+        facts = facts_beside(opened)
+        return infer(native, family.small_map_rule, facts, wanted, opened.origin), None
+    info = ModelInfo.from_dict(header["info"]) if header["info"] else None
+    stored = info.preprocessing.size_hw if info else (224, 224)
+    found = Inferred(config=header["config"], num_classes=header["num_classes"], image_hw=stored)
+    return found, info
+
+
+def _strict_message(where: str, unexplained: list[str]) -> str:
+    more = f"; and {len(unexplained) - 3} more" if len(unexplained) > 3 else ""
+    return f"{where}: strict loading refuses {'; '.join(unexplained[:3])}{more}"
 
 
 def _size_hw(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -179,7 +184,7 @@ def _wants_head(task: Task | None, weights: Weights, num_classes: int | None, wh
 
 
 def _build(
-    weights: Weights, wants_head: bool, account: LoadReport, opened: WeightFile
+    weights: Weights, wants_head: bool, account: LoadReport, where: str
 ) -> SwinClassifier | SwinBackbone:
     """The model with its tensors filled; what did not fit goes into the report."""
     tensors = dict(weights.tensors)
@@ -199,7 +204,7 @@ def _build(
             del tensors[name]
     expected = {name.removeprefix("backbone."): name for name in model.state_dict()}
     place = {name: value for name, value in tensors.items() if name in expected}
-    _check_shapes(model, expected, place, opened.origin)
+    _check_shapes(model, expected, place, where)
     account.unexpected += [
         " + ".join(account.renamed.get(name, (name,))) for name in tensors if name not in expected
     ]

@@ -39,6 +39,15 @@ def save(model: SwinClassifier | SwinBackbone, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: swinkit's own files end in .safetensors; rename it")
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    write_safetensors(tensors, path, header_of(model))
+    return path
+
+
+def header_of(model: SwinClassifier | SwinBackbone) -> dict[str, str]:
+    """Metadata of a .safetensors file: the architecture, and how to use the model."""
     header: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "config": model.config.to_dict(),
@@ -48,11 +57,7 @@ def save(model: SwinClassifier | SwinBackbone, path: str | Path) -> Path:
     if isinstance(model, SwinClassifier):
         header["num_classes"] = model.head.fc.out_features
         header["info"] = model.info.to_dict()
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    write_safetensors(tensors, path, {HEADER: json.dumps(header)})
-    return path
+    return {HEADER: json.dumps(header)}
 
 
 def write_safetensors(
