@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
 
@@ -53,7 +53,7 @@ class SwinConfig:
     embed_dim: int = 96
     depths: tuple[int, ...] = (2, 2, 6, 2)
     num_heads: tuple[int, ...] = (3, 6, 12, 24)
-    window_size: tuple[SizeHW, ...] | SizeHW | int = 7  # type: ignore[assignment]
+    window_size: tuple[SizeHW, ...] | SizeHW | int = 7
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
     patch_norm: bool = True
@@ -110,6 +110,16 @@ class SwinConfig:
     def channels(self) -> tuple[int, ...]:
         """Channels of each stage's output."""
         return tuple(self.embed_dim * 2**stage for stage in range(len(self.depths)))
+
+    @property
+    def windows(self) -> tuple[SizeHW, ...]:
+        """`window_size` as stored: one (height, width) per stage."""
+        return cast(tuple[SizeHW, ...], self.window_size)
+
+    @property
+    def pretrained_windows(self) -> tuple[SizeHW, ...]:
+        """`pretrained_window_size` as stored: one (height, width) per stage."""
+        return cast(tuple[SizeHW, ...], self.pretrained_window_size)
 
     @property
     def strides(self) -> tuple[int, ...]:

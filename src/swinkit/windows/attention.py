@@ -1,0 +1,164 @@
+"""W-MSA and SW-MSA: multi-head self-attention inside (shifted) windows, V1 and V2.
+
+V1 (2103.14030, equation 4): softmax(q k^T / sqrt(d) + B) v.
+V2 (2111.09883, equation 2): softmax(cos(q, k) * exp(scale) + B) v, scale clamped at ln 100.
+
+Legend: B batch, C channels, N heads, d = C / N, T tokens per window, nW windows, nS windows on the
+seam of a cyclic shift (they stand last and alone carry a mask).
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swinkit.windows.position_bias import PositionBiasMLP, PositionBiasTable
+
+SizeHW = tuple[int, int]
+
+MAX_LOGIT_SCALE = math.log(100.0)
+
+
+class WindowAttention(nn.Module):
+    """Attention among the T tokens of each window, with relative position bias.
+
+    Args:
+        channels: C.
+        num_heads: N.
+        window_hw: (Mh, Mw), T = Mh * Mw.
+        version: 1 scaled dot product, 2 cosine.
+        qkv_bias: bias on query, key and value (V2: on query and value, the key has none).
+        pretrained_window_hw: V2, window of the bias MLP's training; (0, 0) for this one.
+        dropout: rate after the projection. attention_dropout: rate on the weights.
+        kernel: "sdpa" or "reference"; the same numbers.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int,
+        window_hw: SizeHW,
+        *,
+        version: Literal[1, 2] = 1,
+        qkv_bias: bool = True,
+        pretrained_window_hw: SizeHW = (0, 0),
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        kernel: Literal["sdpa", "reference"] = "sdpa",
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.version = version
+        self.kernel = kernel
+        self.attention_dropout = attention_dropout
+        self.position_bias: PositionBiasTable | PositionBiasMLP
+        if version == 1:
+            self.qkv = nn.Linear(channels, 3 * channels, bias=qkv_bias)
+            self.scale = (channels // num_heads) ** -0.5
+            self.position_bias = PositionBiasTable(window_hw, num_heads)
+        else:
+            self.qkv = nn.Linear(channels, 3 * channels, bias=False)
+            self.q_bias = nn.Parameter(torch.zeros(channels)) if qkv_bias else None
+            self.v_bias = nn.Parameter(torch.zeros(channels)) if qkv_bias else None
+            self.scale = 1.0  # cosine attention is scaled per head instead
+            self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10.0)))
+            self.position_bias = PositionBiasMLP(window_hw, num_heads, pretrained_window_hw)
+        self.projection = nn.Linear(channels, channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`B nW T C` -> `B nW T C`; `mask` (nS, T, T) applies to the last nS windows."""
+        query, key, value = self.query_key_value(windows)
+        core = _attend_sdpa if self.kernel == "sdpa" else _attend_reference
+        dropout = self.attention_dropout if self.training else 0.0
+        attended = core(
+            query, key, value, self.position_bias.current(windows.dtype), mask, self.scale, dropout
+        )
+        return self.dropout(self.projection(attended.transpose(2, 3).flatten(3)))
+
+    def query_key_value(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Three `B nW N T d` tensors; V2's query and key are normalised and scaled."""
+        if self.version == 1:
+            qkv = self.qkv(windows)
+        elif self.q_bias is None or self.v_bias is None:
+            qkv = F.linear(windows, self.qkv.weight)
+        else:
+            bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
+            qkv = F.linear(windows, self.qkv.weight, bias)
+        qkv = qkv.unflatten(-1, (3, self.num_heads, -1))  # B nW T 3 N d
+        query, key, value = qkv.transpose(2, 4).unbind(3)  # B nW N T d
+        if self.version == 2:
+            scale = self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()  # N 1 1
+            query = F.normalize(query, dim=-1) * scale
+            key = F.normalize(key, dim=-1)
+            # Normalising computes in float32 under autocast; attention wants one type.
+            query, key = query.to(value.dtype), key.to(value.dtype)
+        return query, key, value
+
+    def weights(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention weights `B nW N T T` after softmax, for looking inside."""
+        query, key, _ = self.query_key_value(windows)
+        return _scores(
+            query, key, self.position_bias.current(windows.dtype), mask, self.scale
+        ).softmax(-1)
+
+
+def _scores(query: Tensor, key: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """Logits `B nW N T T`."""
+    if scale != 1.0:
+        query = query * scale
+    scores = query @ key.transpose(-2, -1)
+    # The product is ours alone: adding in place saves a pass over the largest tensor.
+    scores += bias.to(scores.dtype)
+    if mask is None:
+        return scores
+    if torch.is_grad_enabled():
+        # Writing to a part would make autograd copy the whole; the whole costs one more pass.
+        mask = F.pad(mask, (0, 0, 0, 0, scores.shape[1] - mask.shape[0], 0))
+        scores += mask[:, None].to(scores.dtype)
+    else:
+        scores[:, scores.shape[1] - mask.shape[0] :] += mask[:, None].to(scores.dtype)
+    return scores
+
+
+def _attend_reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """The equation as the paper writes it; `B nW N T d`."""
+    weights = _scores(query, key, bias, mask, scale).softmax(-1)
+    return F.dropout(weights, dropout, training=dropout > 0) @ value
+
+
+def _attend_sdpa(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """The same through scaled_dot_product_attention; `B nW N T d`."""
+    batch, num_windows = query.shape[:2]
+    added = bias[None]  # 1 N T T, the same for every window
+    if mask is not None:
+        interior = bias[None].expand(num_windows - mask.shape[0], -1, -1, -1)
+        added = torch.cat((interior, bias[None] + mask[:, None].to(bias.dtype)))
+        added = added.repeat(batch, 1, 1, 1)
+    attended = F.scaled_dot_product_attention(
+        query.flatten(0, 1),
+        key.flatten(0, 1),
+        value.flatten(0, 1),
+        attn_mask=added.to(query.dtype),
+        dropout_p=dropout,
+        scale=scale,
+    )
+    return attended.unflatten(0, (batch, num_windows))

@@ -1,0 +1,157 @@
+"""Relative position bias: V1's learned table, V2's continuous log-spaced MLP, and their transfer.
+
+Legend: M window (Mh, Mw), T = Mh * Mw tokens per window, N heads.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SizeHW = tuple[int, int]
+
+V2_HIDDEN = 512
+V2_RANGE = 8.0
+V2_BIAS_SCALE = 16.0
+
+
+def relative_position_index(window_hw: SizeHW) -> Tensor:
+    """(T, T) row of the bias table for each query, key pair.
+
+    Query (y, x) and key (y', x') use row (y - y' + Mh - 1) * (2 Mw - 1) + (x - x' + Mw - 1).
+    """
+    row = torch.arange(window_hw[0])
+    column = torch.arange(window_hw[1])
+    row_offset = row[:, None] - row[None, :] + window_hw[0] - 1  # Mh Mh
+    column_offset = column[:, None] - column[None, :] + window_hw[1] - 1  # Mw Mw
+    index = row_offset[:, None, :, None] * (2 * window_hw[1] - 1) + column_offset[None, :, None, :]
+    tokens = window_hw[0] * window_hw[1]
+    return index.reshape(tokens, tokens)
+
+
+def log_spaced_coordinates(window_hw: SizeHW, pretrained_hw: SizeHW = (0, 0)) -> Tensor:
+    """(2 Mh - 1, 2 Mw - 1, 2) relative coordinates of V2 (2111.09883, equation 4), float32.
+
+    Offsets are scaled to [-8, 8] by the window that the MLP was trained on (this one when
+    `pretrained_hw` is (0, 0)), then sign(x) * log2(1 + |x|) / log2(8).
+    """
+    scale_h, scale_w = window_hw if pretrained_hw == (0, 0) else pretrained_hw
+    row = torch.arange(1 - window_hw[0], window_hw[0], dtype=torch.float32)
+    column = torch.arange(1 - window_hw[1], window_hw[1], dtype=torch.float32)
+    # A window of one token has the single offset 0, whatever the scale.
+    row = row / max(scale_h - 1, 1) * V2_RANGE
+    column = column / max(scale_w - 1, 1) * V2_RANGE
+    grid = torch.stack(torch.meshgrid(row, column, indexing="ij"), dim=-1)
+    return torch.sign(grid) * torch.log2(grid.abs() + 1.0) / math.log2(V2_RANGE)
+
+
+class PositionBias(nn.Module):
+    """What V1's table and V2's MLP share: the (N, T, T) bias of one block.
+
+    `current` keeps the bias while it is a constant, that is in eval mode with gradients off. It is
+    dropped when a parameter is replaced or written to (its version counter tells), on `train()`
+    and `eval()`, and when the module moves. A write through `parameter.data` goes unseen by the
+    counter: call `eval()` after it.
+    """
+
+    index: Tensor
+
+    def __init__(self, window_hw: SizeHW) -> None:
+        super().__init__()
+        self.register_buffer("index", relative_position_index(window_hw), persistent=False)
+        self._kept: dict[torch.dtype, tuple[tuple[int, ...], Tensor]] = {}
+
+    def table_rows(self) -> Tensor:
+        """((2 Mh - 1)(2 Mw - 1), N) bias of each relative position."""
+        raise TypeError(f"{type(self).__name__} does not say where its bias comes from")
+
+    def forward(self) -> Tensor:
+        """(N, T, T) bias, differentiable."""
+        tokens = self.index.shape[0]
+        # An embedding's backward is one sum per table row.
+        bias = F.embedding(self.index.view(-1), self.table_rows())
+        return bias.view(tokens, tokens, -1).permute(2, 0, 1)
+
+    def current(self, dtype: torch.dtype) -> Tensor:
+        """(N, T, T) bias in `dtype`, kept between calls while it cannot change."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self().to(dtype)
+        stamp = tuple(
+            number
+            for parameter in self.parameters()
+            for number in (
+                parameter.data_ptr(),
+                0 if parameter.is_inference() else parameter._version,
+            )
+        )
+        kept = self._kept.get(dtype)
+        if kept is None or kept[0] != stamp:
+            with torch.inference_mode(False), torch.no_grad():
+                kept = (stamp, self().to(dtype).contiguous())
+            self._kept[dtype] = kept
+        return kept[1]
+
+    def train(self, mode: bool = True) -> "PositionBias":
+        self._kept.clear()
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "PositionBias":
+        self._kept.clear()
+        return super()._apply(*args, **kwargs)
+
+
+class PositionBiasTable(PositionBias):
+    """V1: B = table[index], a (2 Mh - 1)(2 Mw - 1) x N table learned per block (equation 4).
+
+    Source: relative_position_bias_table in models/swin_transformer.py of the official repository.
+    """
+
+    def __init__(self, window_hw: SizeHW, num_heads: int) -> None:
+        super().__init__(window_hw)
+        rows = (2 * window_hw[0] - 1) * (2 * window_hw[1] - 1)
+        self.table = nn.Parameter(torch.empty(rows, num_heads))
+        nn.init.trunc_normal_(self.table, std=0.02)
+
+    def table_rows(self) -> Tensor:
+        return self.table
+
+
+class PositionBiasMLP(PositionBias):
+    """V2: B = 16 sigmoid(MLP(log-spaced coordinates)), the same MLP for any window.
+
+    Source: 2111.09883 section 3.3 and cpb_mlp in models/swin_transformer_v2.py.
+    """
+
+    coordinates: Tensor
+
+    def __init__(self, window_hw: SizeHW, num_heads: int, pretrained_hw: SizeHW = (0, 0)) -> None:
+        super().__init__(window_hw)
+        self.mlp = nn.Sequential(
+            nn.Linear(2, V2_HIDDEN), nn.ReLU(), nn.Linear(V2_HIDDEN, num_heads, bias=False)
+        )
+        coordinates = log_spaced_coordinates(window_hw, pretrained_hw).view(-1, 2)
+        self.register_buffer("coordinates", coordinates, persistent=False)
+
+    def table_rows(self) -> Tensor:
+        # Rounding a bias of up to 16 to half precision would move it by 0.06.
+        with torch.autocast(self.coordinates.device.type, enabled=False):
+            return V2_BIAS_SCALE * torch.sigmoid(self.mlp(self.coordinates))
+
+
+def resize_bias_table(table: Tensor, window_hw: SizeHW, new_window_hw: SizeHW) -> Tensor:
+    """V1's table moved to another window by bicubic interpolation, as the official loader does.
+
+    Args:
+        table: ((2 Mh - 1)(2 Mw - 1), N) table of `window_hw`.
+
+    Returns:
+        The table of `new_window_hw`; `table` itself where the windows are equal.
+    """
+    if window_hw == new_window_hw:
+        return table
+    grid = table.T.reshape(1, -1, 2 * window_hw[0] - 1, 2 * window_hw[1] - 1).float()
+    size = (2 * new_window_hw[0] - 1, 2 * new_window_hw[1] - 1)
+    grid = F.interpolate(grid, size=size, mode="bicubic", align_corners=False)
+    return grid.flatten(2)[0].T.contiguous().to(table.dtype)
