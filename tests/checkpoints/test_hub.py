@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_peers import timm_v1, timm_v2
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
 from swinkit.checkpoints import hub
@@ -34,18 +35,6 @@ class Hub(http.server.SimpleHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         parts = self.path.split("?")[0].strip("/").split("/")
         root = Path(self.directory)
-        if parts[:2] == ["api", "models"] and (root / parts[2] / parts[3]).is_dir():
-            files = sorted(file.name for file in (root / parts[2] / parts[3]).iterdir())
-            name = "/".join(parts[2:4])
-            content = json.dumps(
-                {
-                    "id": name,
-                    "_id": "1",
-                    "sha": COMMIT,
-                    "siblings": [{"rfilename": file} for file in files],
-                }
-            ).encode()
-            return self._send(200, content, {"Content-Type": "application/json"}, with_body)
         file = root / "/".join(parts[:2]) / parts[-1]
         if "resolve" in parts and file.is_file():
             content = file.read_bytes()
@@ -54,7 +43,8 @@ class Hub(http.server.SimpleHTTPRequestHandler):
         plain = root / parts[-1]
         if len(parts) == 1 and plain.is_file():
             return self._send(200, plain.read_bytes(), {}, with_body)
-        code = "RepoNotFound" if "api" in parts else "EntryNotFound"
+        known = (root / "/".join(parts[:2])).is_dir()
+        code = "EntryNotFound" if known else "RepoNotFound"
         return self._send(404, b"{}", {"X-Error-Code": code}, with_body)
 
     def _send(self, status: int, content: bytes, headers: dict[str, str], with_body: bool) -> None:
@@ -113,8 +103,15 @@ def test_hub_errors(served: tuple[Path, str], tmp_path: Path) -> None:
     (folder / "some" / "thing" / "README.md").write_text("empty")
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         fetch_hub("some/thing", endpoint=endpoint, cache=tmp_path / "cache")
+
+
+def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(hub, "hf_hub_download", unreachable)
     with pytest.raises(CheckpointError, match="cannot be reached"):
-        fetch_hub("some/thing", endpoint="http://127.0.0.1:9", cache=tmp_path / "cache")
+        load("some/thing", report=None)
 
 
 def test_hub_ids() -> None:
@@ -137,11 +134,9 @@ def test_url_with_hash_is_fetched_once(served: tuple[Path, str], cached: Path) -
     url = f"{base}/weights.pth#sha256={digest}"
     model = load(url, strict=True, report=None)
     assert model.info.provenance["sha256"] == digest  # type: ignore[union-attr]
-    (folder / "weights.pth").unlink()
+    (folder / "weights.pth").rename(folder / f"weights-{digest[:8]}.pth")
     assert load(url, report=None) is not None
-    named = folder / f"weights-{digest[:8]}.pth"
-    torch.save(timm_v1().state_dict(), named)
-    assert fetch_url(f"{base}/weights-{'0' * 8}.pth".replace("0" * 8, digest[:8]))[0].is_file()
+    assert fetch_url(f"{base}/weights-{digest[:8]}.pth")[0].is_file()
 
 
 def test_url_errors(served: tuple[Path, str], cached: Path) -> None:

@@ -25,6 +25,7 @@ TOLERANCE = 1e-5
 Build = Callable[[], nn.Module]
 V2: dict[str, Any] = {"window_size": 8, "image_size": 128, "pretrained_window_size": 0}
 
+# torchvision cuts off pixels beyond a multiple of the patch where the others pad: sizes by 4.
 CASES: dict[str, tuple[Build, tuple[int, int], dict[str, Any]]] = {
     "timm v1": (timm_v1, (112, 112), {}),
     "timm v1, window per stage": (
@@ -49,10 +50,10 @@ CASES: dict[str, tuple[Build, tuple[int, int], dict[str, Any]]] = {
         {**V2, "pretrained_window_size": (6, 6, 6, 3)},
     ),
     "torchvision v1": (lambda: torchvision_swin(1), (224, 224), {}),
-    "torchvision v1, odd size": (lambda: torchvision_swin(1), (101, 147), {}),
-    "torchvision v1, rectangular window": (lambda: torchvision_swin(1, (4, 6)), (97, 130), {}),
+    "torchvision v1, odd size": (lambda: torchvision_swin(1), (100, 148), {}),
+    "torchvision v1, rectangular window": (lambda: torchvision_swin(1, (4, 6)), (96, 132), {}),
     "torchvision v2": (lambda: torchvision_swin(2, (8, 8)), (128, 128), {}),
-    "torchvision v2, odd size": (lambda: torchvision_swin(2, (8, 8)), (101, 147), {}),
+    "torchvision v2, odd size": (lambda: torchvision_swin(2, (8, 8)), (100, 148), {}),
     "transformers v1": (lambda: huggingface(1), (224, 224), {}),
     "transformers v1, odd size": (lambda: huggingface(1), (237, 301), {}),
     "transformers v1, absolute positions": (
@@ -99,7 +100,8 @@ def test_logits_and_gradients(case: str, kind: str) -> None:
     scale = max(float(value.abs().max()) for value in expected.values())
     for name, value in model.named_parameters():
         assert value.grad is not None, name
-        difference = (value.grad - expected[name.removeprefix("backbone.")]).abs().max()
+        theirs = expected[name.removeprefix("backbone.")].view_as(value)
+        difference = (value.grad - theirs).abs().max()
         assert difference <= 2e-5 * scale, name
 
 

@@ -10,8 +10,13 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from swinkit.errors import CheckpointError
@@ -45,32 +50,45 @@ def fetch_hub(name: str, *, endpoint: str | None = None, cache: Path | None = No
     Raises:
         CheckpointError: no such repository, no weights in it, or no connection.
     """
-    repository, _, revision = name.partition("@")
-    try:
-        files = set(HfApi(endpoint=endpoint).list_repo_files(repository, revision=revision or None))
-        chosen = next((file for file in _WEIGHTS_IN_REPOSITORY if file in files), None)
-        if chosen is None:
-            raise CheckpointError(
-                f"{name} has neither {' nor '.join(_WEIGHTS_IN_REPOSITORY)} in its repository"
-            )
-        fetched = [
-            hf_hub_download(
-                repository,
-                file,
-                revision=revision or None,
-                endpoint=endpoint,
-                cache_dir=cache,
-            )
-            for file in (chosen, *_BESIDE)
-            if file in files
-        ]
-    except (RepositoryNotFoundError, EntryNotFoundError) as error:
+    fetched = _first_present(name, _WEIGHTS_IN_REPOSITORY, endpoint, cache)
+    if fetched is None:
         raise CheckpointError(
-            f"{name}: no such repository on the hub, or it is private; check the name"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{name}: the hub cannot be reached ({_first(error)})") from error
-    return Path(fetched[0]).parent
+            f"{name} has neither {' nor '.join(_WEIGHTS_IN_REPOSITORY)} in its repository"
+        )
+    for file in _BESIDE:
+        _first_present(name, (file,), endpoint, cache)
+    return fetched.parent
+
+
+def _first_present(
+    name: str, files: tuple[str, ...], endpoint: str | None, cache: Path | None
+) -> Path | None:
+    """The first of `files` that the repository has, downloaded or from the cache."""
+    repository, _, revision = name.partition("@")
+    for file in files:
+        try:
+            return Path(
+                hf_hub_download(
+                    repository,
+                    file,
+                    revision=revision or None,
+                    endpoint=endpoint,
+                    cache_dir=cache,
+                )
+            )
+        except RepositoryNotFoundError as error:
+            raise CheckpointError(
+                f"{name}: no such repository on the hub, or it is private; check the name"
+            ) from error
+        except LocalEntryNotFoundError as error:
+            raise CheckpointError(
+                f"{name}: the hub cannot be reached, and {file} is not in the cache"
+            ) from error
+        except EntryNotFoundError:
+            continue
+        except (HfHubHTTPError, OSError) as error:
+            raise CheckpointError(f"{name}: the hub refused {file} ({_first(error)})") from error
+    return None
 
 
 def fetch_url(

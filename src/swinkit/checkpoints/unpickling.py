@@ -6,7 +6,10 @@ stand-ins, which keep nothing and do nothing. Everything else is refused by name
 """
 
 import pickle
+import struct
+import warnings
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +18,60 @@ import torch
 from swinkit.errors import CheckpointError
 
 
-class Inert(dict):  # type: ignore[type-arg]
-    """Takes any arguments, state and items; keeps nothing."""
+class Inert:
+    """Takes any arguments and state; keeps nothing."""
 
     def __new__(cls, *arguments: Any, **named: Any) -> "Inert":
         return super().__new__(cls)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__()
+        """Nothing to keep."""
 
     def __setstate__(self, state: Any) -> None:
-        self.clear()
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.clear()
-
-    def append(self, item: Any) -> None:
-        self.clear()
-
-    def extend(self, items: Any) -> None:
-        self.clear()
+        """Nothing to keep."""
 
 
 # Names met in published checkpoints: yacs settings (microsoft), argparse settings (torchvision),
-# OpenMMLab's histories and configurations. None of the real objects is ever built.
-HARMLESS = frozenset(
-    {
-        "argparse.Namespace",
-        "yacs.config.CfgNode",
-        "mmengine.logging.history_buffer.HistoryBuffer",
-        "mmengine.config.config.ConfigDict",
-        "mmengine.config.config.Config",
-        "omegaconf.dictconfig.DictConfig",
-        "lightning.fabric.utilities.data.AttributeDict",
-        "lightning_fabric.utilities.data.AttributeDict",
-        "pytorch_lightning.utilities.parsing.AttributeDict",
-        "easydict.EasyDict",
-        "addict.addict.Dict",
-        "numpy.core.multiarray._reconstruct",
-        "numpy._core.multiarray._reconstruct",
-        "numpy.core.multiarray.scalar",
-        "numpy._core.multiarray.scalar",
-        "numpy.ndarray",
-        "numpy.dtype",
-        "numpy.dtypes.Float64DType",
-        "numpy.dtypes.Int64DType",
-        "builtins.getattr",
-        "pathlib.PosixPath",
-        "pathlib.Path",
-    }
+# OpenMMLab's histories and configurations. None of the real objects is ever built. Settings that
+# are dictionaries become plain ones, since the unpickler fills no other kind.
+_DICTIONARIES = (
+    "yacs.config.CfgNode",
+    "mmengine.config.config.ConfigDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "easydict.EasyDict",
+    "addict.addict.Dict",
+)
+_OBJECTS = (
+    "argparse.Namespace",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "mmengine.config.config.Config",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy.dtypes.Float64DType",
+    "numpy.dtypes.Int64DType",
+    "builtins.getattr",
+    "pathlib.PosixPath",
+    "pathlib.Path",
+)
+
+
+# What the unpickler raises, by accident, on bytes that are no pickle of its kind.
+_DAMAGED = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    struct.error,
+    zipfile.BadZipFile,
 )
 
 
@@ -73,35 +81,37 @@ def load_pickle(path: Path) -> Any:
     Raises:
         CheckpointError: it holds code, is truncated, or is no checkpoint at all.
     """
+    stand_ins: list[Any] = [(OrderedDict, name) for name in _DICTIONARIES]
+    stand_ins += [(Inert, name) for name in _OBJECTS]
     try:
-        named = _foreign_names(path)
-        stand_ins: list[Any] = [(Inert, name) for name in sorted(named & HARMLESS)]
-        with torch.serialization.safe_globals(stand_ins):
+        _refuse_code(path)
+        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
+            # PyTorch warns about the pickle protocols of other programs; it reads or refuses them.
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, str(error))) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise CheckpointError(
             f"{path} is truncated or no PyTorch checkpoint; download or copy it again"
         ) from error
 
 
-def _foreign_names(path: Path) -> set[str]:
-    """Classes and functions the file asks for and weights_only does not know.
+def _refuse_code(path: Path) -> None:
+    """Name what a zipped file asks for and must not have; others meet the unpickler's own refusal.
 
     Raises:
-        CheckpointError: one of them is not known to be harmless.
+        CheckpointError: a class or function that is not known to be harmless.
     """
     if not zipfile.is_zipfile(path):
-        return set()
+        return
     named = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    unknown = sorted(named - HARMLESS)
+    unknown = sorted(named - {*_DICTIONARIES, *_OBJECTS})
     if unknown:
         raise CheckpointError(
             f"{path} asks to run {', '.join(unknown[:3])} while it is read, which swinkit never "
             "does; get the weights as .safetensors, or save only the state dict"
         )
-    return named
 
 
 def _refusal(path: Path, message: str) -> str:
