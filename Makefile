@@ -1,0 +1,46 @@
+# Each target prepares its own environment in .venv; nothing needs to be activated.
+#   make demo    train, evaluate and predict on handwritten digits (no download)
+#   make test    the tests
+#   make check   style, types, import order
+#   make bench   speed beside timm, torchvision and transformers
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(VENV)/.installed-bench
+TEST_WORKERS ?= 2
+
+.PHONY: demo test check bench format clean
+
+demo: $(INSTALLED)
+	$(BIN)/python examples/demo.py
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BENCH_INSTALLED)
+	$(BIN)/python -m benchmarks.inference
+	$(BIN)/python -m benchmarks.training_step
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV)
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(BENCH_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
