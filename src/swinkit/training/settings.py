@@ -1,7 +1,7 @@
 """Nested dataclasses to plain values and YAML, and back with every mistake named."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -36,14 +36,13 @@ def from_plain(kind: type[Config], values: Any, where: str = "") -> Config:
     if unknown:
         named = ", ".join(_join(where, name) for name in unknown)
         raise ConfigError(f"unknown setting {named}; known are {', '.join(known)}")
-    taken = {name: _convert(hints[name], values[name], _join(where, name)) for name in values}
-    try:
-        return kind(**taken)
-    except TypeError as error:
-        missing = [name for name in known if name not in taken]
-        raise ConfigError(
-            f"{where or 'the settings'}: one of {', '.join(missing)} has to be given"
-        ) from error
+    for item in fields(kind):  # type: ignore[arg-type]
+        required = item.default is MISSING and item.default_factory is MISSING
+        if required and item.name not in values:
+            raise ConfigError(f"{_join(where, item.name)} is missing; give it")
+    return kind(
+        **{name: _convert(hints[name], values[name], _join(where, name)) for name in values}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -54,6 +53,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     for option in options:
         if is_dataclass(option) and isinstance(option, type):
             return from_plain(option, value, where)
+    if any(get_origin(option) is tuple for option in options) and not isinstance(
+        value, (list, tuple, int if int in options else list)
+    ):
+        raise ConfigError(f"{where} is {value!r}; give a list")
     if float in options and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         # YAML 1.1 reads 1e-3, which has no dot, as text.
         try:

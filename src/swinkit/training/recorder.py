@@ -1,0 +1,150 @@
+"""Writes the run folder epoch by epoch, and the state from which a killed run goes on."""
+
+import contextlib
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from swinkit.checkpoints.native import save
+from swinkit.data.datasets import ClassificationDataset
+from swinkit.evaluation import pictures
+from swinkit.training.module import ClassifierTraining
+from swinkit.training.run_folder import Row, RunFolder
+from swinkit.training.weight_average import WeightAverage
+
+logger = logging.getLogger(__name__)
+
+CURVES_EVERY = 30.0  # seconds between drawings, so that short epochs do not wait for pictures
+
+
+class Recorder(Callback):
+    """After each epoch: results.csv, TensorBoard, weights, curves, and last of all the state.
+
+    The state comes last, so a kill in between goes back to the epoch before and repeats this one
+    to the same result. Rows live in the state; results.csv is written from them and so never
+    holds an epoch twice.
+
+    Args:
+        folder: of the run.
+        train_set: told the epoch before a resumed run's first batch is fetched.
+        average: weights to keep instead of the current ones, or None.
+        early_stop: epochs without a better validation accuracy after which to stop, or None.
+        preview: draw the first training batch.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        train_set: ClassificationDataset,
+        *,
+        average: WeightAverage | None,
+        early_stop: int | None,
+        preview: bool,
+    ) -> None:
+        self.folder = folder
+        self.train_set = train_set
+        self.average = average
+        self.early_stop = early_stop
+        self.preview = preview
+        self.rows: list[Row] = []
+        self.best_epoch = 0
+        self._started = self._trained = self._drawn = 0.0
+        self._images = 0
+
+    @property
+    def best(self) -> Row:
+        """The row of the best epoch."""
+        return self.rows[self.best_epoch - 1]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether early stopping has come to its end."""
+        return self.early_stop is not None and len(self.rows) - self.best_epoch >= self.early_stop
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"rows": self.rows, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+        self.best_epoch = int(state_dict["best_epoch"])
+        # Lightning fetches the first batch of a resumed run before it announces the epoch.
+        self.train_set.set_epoch(len(self.rows))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count, and draw the very first batch."""
+        self._images += len(batch[1]) * trainer.world_size
+        self._trained = time.perf_counter()
+        first = batch_idx == 0 and trainer.current_epoch == 0
+        if first and self.preview and trainer.is_global_zero:
+            assert isinstance(pl_module, ClassifierTraining)
+            info = pl_module.model.info
+            figure = pictures.batch_preview(
+                outputs["images"].float().cpu().numpy(),
+                outputs["targets"].float().cpu().numpy(),
+                info.class_names or (),
+                info.preprocessing,
+            )
+            pictures.write(figure, self.folder.preview)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch."""
+        assert isinstance(pl_module, ClassifierTraining)
+        row = self._row(trainer, pl_module)
+        pl_module.check_finite(row["train_loss"])
+        self.rows.append(row)
+        better = self.best_epoch == 0 or _score(row) > _score(self.best)
+        if better:
+            self.best_epoch = len(self.rows)
+        if trainer.is_global_zero:
+            self._write(trainer, pl_module, row, better)
+        trainer.save_checkpoint(self.folder.resume, weights_only=False)
+        if self.exhausted:
+            trainer.should_stop = True
+            logger.info("no better epoch than %d since; stopping early", self.best_epoch)
+
+    def _row(self, trainer: Trainer, module: ClassifierTraining) -> Row:
+        now = time.perf_counter()
+        return {
+            "epoch": len(self.rows) + 1,
+            "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),
+            "train_loss": float(module.train_loss.compute()),
+            **module.val_metrics,
+            "seconds": round(now - self._started, 3),
+            "images_per_second": round(self._images / max(self._trained - self._started, 1e-9), 2),
+        }
+
+    def _write(self, trainer: Trainer, module: ClassifierTraining, row: Row, better: bool) -> None:
+        self.folder.write_results(self.rows)
+        for tracker in trainer.loggers:
+            tracker.log_metrics({name: row[name] for name in row if name != "epoch"}, len(self.rows))
+        model = module.model
+        measured = {name: value for name, value in row.items() if name.startswith(("val_", "epoch"))}
+        model.info = replace(model.info, metrics=measured)
+        averaged = self.average.applied(module) if self.average else contextlib.nullcontext()
+        with averaged, torch.no_grad():
+            if better:
+                save(model, self.folder.best)
+            save(model, self.folder.last)
+        if time.perf_counter() - self._drawn > CURVES_EVERY:
+            self.draw_curves()
+
+    def draw_curves(self) -> None:
+        """Write curves.png."""
+        self._drawn = time.perf_counter()
+        pictures.write(pictures.curves(self.rows), self.folder.curves)
+
+
+def _score(row: Row) -> tuple[float, float]:
+    return row["val_top1"], -row["val_loss"]
