@@ -2,8 +2,8 @@
 
 image -> patches -> windows -> [merge] -> blocks (W-MSA and SW-MSA in turn) -> ... -> pyramid
 
-Legend: B batch, H W pixels, h w tokens of a map, C channels, L = h * w, P slots of the padded map in
-window order.
+Legend: B batch, H W pixels, h w tokens of a map, C channels, L = h * w,
+P slots of the padded map in window order.
 """
 
 from collections import OrderedDict
@@ -112,11 +112,11 @@ class SwinBackbone(nn.Module):
                 nn.init.trunc_normal_(torch.empty(shape), std=0.02)
             )
         self.dropout = nn.Dropout(config.dropout)
-        rates = torch.linspace(0, config.drop_path_rate, sum(config.depths)).split(
-            list(config.depths)
-        )
+        last = max(sum(config.depths) - 1, 1)
+        rates = [config.drop_path_rate * block / last for block in range(sum(config.depths))]
         self.stages = nn.ModuleList(
-            SwinStage(config, stage, rate.tolist()) for stage, rate in enumerate(rates)
+            SwinStage(config, stage, rates[sum(config.depths[:stage]) :][:depth])
+            for stage, depth in enumerate(config.depths)
         )
         self.norms = nn.ModuleDict(
             {str(stage): nn.LayerNorm(config.channels[stage]) for stage in config.norm_stages}
@@ -211,10 +211,10 @@ class SwinBackbone(nn.Module):
         return self.norms[str(stage)](tokens) if str(stage) in self.norms else tokens
 
     def _add_position(self, tokens: Tensor, grid_hw: SizeHW) -> Tensor:
-        """Add the absolute embedding, resized bicubically to this grid as the detection fork does."""
+        """Add the absolute embedding, resized bicubically to this grid (detection fork)."""
         if self.absolute_position is None:
             return tokens
-        position = self.absolute_position
+        position: Tensor = self.absolute_position
         if tuple(position.shape[1:3]) != grid_hw:
             position = F.interpolate(position.permute(0, 3, 1, 2), size=grid_hw, mode="bicubic")
             position = position.permute(0, 2, 3, 1)

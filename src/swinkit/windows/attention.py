@@ -56,13 +56,11 @@ class WindowAttention(nn.Module):
         self.position_bias: PositionBiasTable | PositionBiasMLP
         if version == 1:
             self.qkv = nn.Linear(channels, 3 * channels, bias=qkv_bias)
-            self.scale = (channels // num_heads) ** -0.5
             self.position_bias = PositionBiasTable(window_hw, num_heads)
         else:
             self.qkv = nn.Linear(channels, 3 * channels, bias=False)
             self.q_bias = nn.Parameter(torch.zeros(channels)) if qkv_bias else None
             self.v_bias = nn.Parameter(torch.zeros(channels)) if qkv_bias else None
-            self.scale = 1.0  # cosine attention is scaled per head instead
             self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10.0)))
             self.position_bias = PositionBiasMLP(window_hw, num_heads, pretrained_window_hw)
         self.projection = nn.Linear(channels, channels)
@@ -74,12 +72,18 @@ class WindowAttention(nn.Module):
         core = _attend_sdpa if self.kernel == "sdpa" else _attend_reference
         dropout = self.attention_dropout if self.training else 0.0
         attended = core(
-            query, key, value, self.position_bias.current(windows.dtype), mask, self.scale, dropout
+            query,
+            key,
+            value,
+            self.position_bias.current(windows.dtype),
+            mask,
+            self.scale(),
+            dropout,
         )
         return self.dropout(self.projection(attended.transpose(2, 3).flatten(3)))
 
     def query_key_value(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Three `B nW N T d` tensors; V2's query and key are normalised and scaled."""
+        """Three `B nW N T d` tensors; V2's query and key have unit length."""
         if self.version == 1:
             qkv = self.qkv(windows)
         elif self.q_bias is None or self.v_bias is None:
@@ -90,26 +94,33 @@ class WindowAttention(nn.Module):
         qkv = qkv.unflatten(-1, (3, self.num_heads, -1))  # B nW T 3 N d
         query, key, value = qkv.transpose(2, 4).unbind(3)  # B nW N T d
         if self.version == 2:
-            scale = self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()  # N 1 1
-            query = F.normalize(query, dim=-1) * scale
-            key = F.normalize(key, dim=-1)
+            query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
             # Normalising computes in float32 under autocast; attention wants one type.
             query, key = query.to(value.dtype), key.to(value.dtype)
         return query, key, value
+
+    def scale(self) -> float | Tensor:
+        """What multiplies q k^T: 1 / sqrt(d) in V1, a learned (N, 1, 1) in V2."""
+        if self.version == 1:
+            return (self.projection.in_features // self.num_heads) ** -0.5
+        return self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
 
     def weights(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention weights `B nW N T T` after softmax, for looking inside."""
         query, key, _ = self.query_key_value(windows)
         return _scores(
-            query, key, self.position_bias.current(windows.dtype), mask, self.scale
+            query, key, self.position_bias.current(windows.dtype), mask, self.scale()
         ).softmax(-1)
 
 
-def _scores(query: Tensor, key: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+def _scores(
+    query: Tensor, key: Tensor, bias: Tensor, mask: Tensor | None, scale: float | Tensor
+) -> Tensor:
     """Logits `B nW N T T`."""
-    if scale != 1.0:
-        query = query * scale
-    scores = query @ key.transpose(-2, -1)
+    if isinstance(scale, float):
+        scores = (query * scale) @ key.transpose(-2, -1)
+    else:
+        scores = (query @ key.transpose(-2, -1)) * scale.to(query.dtype)
     # The product is ours alone: adding in place saves a pass over the largest tensor.
     scores += bias.to(scores.dtype)
     if mask is None:
@@ -129,7 +140,7 @@ def _attend_reference(
     value: Tensor,
     bias: Tensor,
     mask: Tensor | None,
-    scale: float,
+    scale: float | Tensor,
     dropout: float,
 ) -> Tensor:
     """The equation as the paper writes it; `B nW N T d`."""
@@ -143,11 +154,13 @@ def _attend_sdpa(
     value: Tensor,
     bias: Tensor,
     mask: Tensor | None,
-    scale: float,
+    scale: float | Tensor,
     dropout: float,
 ) -> Tensor:
     """The same through scaled_dot_product_attention; `B nW N T d`."""
     batch, num_windows = query.shape[:2]
+    if not isinstance(scale, float):
+        query, scale = query * scale.to(query.dtype), 1.0
     added = bias[None]  # 1 N T T, the same for every window
     if mask is not None:
         interior = bias[None].expand(num_windows - mask.shape[0], -1, -1, -1)
