@@ -24,7 +24,7 @@ def derived_buffers(
     """
     buffers: Tensors = {}
     for stage, depth in enumerate(config.depths):
-        window = config.window_size[stage]
+        window = config.windows[stage]
         index = relative_position_index(window)
         if source.name == "torchvision":
             index = index.flatten()
@@ -33,7 +33,7 @@ def derived_buffers(
             if "relative_position_index" in source.persistent:
                 buffers[f"{block}.{attention}.relative_position_index"] = index.clone()
             if "relative_coords_table" in source.persistent and config.version == 2:
-                table = log_spaced_coordinates(window, config.pretrained_window_size[stage])
+                table = log_spaced_coordinates(window, config.pretrained_windows[stage])
                 buffers[f"{block}.{attention}.relative_coords_table"] = table[None].clone()
             if "attn_mask" in source.persistent and number % 2:
                 mask = attention_mask(map_hw(image_hw, config.patch_size, stage), window)

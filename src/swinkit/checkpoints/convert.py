@@ -181,8 +181,7 @@ def _image_hw(
         return height * config.patch_size, width * config.patch_size
     # Without a stored size: the smallest that holds every window, as published models are built.
     side = max(
-        max(window) * stride
-        for window, stride in zip(config.window_size, config.strides, strict=True)
+        max(window) * stride for window, stride in zip(config.windows, config.strides, strict=True)
     )
     return side, side
 

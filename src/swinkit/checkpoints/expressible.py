@@ -30,7 +30,7 @@ def _torchvision(config: SwinConfig) -> list[str]:
         found.append(f"it takes 3 channels, this model {config.in_channels}")
     if not config.qkv_bias:
         found.append("it always has a bias on query, key and value")
-    if any(size != (0, 0) for size in config.pretrained_window_size):
+    if any(size != (0, 0) for size in config.pretrained_windows):
         found.append("it has no pretrained window for V2's coordinates")
     if config.num_stages - 1 not in config.norm_stages:
         found.append("it always norms the last stage")
@@ -38,7 +38,7 @@ def _torchvision(config: SwinConfig) -> list[str]:
 
 
 def _windows(source: Source, config: SwinConfig, image_hw: SizeHW) -> list[str]:
-    windows = config.window_size
+    windows = config.windows
     size = f"{image_hw[0]}x{image_hw[1]}"
     if source.name == "timm":
         built = _built(windows, config, image_hw, "shrink_per_axis")
@@ -47,7 +47,7 @@ def _windows(source: Source, config: SwinConfig, image_hw: SizeHW) -> list[str]:
         return (
             [] if len(set(windows)) == 1 else [f"it has one window for all stages, not {windows}"]
         )
-    if any(height != width for height, width in (*windows, *config.pretrained_window_size)):
+    if any(height != width for height, width in (*windows, *config.pretrained_windows)):
         return [f"its windows are square, not {windows}"]
     largest = max(windows)
     one_size = (largest,) * config.num_stages
@@ -74,7 +74,7 @@ def differences(source: Source, config: SwinConfig, image_hw: SizeHW) -> list[st
     rule, other = config.small_map_rule, source.small_map_rule
     if rule == other or source.name == "native":
         return []
-    for stage, window in enumerate(config.window_size):
+    for stage, window in enumerate(config.windows):
         size_hw = map_hw(image_hw, config.patch_size, stage)
         fits = [side <= extent for side, extent in zip(size_hw, window, strict=True)]
         if any(fits) and ("keep" in (rule, other) or not all(fits)):

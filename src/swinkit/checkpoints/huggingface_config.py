@@ -34,7 +34,7 @@ def model_config(
         "num_heads": list(config.num_heads),
         "num_layers": config.num_stages,
         "hidden_size": config.channels[-1],
-        "window_size": max(height for height, _ in config.window_size),
+        "window_size": max(height for height, _ in config.windows),
         "mlp_ratio": config.mlp_ratio,
         "qkv_bias": config.qkv_bias,
         "hidden_act": "gelu",
@@ -46,7 +46,7 @@ def model_config(
         "encoder_stride": config.strides[-1],
     }
     if config.version == 2:
-        values["pretrained_window_sizes"] = [h for h, _ in config.pretrained_window_size]
+        values["pretrained_window_sizes"] = [h for h, _ in config.pretrained_windows]
     if head == "Backbone":
         values["out_features"] = [f"stage{stage + 1}" for stage in config.norm_stages]
         values["out_indices"] = [stage + 1 for stage in config.norm_stages]

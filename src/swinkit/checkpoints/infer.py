@@ -104,7 +104,7 @@ def infer(
 
 def describe(config: SwinConfig, num_classes: int | None) -> str:
     """The architecture in a line."""
-    windows = sorted(set(config.window_size), reverse=True)
+    windows = sorted(set(config.windows), reverse=True)
     head = f"{num_classes} classes" if num_classes else "backbone"
     return (
         f"Swin V{config.version}, {config.embed_dim} channels, depths {list(config.depths)}, "

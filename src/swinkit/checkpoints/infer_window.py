@@ -61,6 +61,7 @@ def windows_v1(
 ) -> tuple[SizeHW, ...]:
     """From the bias tables; rectangular ones need the index buffer or window_size=."""
     windows: list[SizeHW] = []
+    window: SizeHW | None
     for stage in range(stages):
         table = native.tensors.get(f"stages.{stage}.blocks.0.attention.position_bias.table")
         if table is None:
@@ -70,7 +71,7 @@ def windows_v1(
         window = window_from_index(index, rows) if index is not None else None
         side = math.isqrt(rows)
         if window is None and side * side == rows and side % 2:
-            window = ((side + 1) // 2,) * 2
+            window = ((side + 1) // 2, (side + 1) // 2)
         if window is None:
             window = _asked(wanted.window_size, stages, stage, rows)
         if window is None:
@@ -141,8 +142,11 @@ def _chosen_window(
         image_hw = told.image_hw or wanted.image_hw or _image_by_convention(side, guesses)
     elif wanted.window_size is not None:
         window = wanted.window_size
-        image_hw = wanted.image_hw or (facts.image_hw if facts else None)
-        image_hw = image_hw or _image_by_convention(_largest(window), guesses)
+        image_hw = (
+            wanted.image_hw
+            or (facts.image_hw if facts else None)
+            or _image_by_convention(_largest(window), guesses)
+        )
         notes.append(f"window {window} as given")
     else:
         image_hw = wanted.image_hw or (facts.image_hw if facts else None) or (256, 256)
@@ -258,7 +262,7 @@ def image_from(
         return facts.image_hw
     if wanted.image_hw:
         return wanted.image_hw
-    window = max(windows[0])
-    side = {7: 224, 12: 384, 14: 224}.get(window, IMAGE_OF_WINDOW.get(window, 32 * window))
-    notes.append(f"preprocessing for {side} pixels, by the convention for window {window}")
+    largest = max(windows[0])
+    side = {12: 384, 14: 224}.get(largest, IMAGE_OF_WINDOW.get(largest, 32 * largest))
+    notes.append(f"preprocessing for {side} pixels, by the convention for window {largest}")
     return side, side

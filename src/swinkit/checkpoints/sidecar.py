@@ -108,7 +108,7 @@ def preprocessing_of(opened: WeightFile, image_hw: SizeHW, channels: int) -> Pre
     base = Preprocessing.for_size(image_hw, channels=channels)
     if opened.published:
         fraction = opened.published.crop_fraction
-        return _changed(base, resize="crop", crop_fraction=min(fraction, 1.0))
+        return _changed(base, crop_fraction=fraction) if fraction < 1 else base
     timm = opened.config.get("pretrained_cfg") or {}
     if timm:
         mode = {"center": "crop", "squash": "squash", "border": "pad"}

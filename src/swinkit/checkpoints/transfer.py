@@ -47,7 +47,7 @@ def move_windows(
     coordinates keep the scale of the window it was trained with. Without `window_size` a stage
     changes only where its window had shrunk to its map, as the source's constructor would have it.
     """
-    config, before = weights.config, weights.config.window_size
+    config, before = weights.config, weights.config.windows
     image_hw = image_hw or weights.image_hw
     rule = config.small_map_rule
     if window_size is not None:
@@ -63,7 +63,7 @@ def move_windows(
         after = _regrown(weights, image_hw)
     if after == before:
         return
-    pretrained = list(config.pretrained_window_size)
+    pretrained = list(config.pretrained_windows)
     for stage, (old, new) in enumerate(zip(before, after, strict=True)):
         if old == new:
             continue
@@ -81,9 +81,9 @@ def move_windows(
 
 def _regrown(weights: Weights, image_hw: SizeHW) -> tuple[SizeHW, ...]:
     config = weights.config
-    largest = max(config.window_size, key=lambda window: window[0] * window[1])
+    largest = max(config.windows, key=lambda window: window[0] * window[1])
     windows: list[SizeHW] = []
-    for stage, window in enumerate(config.window_size):
+    for stage, window in enumerate(config.windows):
         old_map = map_hw(weights.image_hw, config.patch_size, stage)
         shrunk = window != largest and fit_window(largest, old_map, config.small_map_rule) == window
         new_map = map_hw(image_hw, config.patch_size, stage)
