@@ -128,9 +128,13 @@ class Recorder(Callback):
     def _write(self, trainer: Trainer, module: ClassifierTraining, row: Row, better: bool) -> None:
         self.folder.write_results(self.rows)
         for tracker in trainer.loggers:
-            tracker.log_metrics({name: row[name] for name in row if name != "epoch"}, len(self.rows))
+            tracker.log_metrics(
+                {name: row[name] for name in row if name != "epoch"}, len(self.rows)
+            )
         model = module.model
-        measured = {name: value for name, value in row.items() if name.startswith(("val_", "epoch"))}
+        measured = {
+            name: value for name, value in row.items() if name.startswith(("val_", "epoch"))
+        }
         model.info = replace(model.info, metrics=measured)
         averaged = self.average.applied(module) if self.average else contextlib.nullcontext()
         with averaged, torch.no_grad():
