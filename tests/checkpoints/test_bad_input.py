@@ -4,6 +4,8 @@ import argparse
 import errno
 import os
 import pickle
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,23 @@ def test_harmless_settings_beside_weights_are_passed_over(
     path = tmp_path / "trained.pth"
     torch.save({"model": state, "args": argparse.Namespace(lr=0.1, names=["a"])}, path)
     assert load(path, strict=True, report=None) is not None
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_settings_of_yacs_as_microsoft_saved_them(
+    tmp_path: Path,
+    state: dict[str, torch.Tensor],
+    zipped: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = type("CfgNode", (dict,), {"__module__": "yacs.config"})
+    for name in ("yacs", "yacs.config"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["yacs.config"].CfgNode = node  # type: ignore[attr-defined]
+    content = {"model": state, "config": node(MODEL=node(NAME="swin"), LIST=[1]), "epoch": 3}
+    torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    monkeypatch.undo()
+    assert load(tmp_path / "x.pth", strict=True, report=None) is not None
 
 
 def test_nan_names_the_tensor(state: dict[str, torch.Tensor]) -> None:

@@ -15,6 +15,8 @@ from swinkit.checkpoints.load import load
 from swinkit.windows.position_bias import resize_bias_table
 
 TOLERANCE = 1e-5
+# With logit scales up to 100 the recorded maps of V2 lie up to 2.4e-5 from a float64 run.
+MAP_TOLERANCE = {1: 1e-5, 2: 3e-5}
 KINDS = ("sdpa", "reference")
 
 CLASSIFIERS: dict[str, dict[str, Any]] = {
@@ -68,7 +70,7 @@ def test_official_classifier(golden_dir: Path, name: str, kind: str) -> None:
     for stage in range(3):  # the last map is normed, the recorded one is not
         theirs = values[f"out.stage.{stage}"]
         own = maps[stage].permute(0, 2, 3, 1).reshape(theirs.shape)
-        assert deviation(own, theirs) <= TOLERANCE
+        assert deviation(own, theirs) <= MAP_TOLERANCE[backbone.config.version]
 
 
 @pytest.mark.parametrize("kind", KINDS)
