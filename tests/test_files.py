@@ -1,0 +1,118 @@
+"""Files appear whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from swinkit.errors import SwinkitError
+from swinkit.files import atomic_write
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != "weights.bin")
+
+
+def test_writes_a_new_file_and_its_folders(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b" / "weights.bin"
+    with atomic_write(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".bin"
+        temporary.write_bytes(b"new")
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+    assert leftovers(target.parent) == []
+
+
+def test_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> None:
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_text("x")
+    with atomic_write(tmp_path / "weights.bin") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "weights.bin").stat().st_mode == ordinary.stat().st_mode
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError("boom"), KeyboardInterrupt()])
+def test_an_error_keeps_the_earlier_file(tmp_path: Path, interruption: BaseException) -> None:
+    target = tmp_path / "weights.bin"
+    target.write_bytes(b"old")
+
+    def write() -> None:
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(b"half")
+            raise interruption
+
+    with pytest.raises(type(interruption)):
+        write()
+    assert target.read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_full_disk_is_one_line_and_keeps_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    target = tmp_path / "weights.bin"
+    target.write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, broken, full)
+    with pytest.raises(SwinkitError) as caught, atomic_write(target) as temporary:
+        temporary.write_bytes(b"new")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(target) in message
+    assert "No space left on device" in message
+    assert "unchanged" in message
+    assert target.read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_real_write_without_space_is_reported(tmp_path: Path) -> None:
+    target = tmp_path / "weights.bin"
+    target.write_bytes(b"old")
+    with (
+        pytest.raises(SwinkitError, match="No space left"),
+        atomic_write(target),
+        open("/dev/full", "wb", buffering=0) as device,
+    ):
+        device.write(b"x")
+    assert target.read_bytes() == b"old"
+
+
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(SwinkitError, match="cannot write"),
+        atomic_write(tmp_path / "file" / "weights.bin"),
+    ):
+        pytest.fail("there is nothing to write to")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_kill_while_writing_keeps_the_earlier_file(tmp_path: Path) -> None:
+    target = tmp_path / "weights.bin"
+    target.write_bytes(b"old")
+    code = """
+        import os, signal, sys
+        from swinkit.files import atomic_write
+        with atomic_write(sys.argv[1]) as temporary:
+            temporary.write_bytes(b"half of the new fi")
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(target)], check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_bytes() == b"old"
+    assert all(".tmp" in name for name in leftovers(tmp_path))
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
