@@ -51,6 +51,7 @@ class ClassifierTraining(LightningModule):
         val_images: int,
     ) -> None:
         super().__init__()
+        self.class_weights: Tensor | None
         self.model = model
         self.config = config
         self.schedule = Schedule.from_config(config.schedule, steps_per_epoch)
@@ -128,7 +129,9 @@ class ClassifierTraining(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         """Count one batch; images that a sampler repeats to even out processes are left out."""
         images, labels, _ = batch
-        size = self.trainer.val_dataloaders.batch_size
+        loader = self.trainer.val_dataloaders
+        assert loader is not None
+        size = loader.batch_size
         ordinal = batch_idx * size + torch.arange(len(labels), device=labels.device)
         real = ordinal * self.trainer.world_size + self.global_rank < self.val_images
         if not real.any():

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from swinkit.checkpoints.native import save
 from swinkit.data.datasets import ClassificationDataset
+from swinkit.errors import TrainingError
 from swinkit.evaluation import pictures
 from swinkit.training.module import ClassifierTraining
 from swinkit.training.run_folder import Row, RunFolder
@@ -34,6 +35,7 @@ class Recorder(Callback):
         average: weights to keep instead of the current ones, or None.
         early_stop: epochs without a better validation accuracy after which to stop, or None.
         preview: draw the first training batch.
+        images_per_step: over all processes; a resumed run must keep it.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Recorder(Callback):
         average: WeightAverage | None,
         early_stop: int | None,
         preview: bool,
+        images_per_step: int,
     ) -> None:
         self.folder = folder
         self.train_set = train_set
         self.average = average
         self.early_stop = early_stop
         self.preview = preview
+        self.images_per_step = images_per_step
         self.rows: list[Row] = []
         self.best_epoch = 0
         self._started = self._trained = self._drawn = 0.0
@@ -67,10 +71,23 @@ class Recorder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"rows": self.rows, "best_epoch": self.best_epoch}
+        return {
+            "rows": self.rows,
+            "best_epoch": self.best_epoch,
+            "images_per_step": self.images_per_step,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
+        """Go on from `state_dict()`.
+
+        Raises:
+            TrainingError: another number of images per step than the run had.
+        """
+        if state_dict["images_per_step"] != self.images_per_step:
+            raise TrainingError(
+                f"{self.folder.path} took {state_dict['images_per_step']} images per step, now it "
+                f"would be {self.images_per_step}; resume with as many processes as it had"
+            )
         self.rows = [dict(row) for row in state_dict["rows"]]
         self.best_epoch = int(state_dict["best_epoch"])
         # Lightning fetches the first batch of a resumed run before it announces the epoch.

@@ -12,7 +12,7 @@ from swinkit.training.module import ClassifierTraining
 
 
 class WeightAverage(Callback):
-    """Keeps `average <- d * average + (1 - d) * weights` after each optimiser step, and validates it.
+    """Keeps `average <- d * average + (1 - d) * weights` after each step, and validates it.
 
     d = min(decay, (1 + n) / (10 + n)) at update n, so that a short run is not held back by its
     random start. Lightning's own callback copies through `.data`, which hides the change from

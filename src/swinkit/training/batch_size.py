@@ -1,0 +1,141 @@
+"""The batch size that fits into memory. B batch, C channels, H W map."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from swinkit.errors import TrainingError
+
+MOST = {"cuda": 512, "cpu": 64}  # a CPU gains no speed beyond
+SHARE = {"cuda": 0.85, "cpu": 0.5}  # of the memory; on a CPU others need some too
+STEPS_PER_EPOCH = 10  # at least, so that a small data set still gets steps
+
+
+def find_batch_size(
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+    *,
+    device: torch.device,
+    precision: Literal["32", "bf16"],
+    images: int,
+    processes: int = 1,
+    memory_bytes: int | None = None,
+) -> int:
+    """The greatest power of two whose training step fits into a share of the memory.
+
+    On a GPU by trying; on a CPU, where trying could end the process, by counting what one image
+    adds to the tensors kept for the backward pass. The model's weights do not change.
+
+    Args:
+        model: the network, moved to `device`.
+        image_shape: (C, H, W).
+        device: where it will train.
+        precision: as in the run.
+        images: training images of this process; bounds the batch so that an epoch has steps.
+        processes: of this machine that share its memory; 1 on a GPU, which each has for itself.
+        memory_bytes: limit to use instead of what the machine has.
+
+    Raises:
+        TrainingError: not even one image fits.
+    """
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    most = _power_of_two(min(MOST[kind], max(1, images // STEPS_PER_EPOCH)))
+    weights = sum(parameter.numel() * 4 for parameter in model.parameters())
+    # Gradient, AdamW's two averages, and perhaps the average of the weights.
+    reserved = weights * 4
+    was_training = model.training
+    model.to(device).train()
+    try:
+        if kind == "cuda":
+            limit = (memory_bytes or torch.cuda.get_device_properties(device).total_memory) * (
+                SHARE[kind]
+            )
+            return _largest_tried(model, image_shape, device, precision, most, limit - reserved)
+        limit = (memory_bytes or available_memory()) * SHARE[kind] / processes - reserved
+        per_image = _bytes_per_image(model, image_shape, precision)
+        fitting = int(limit // per_image)
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.train(was_training)
+    if fitting < 1:
+        raise TrainingError(_too_small(limit, image_shape))
+    return min(most, _power_of_two(fitting))
+
+
+def _largest_tried(
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    device: torch.device,
+    precision: str,
+    most: int,
+    limit: float,
+) -> int:
+    fitting, size = 0, 1
+    while size <= most:
+        torch.cuda.reset_peak_memory_stats(device)
+        try:
+            _step(model, torch.randn(size, *shape, device=device), precision)
+        except torch.OutOfMemoryError:
+            break
+        finally:
+            model.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+        if torch.cuda.max_memory_allocated(device) > limit:
+            break
+        fitting, size = size, size * 2
+    if fitting == 0:
+        raise TrainingError(_too_small(limit, shape))
+    return fitting
+
+
+def _bytes_per_image(model: nn.Module, shape: tuple[int, int, int], precision: str) -> float:
+    """Growth of the saved tensors from one image to two, plus as much again for gradients."""
+    one, two = (_saved_bytes(model, torch.randn(size, *shape), precision) for size in (1, 2))
+    return max(1.0, 2.0 * (two - one))
+
+
+def _saved_bytes(model: nn.Module, images: Tensor, precision: str) -> int:
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        _step(model, images, precision)
+    return sum(storages.values())
+
+
+def _step(model: nn.Module, images: Tensor, precision: str) -> None:
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        loss = model(images).float().square().mean()
+    loss.backward()
+
+
+def available_memory() -> int:
+    """Bytes that this machine, or the container around the process, still has."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    status = Path("/proc/meminfo")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
+        found.append(int(limit.read_text()) - int(used.read_text()))
+    return max(0, min(found))
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (max(1, number).bit_length() - 1)
+
+
+def _too_small(limit: float, shape: tuple[int, int, int]) -> str:
+    return (
+        f"not even one image of {shape[1]}x{shape[2]} pixels fits into {max(limit, 0) / 2**30:.1f} "
+        "GiB; use a smaller model or image_size, or model.gradient_checkpointing"
+    )

@@ -1,0 +1,71 @@
+"""One process, or several that `torchrun` started."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import distributed
+
+from swinkit.errors import ConfigError
+
+Value = TypeVar("Value")
+DeviceType = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process among those of the run."""
+
+    rank: int = 0
+    local_rank: int = 0
+    size: int = 1
+    local_size: int = 1
+
+    @classmethod
+    def from_torchrun(cls) -> "Processes":
+        """As torchrun tells; a single process otherwise."""
+        if not distributed.is_torchelastic_launched():
+            return cls()
+        return cls(
+            rank=int(os.environ["RANK"]),
+            local_rank=int(os.environ["LOCAL_RANK"]),
+            size=int(os.environ["WORLD_SIZE"]),
+            local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
+        )
+
+    @contextlib.contextmanager
+    def connected(self, device: DeviceType) -> Iterator[None]:
+        """Connect the processes, before Lightning would: the run folder has to be agreed on."""
+        if self.size == 1 or distributed.is_initialized():
+            yield
+            return
+        if device == "cuda":
+            torch.cuda.set_device(self.local_rank)
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+        try:
+            yield
+        finally:
+            distributed.destroy_process_group()
+
+    def shared(self, value: Value) -> Value:
+        """The first process's value, in every process."""
+        if self.size == 1:
+            return value
+        box: list[Any] = [value]
+        distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
+    """The kind of device to compute on.
+
+    Raises:
+        ConfigError: a GPU is wanted and there is none.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("runtime.device is cuda, but PyTorch finds no GPU here; use auto or cpu")
+    return "cuda" if available and wanted != "cpu" else "cpu"

@@ -1,0 +1,308 @@
+"""`swinkit.train`: a run from its settings to its folder."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+
+from swinkit.checkpoints.load import load
+from swinkit.data.splits import load_splits
+from swinkit.errors import TrainingError
+from swinkit.evaluation.classification import evaluate
+from swinkit.models.classifier import SwinClassifier
+from swinkit.training.batch_size import find_batch_size
+from swinkit.training.build import Loaders, build_loaders, build_model, loss_weights
+from swinkit.training.config import TrainConfig
+from swinkit.training.module import ClassifierTraining
+from swinkit.training.processes import DeviceType, Processes, choose_device
+from swinkit.training.progress import RunProgress
+from swinkit.training.recorder import Recorder
+from swinkit.training.run_folder import RunFolder, StateFile
+from swinkit.training.talk import RunLog, quiet_libraries
+from swinkit.training.weight_average import WeightAverage
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """Where a run lies and how well it went.
+
+    Attributes:
+        folder: the run folder; `best.safetensors` in it is the model.
+        metrics: of the best epoch's weights: val_top1, val_top5, val_loss, and test_* where
+            there is a test split.
+        epochs: epochs the run has in all; `best_epoch` counts from 1.
+        seconds: of this call; a resumed run's earlier time is not in it.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    epochs: int
+    best_epoch: int
+    seconds: float
+
+
+def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult:
+    """Train a classifier, on one CPU or GPU or in every process that torchrun started.
+
+    Args:
+        config: all settings; with `runtime.resume` only that one counts, the rest is read from
+            the run's folder.
+        console: where progress goes; the terminal by default.
+
+    Raises:
+        SwinkitError: settings, data, weights or a disk with which it cannot go on.
+    """
+    started = time.perf_counter()
+    config = _settled(config)
+    processes = Processes.from_torchrun()
+    device = choose_device(config.runtime.device)
+    screen = (console or Console()) if processes.rank == 0 else Console(quiet=True)
+    with (
+        quiet_libraries(),
+        _threads(config.runtime.threads),
+        processes.connected(device),
+        RunLog(screen) as log,
+    ):
+        run = _Run(config, processes, device, screen, log)
+        recorder = run.fit()
+        # The others wait here for the first one, which still measures the best weights.
+        metrics = processes.shared(run.finish(recorder) if processes.rank == 0 else {})
+    return TrainResult(
+        folder=recorder.folder.path,
+        metrics=metrics,
+        epochs=len(recorder.rows),
+        best_epoch=recorder.best_epoch,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _settled(config: TrainConfig) -> TrainConfig:
+    """A resumed run's own settings; a new run's with an absolute data path."""
+    resume = config.runtime.resume
+    if resume is None:
+        path = config.data.path.expanduser().resolve()
+        return replace(config, data=replace(config.data, path=path))
+    kept = TrainConfig.load(RunFolder.open(resume).config)
+    return replace(kept, runtime=replace(kept.runtime, resume=resume))
+
+
+@contextlib.contextmanager
+def _threads(wanted: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if wanted is not None:
+        torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Run:
+    """The parts of one run, in the order in which they come to be."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        processes: Processes,
+        device: DeviceType,
+        screen: Console,
+        log: RunLog,
+    ) -> None:
+        self.processes = processes
+        self.device: DeviceType = device
+        self.screen = screen
+        self.splits = load_splits(config.data)
+        self.model = build_model(config, self.splits.class_names)
+        self.config = self._with_batch_size(config)
+        self.folder = self._folder()
+        if processes.rank == 0:
+            log.keep_in(self.folder)
+
+    @property
+    def batch_size(self) -> int:
+        size = self.config.runtime.batch_size
+        assert isinstance(size, int)
+        return size
+
+    @property
+    def images_per_step(self) -> int:
+        return self.batch_size * self.processes.size * self.config.runtime.accumulate
+
+    def _with_batch_size(self, config: TrainConfig) -> TrainConfig:
+        if config.runtime.batch_size != "auto":
+            return config
+        preprocessing = self.model.info.preprocessing
+        size = find_batch_size(
+            self.model,
+            (self.model.config.in_channels, *preprocessing.size_hw),
+            device=torch.device(self.device, self.processes.local_rank)
+            if self.device == "cuda"
+            else torch.device("cpu"),
+            precision=config.runtime.precision,
+            images=len(self.splits.train) // self.processes.size,
+            processes=1 if self.device == "cuda" else self.processes.local_size,
+        )
+        # Ranks may have measured differently; the first one's answer holds for all.
+        size = self.processes.shared(size)
+        logger.info("batch size %d fits into memory", size)
+        return replace(config, runtime=replace(config.runtime, batch_size=size))
+
+    def _folder(self) -> RunFolder:
+        resume = self.config.runtime.resume
+        if resume is not None:
+            return RunFolder(resume)
+        path = self.config.runtime.out
+        if self.processes.rank == 0:
+            folder = RunFolder.create(path)
+            path = folder.path
+            self.config.save(folder.config)
+        return RunFolder(self.processes.shared(path))
+
+    def fit(self) -> Recorder:
+        """Train, from the start or from the last state."""
+        loaders = build_loaders(
+            self.config,
+            self.splits,
+            self.model.info.preprocessing,
+            self.batch_size,
+            self.processes,
+            pin_memory=self.device == "cuda",
+        )
+        runtime = self.config.runtime
+        average = None if runtime.ema is None else WeightAverage(runtime.ema)
+        recorder = Recorder(
+            self.folder,
+            loaders.train_set,
+            average=average,
+            early_stop=self.config.schedule.early_stop,
+            preview=runtime.preview,
+            images_per_step=self.images_per_step,
+        )
+        state = self._state(recorder)
+        self._announce()
+        if recorder.exhausted or len(recorder.rows) >= self.config.schedule.epochs:
+            logger.info("%s has already come to its end", self.folder.path)
+            return recorder
+        module = self._module(loaders)
+        trainer = self._trainer(recorder, average)
+        trainer.fit(module, loaders.train, loaders.val, ckpt_path=state, weights_only=True)
+        return recorder
+
+    def _state(self, recorder: Recorder) -> Path | None:
+        if self.config.runtime.resume is None or not self.folder.resume.is_file():
+            return None
+        state = StateFile().load_checkpoint(self.folder.resume)
+        recorder.load_state_dict(state["callbacks"][recorder.state_key])
+        return self.folder.resume
+
+    def _module(self, loaders: Loaders) -> ClassifierTraining:
+        if self.config.runtime.compile:
+            self.model.compile()
+        return ClassifierTraining(
+            self.model,
+            self.config,
+            class_weights=loss_weights(self.config, self.splits),
+            steps_per_epoch=loaders.steps_per_epoch(self.config.runtime.accumulate),
+            images_per_step=self.images_per_step,
+            val_images=len(self.splits.val),
+        )
+
+    def _trainer(self, recorder: Recorder, average: WeightAverage | None) -> Trainer:
+        runtime, several = self.config.runtime, self.processes.size > 1
+        callbacks = [recorder, RunProgress(recorder, self.screen)]
+        return Trainer(
+            accelerator="gpu" if self.device == "cuda" else "cpu",
+            devices=self.processes.local_size,
+            num_nodes=self.processes.size // self.processes.local_size,
+            strategy="ddp" if several else "auto",
+            precision="bf16-mixed" if runtime.precision == "bf16" else "32-true",
+            max_epochs=self.config.schedule.epochs,
+            accumulate_grad_batches=runtime.accumulate,
+            gradient_clip_val=self.config.optimiser.clip_norm,
+            callbacks=callbacks if average is None else [average, *callbacks],
+            logger=TensorBoardLogger(
+                self.folder.path, name="tensorboard", version="", purge_step=len(recorder.rows) + 1
+            ),
+            plugins=[
+                StateFile(),
+                TorchElasticEnvironment() if several else LightningEnvironment(),
+            ],
+            default_root_dir=self.folder.path,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+
+    def _announce(self) -> None:
+        model = self.model
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        learning = sum(item.numel() for item in model.parameters() if item.requires_grad)
+        frozen = "" if learning == parameters else f", {learning / 1e6:.2f} M of them learning"
+        counts = {name: len(samples) for name, samples in self.splits.by_name().items()}
+        logger.info(
+            "%s: %.2f M parameters%s, %s pixels, %d classes, %s images, %d a step, %s%s",
+            self.folder.path,
+            parameters / 1e6,
+            frozen,
+            "x".join(map(str, model.info.preprocessing.size_hw)),
+            len(self.splits.class_names),
+            " + ".join(f"{count} {name}" for name, count in counts.items()),
+            self.images_per_step,
+            self.device,
+            f" x {self.processes.size}" if self.processes.size > 1 else "",
+        )
+        bad = len(self.splits.scan.bad) if self.splits.scan is not None else 0
+        for note in self.splits.notes:
+            logger.info("%s", note)
+        if bad:
+            for path, reason in self.splits.scan.bad if self.splits.scan else ():
+                logger.warning("left out %s: %s", path, reason)
+
+    def finish(self, recorder: Recorder) -> dict[str, float]:
+        """Measure the best weights on every held-out split; write reports and pictures."""
+        recorder.draw_curves()
+        model = load(self.folder.best, report=None)
+        if not isinstance(model, SwinClassifier):
+            raise TrainingError(f"{self.folder.best} is no classifier; train again")
+        metrics: dict[str, float] = {}
+        for split in ("val", "test"):
+            samples = self.splits.by_name().get(split)
+            if samples is None:
+                continue
+            report = evaluate(
+                model,
+                samples,
+                batch_size=self.batch_size,
+                device=self.device,
+                workers=self.config.data.workers,
+                out=self.folder.path / split if self.config.runtime.preview else None,
+                on_bad_image=self.config.data.on_bad_image,
+            )
+            metrics |= {
+                f"{split}_top1": report.top1,
+                f"{split}_top5": report.top5,
+                f"{split}_loss": report.loss,
+            }
+        summary = {"epochs": len(recorder.rows), "best_epoch": recorder.best_epoch, **metrics}
+        self.folder.write_json(self.folder.summary, summary)
+        logger.info(
+            "best epoch %d of %d: %s; weights in %s",
+            recorder.best_epoch,
+            len(recorder.rows),
+            ", ".join(f"{name} {value:.2%}" for name, value in metrics.items() if "top" in name),
+            self.folder.best,
+        )
+        return metrics
