@@ -6,9 +6,9 @@ from checkpoint_peers import huggingface, timm_v1, timm_v2, torchvision_swin
 from torch import Tensor
 
 from swinkit.checkpoints.infer import Wanted, infer
-from swinkit.checkpoints.keymap import read, write
 from swinkit.checkpoints.mmdet import from_unfold, to_unfold
 from swinkit.checkpoints.sources import recognise
+from swinkit.checkpoints.translation import read, write
 
 PEERS = {
     "timm v1": (timm_v1, {}, "timm"),

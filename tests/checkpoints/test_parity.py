@@ -13,13 +13,13 @@ from checkpoint_peers import (
     timm_v2,
     torchvision_swin,
 )
-from swinkit.models.classifier import SwinClassifier
 from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.checkpoints.keymap import read
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.sources import recognise
+from swinkit.checkpoints.translation import read
+from swinkit.models.classifier import SwinClassifier
 
 TOLERANCE = 1e-5
 Build = Callable[[], nn.Module]

@@ -13,7 +13,7 @@ from swinkit.checkpoints.expressible import differences, obstacles
 from swinkit.checkpoints.huggingface import HUGGINGFACE, HUGGINGFACE_BACKBONE
 from swinkit.checkpoints.huggingface_config import model_config, processor_config
 from swinkit.checkpoints.infer_window import SizeHW
-from swinkit.checkpoints.keymap import Source, Tensors, write
+from swinkit.checkpoints.keymap import Source, Tensors
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.microsoft import DETECTION_FORK, MICROSOFT
 from swinkit.checkpoints.mmdet import MMDET
@@ -21,6 +21,7 @@ from swinkit.checkpoints.native import header_of, native_tensors, save, write_sa
 from swinkit.checkpoints.report import ConvertReport, LoadReport
 from swinkit.checkpoints.timm import TIMM
 from swinkit.checkpoints.torchvision import TORCHVISION
+from swinkit.checkpoints.translation import write
 from swinkit.errors import CheckpointError
 from swinkit.files import atomic_write
 from swinkit.images.preprocessing import Preprocessing
@@ -61,10 +62,11 @@ def convert(
     """
     if to not in get_args(Layout):
         raise CheckpointError(f"layout {to!r} is unknown; choose {', '.join(get_args(Layout))}")
-    accounts: list[LoadReport] = []
+    loaded: LoadReport | None = None
     if isinstance(source, (SwinClassifier, SwinBackbone)):
         model: Model = source
     else:
+        accounts: list[LoadReport] = []
         model = load(
             source,
             image_size=image_size,
@@ -73,21 +75,13 @@ def convert(
             strict=strict,
             report=accounts.append,
         )
-    path = Path(out)
-    account = ConvertReport(
-        source="a model" if isinstance(source, torch.nn.Module) else accounts[0].origin,
-        target=str(path),
-        layout=to,
-        load=accounts[0] if accounts else None,
-    )
-    if to == "native":
-        account.written = len(model.state_dict())
-        save(model, path)
-    else:
-        _export(model, path, to, image_size, account)
+        loaded = accounts[0]
+    origin = loaded.origin if loaded else "a model"
+    account = ConvertReport(source=origin, target=str(out), layout=to, load=loaded)
+    _export(model, Path(out), to, image_size, account)
     if report is not None:
         report(account)
-    return path
+    return Path(out)
 
 
 def export_tensors(
@@ -150,6 +144,10 @@ def _export(
     image_size: int | tuple[int, int] | None,
     account: ConvertReport,
 ) -> None:
+    if to == "native":
+        account.written = len(model.state_dict())
+        save(model, path)
+        return
     preprocessing = model.info.preprocessing if isinstance(model, SwinClassifier) else None
     image_hw = _image_hw(model, preprocessing, image_size)
     tensors = export_tensors(model, to, image_hw, account)

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -39,9 +40,7 @@ def is_hub_id(text: str) -> bool:
 
 def cache_folder() -> Path:
     """Where downloads by URL are kept: beside PyTorch's own downloads."""
-    from torch.hub import get_dir
-
-    return Path(get_dir()) / "swinkit"
+    return Path(torch.hub.get_dir()) / "swinkit"
 
 
 def fetch_hub(name: str, *, endpoint: str | None = None, cache: Path | None = None) -> Path:

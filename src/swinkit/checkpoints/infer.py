@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from swinkit.backbones.config import SmallMapRule, SwinConfig
-from swinkit.checkpoints.infer_window import SizeHW, image_from, windows_v1, windows_v2
+from swinkit.checkpoints.infer_window import SizeHW, image_from, map_hw, windows_v1, windows_v2
 from swinkit.checkpoints.keymap import NativeState
 from swinkit.checkpoints.sidecar import Facts
 from swinkit.errors import CheckpointError, ConfigError
@@ -49,13 +49,7 @@ def infer(
         CheckpointError: tensors that no Swin has, or that contradict each other.
     """
     tensors = native.tensors
-    projection = tensors.get("patch_embed.projection.weight")
-    if projection is None or projection.dim() != 4 or projection.shape[2] != projection.shape[3]:
-        shape = None if projection is None else tuple(projection.shape)
-        raise CheckpointError(
-            f"{where}: patch embedding has shape {shape}; expected (C, channels, p, p)"
-        )
-    embed_dim, in_channels, patch_size, _ = projection.shape
+    embed_dim, in_channels, patch_size = _patch(native, where)
     depths = _depths(native, where)
     heads, hidden = _heads(native, len(depths)), _hidden(native, embed_dim, len(depths), where)
     guesses: list[str] = []
@@ -68,8 +62,6 @@ def infer(
         windows, pretrained, image_hw = windows_v2(
             native, len(depths), patch_size, rule, facts, wanted, guesses, notes
         )
-    _shape_position(native, image_hw, patch_size, where)
-    position = tensors.get("absolute_position")
     first = "stages.0.blocks.0.attention."
     head = tensors.get("head.fc.weight")
     try:
@@ -84,9 +76,7 @@ def infer(
             mlp_ratio=hidden / embed_dim,
             qkv_bias=first + "qkv.bias" in tensors or first + "q_bias" in tensors,
             patch_norm="patch_embed.norm.weight" in tensors,
-            absolute_position_hw=None
-            if position is None
-            else (int(position.shape[1]), int(position.shape[2])),
+            absolute_position_hw=_position_grid(native, image_hw, patch_size, where),
             pretrained_window_size=pretrained,
             norm_stages=_norm_stages(native),
             small_map_rule=rule,
@@ -111,6 +101,17 @@ def describe(config: SwinConfig, num_classes: int | None) -> str:
         f"heads {list(config.num_heads)}, windows {[f'{h}x{w}' for h, w in windows]}, "
         f"{config.in_channels} input channels, {head}"
     )
+
+
+def _patch(native: NativeState, where: str) -> tuple[int, int, int]:
+    """Channels out, channels in and side of the patch projection."""
+    projection = native.tensors.get("patch_embed.projection.weight")
+    if projection is None or projection.dim() != 4 or projection.shape[2] != projection.shape[3]:
+        shape = None if projection is None else tuple(projection.shape)
+        raise CheckpointError(
+            f"{where}: patch embedding has shape {shape}; expected (C, channels, p, p)"
+        )
+    return int(projection.shape[0]), int(projection.shape[1]), int(projection.shape[2])
 
 
 def _depths(native: NativeState, where: str) -> tuple[int, ...]:
@@ -167,18 +168,22 @@ def _norm_stages(native: NativeState) -> tuple[int, ...]:
     return tuple(sorted(int(match[1]) for match in found if match))
 
 
-def _shape_position(native: NativeState, image_hw: SizeHW, patch: int, where: str) -> None:
-    """Give a flat (1, h w, C) position embedding its grid, (1, h, w, C)."""
+def _position_grid(native: NativeState, image_hw: SizeHW, patch: int, where: str) -> SizeHW | None:
+    """Grid of the absolute position embedding; a flat (1, h w, C) one is given its grid."""
     position = native.tensors.get("absolute_position")
-    if position is None or position.dim() == 4:
-        return
-    count = int(position.shape[1])
-    grid = (-(-image_hw[0] // patch), -(-image_hw[1] // patch))
-    if grid[0] * grid[1] != count:
+    if position is None:
+        return None
+    if position.dim() == 3:
+        count = int(position.shape[1])
+        grid = map_hw(image_hw, patch, 0)
         side = math.isqrt(count)
-        grid = (side, side)
-    if grid[0] * grid[1] != count:
-        raise CheckpointError(
-            f"{where}: {count} absolute positions form no square; give image_size=(height, width)"
-        )
-    native.tensors["absolute_position"] = position.reshape(1, *grid, -1)
+        if grid[0] * grid[1] != count:
+            grid = (side, side)
+        if grid[0] * grid[1] != count:
+            raise CheckpointError(
+                f"{where}: {count} absolute positions form no square; "
+                "give image_size=(height, width)"
+            )
+        position = position.reshape(1, *grid, -1)
+        native.tensors["absolute_position"] = position
+    return int(position.shape[1]), int(position.shape[2])

@@ -1,6 +1,7 @@
 """`swinkit.load`: a model that computes what its source computed, from any Swin checkpoint."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +12,14 @@ from swinkit.backbones.config import SwinConfig, per_stage
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints import transfer
 from swinkit.checkpoints.infer import Inferred, Wanted, describe, infer
-from swinkit.checkpoints.keymap import NativeState, Source, read
+from swinkit.checkpoints.keymap import NativeState, Source
 from swinkit.checkpoints.native import read_header
 from swinkit.checkpoints.opening import WeightFile, open_source
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sidecar import class_names_of, facts_beside, preprocessing_of
 from swinkit.checkpoints.sources import recognise
 from swinkit.checkpoints.transfer import ChannelPolicy, Weights
+from swinkit.checkpoints.translation import read
 from swinkit.errors import CheckpointError
 from swinkit.models.classifier import SwinClassifier
 from swinkit.models.info import ModelInfo
@@ -49,38 +51,59 @@ def load(
         source: state dict, .pth / .pt / .bin / .safetensors file, folder with config.json, name
             from `swinkit models`, hub id owner/name, or URL with its hash
             (`...#sha256=...` or torchvision's `name-<hash8>.pth`).
-        image_size: pixels, one side or (height, width); moves the weights to that resolution.
+        image_size: pixels, side or (height, width); moves the weights to that resolution.
         pretrained_window_size: V2, where the file does not tell: window of the bias coordinates,
             one or one per stage; 0 is the stage's own window.
-        window_size: tokens, one, (height, width) or one per stage. Moves the weights to that
-            window; for V2 files that do not tell their window it says which it is.
+        window_size: tokens, side, (height, width) or one per stage. Moves the weights there; for
+            V2 files that do not tell their window it says which it is.
         task: "classification" or "backbone"; None takes what the file holds.
-        num_classes: another number of classes; the head is initialised anew, except ImageNet-22K
-            to 1K, which keeps the rows both have.
-        in_channels, channel_policy: another number of input channels, see
-            `swinkit.checkpoints.transfer.move_channels`.
+        num_classes: another head, initialised anew; ImageNet-22K to 1K keeps the shared rows.
+        in_channels, channel_policy: see `swinkit.checkpoints.transfer.move_channels`.
         strict: raise on anything unexplained: missing or unexpected tensors, guesses.
         report: called with the LoadReport; None keeps quiet.
         endpoint: base address of another Hugging Face hub.
 
     Returns:
-        SwinClassifier or SwinBackbone whose forward on (B, channels, H, W) gives the source's
-        logits or feature maps.
+        A model whose forward on (B, channels, H, W) gives the source's logits or feature maps.
 
     Raises:
         CheckpointError: missing, damaged, unsafe, of another family, or it does not fit.
     """
-    image_hw = _size_hw(image_size)
-    opened = open_source(source, endpoint=endpoint)
+    wanted = Request(
+        image_hw=_size_hw(image_size),
+        window_size=window_size,
+        pretrained_window_size=pretrained_window_size,
+        task=task,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        channel_policy=channel_policy,
+    )
+    model, account = _restore(open_source(source, endpoint=endpoint), wanted)
+    if report is not None:
+        report(account)
+    if strict and account.unexplained:
+        raise CheckpointError(_strict_message(account.origin, account.unexplained))
+    return model.eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Wanted):
+    """The arguments of `load` that shape the model."""
+
+    task: Task | None
+    num_classes: int | None
+    in_channels: int | None
+    channel_policy: ChannelPolicy
+
+
+def _restore(
+    opened: WeightFile, wanted: Request
+) -> tuple[SwinClassifier | SwinBackbone, LoadReport]:
+    """Recognise, rename, infer, transfer, build and fill."""
     family = recognise(opened.tensors, opened.origin)
     native = read(family, opened.tensors)
     account = _start_report(opened, family, native)
     _to_float32(native, account)
-    wanted = Wanted(
-        image_hw=image_hw,
-        window_size=window_size,
-        pretrained_window_size=pretrained_window_size,
-    )
     found, info = _architecture(opened, family, native, wanted)
     account.guesses += found.guesses
     account.notes += found.notes
@@ -90,21 +113,17 @@ def load(
         image_hw=found.image_hw,
         num_classes=found.num_classes,
     )
-    transfer.move_windows(weights, image_hw, window_size, account)
-    transfer.move_image(weights, image_hw, account)
-    transfer.move_channels(weights, in_channels, channel_policy, account)
-    wants_head = _wants_head(task, weights, num_classes, opened.origin)
+    transfer.move_windows(weights, wanted.image_hw, wanted.window_size, account)
+    transfer.move_image(weights, wanted.image_hw, account)
+    transfer.move_channels(weights, wanted.in_channels, wanted.channel_policy, account)
+    wants_head = _wants_head(wanted, weights, opened.origin)
     if wants_head:
-        transfer.move_classes(weights, num_classes, account)
+        transfer.move_classes(weights, wanted.num_classes, account)
     model = _build(weights, wants_head, account, opened.origin)
     if isinstance(model, SwinClassifier):
         model.info = _info(opened, family, weights, info)
     account.summary = describe(weights.config, weights.num_classes if wants_head else None)
-    if report is not None:
-        report(account)
-    if strict and account.unexplained:
-        raise CheckpointError(_strict_message(opened.origin, account.unexplained))
-    return model.eval()
+    return model, account
 
 
 def _architecture(
@@ -161,8 +180,9 @@ def _to_float32(native: NativeState, account: LoadReport) -> None:
         account.changed.append(f"numbers from {', '.join(sorted(kinds))} to float32")
 
 
-def _wants_head(task: Task | None, weights: Weights, num_classes: int | None, where: str) -> bool:
+def _wants_head(wanted: Request, weights: Weights, where: str) -> bool:
     """Whether a classifier is built, after checking that it can be."""
+    task, num_classes = wanted.task, wanted.num_classes
     if task not in (None, "classification", "backbone"):
         raise CheckpointError(f"task is {task!r}; choose classification or backbone")
     if task == "backbone":

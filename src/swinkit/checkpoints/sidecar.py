@@ -97,6 +97,7 @@ def class_names_of(opened: WeightFile, num_classes: int) -> tuple[str, ...] | No
     if isinstance(listed, list) and len(listed) == num_classes:
         return tuple(str(name) for name in listed)
     if opened.published and num_classes == 1000:
+        # Only published files need it, and it takes over a second to import.
         from torchvision.models import Swin_T_Weights
 
         return tuple(Swin_T_Weights.IMAGENET1K_V1.meta["categories"])

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from swinkit.checkpoints.huggingface import HUGGINGFACE, HUGGINGFACE_BACKBONE
-from swinkit.checkpoints.keymap import Source, prefix_of
+from swinkit.checkpoints.keymap import Source
 from swinkit.checkpoints.microsoft import DETECTION_FORK, MICROSOFT
 from swinkit.checkpoints.mmdet import MMDET
 from swinkit.checkpoints.native_names import NATIVE
 from swinkit.checkpoints.timm import TIMM
 from swinkit.checkpoints.torchvision import TORCHVISION
+from swinkit.checkpoints.translation import prefix_of
 from swinkit.errors import CheckpointError
 
 # Relatives with stricter marks stand before the family they resemble.
