@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from swinkit.commands.loading import Device
+from swinkit.commands.loading import Device, load_classifier
+from swinkit.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Evaluate:
     split: Literal["train", "val", "test"] | None = None
     """Which part; None takes test, else val, else every image."""
     out: Path | None = None
-    """Write report.json, per_class.csv and pictures of the confusion and the worst mistakes here."""
+    """Folder for report.json, per_class.csv and pictures of confusion and worst mistakes."""
     skip_bad: bool = False
     """Leave unreadable images out; without this the first one stops the command."""
     batch_size: int = 32
