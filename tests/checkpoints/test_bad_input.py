@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints import native
+from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
 from swinkit.errors import CheckpointError, SwinkitError
@@ -180,6 +181,16 @@ def test_full_disk_keeps_the_earlier_file(tmp_path: Path, monkeypatch: pytest.Mo
         save(tiny(), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_full_disk_while_converting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(SwinkitError, match="disk may be full"):
+        convert(tiny(), tmp_path / "model.pth", to="timm", report=None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_own_header_damaged_or_newer(tmp_path: Path) -> None:

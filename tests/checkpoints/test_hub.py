@@ -114,6 +114,11 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
         load("some/thing", report=None)
 
 
+def test_odd_hub_id() -> None:
+    with pytest.raises(CheckpointError, match="no valid hub id"):
+        load("some/--thing--", report=None)
+
+
 def test_hub_ids() -> None:
     assert is_hub_id("microsoft/swin-tiny-patch4-window7-224")
     assert is_hub_id("timm/swin_tiny.ms_in1k@main")

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_peers import deviation, strengthen, timm_v1, timm_v2
-from swinkit.models.classifier import SwinClassifier
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import native_tensors
 from swinkit.checkpoints.transfer import imagenet_22k_to_1k
 from swinkit.errors import CheckpointError
+from swinkit.models.classifier import SwinClassifier
 
 
 def loaded(state: dict[str, torch.Tensor], **settings: Any) -> tuple[Any, Any]:

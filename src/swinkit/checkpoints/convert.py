@@ -189,7 +189,7 @@ def _torch_save(content: Any, path: Path) -> None:
         torch.save(content, path)
     except RuntimeError as error:
         # torch reports a full disk as a RuntimeError from its zip writer.
-        raise OSError(None, str(error).splitlines()[0]) from error
+        raise OSError(None, "PyTorch could not finish the file, the disk may be full") from error
 
 
 def _write_folder(

@@ -15,6 +15,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
@@ -85,6 +86,8 @@ def _first_present(
             ) from error
         except EntryNotFoundError:
             continue
+        except HFValidationError as error:
+            raise CheckpointError(f"{name} is no valid hub id ({_first(error)})") from error
         except (HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name}: the hub refused {file} ({_first(error)})") from error
     return None
