@@ -202,6 +202,10 @@ def _grid(images: Sequence[np.ndarray | None], titles: Sequence[str], heading: s
         flat = image[:, :, 0] if image.shape[2] == 1 else image
         shades = "gray" if flat.ndim == 2 else None
         axes.imshow(flat, cmap=shades, interpolation="nearest", aspect="equal")
+        # Framed, so that a white border of an image is seen as part of it.
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("#cbd5e0")
     return figure
 
 

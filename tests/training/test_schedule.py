@@ -1,0 +1,30 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swinkit.training.config import ScheduleConfig
+from swinkit.training.schedule import Schedule
+
+
+def test_values_at_the_corners():
+    schedule = Schedule(total_steps=100, warmup_steps=20, start_factor=0.001, end_factor=0.01)
+    assert schedule(0) == pytest.approx(0.001)
+    assert schedule(10) == pytest.approx(0.5005)
+    assert schedule(20) == pytest.approx(1.0)
+    assert schedule(60) == pytest.approx(0.01 + 0.99 * 0.5)
+    assert schedule(40) == pytest.approx(0.01 + 0.99 * (1 + math.cos(math.pi / 4)) / 2)
+    assert schedule(100) == schedule(500) == pytest.approx(0.01)
+
+
+@given(epochs=st.integers(1, 50), steps=st.integers(1, 50), warmup=st.floats(0, 60))
+def test_rises_then_falls_and_stays_in_range(epochs, steps, warmup):
+    config = ScheduleConfig(epochs=epochs, warmup_epochs=warmup)
+    schedule = Schedule.from_config(config, steps)
+    values = [schedule(step) for step in range(epochs * steps + 1)]
+    assert all(0 < value <= 1 + 1e-12 for value in values)
+    peak = schedule.warmup_steps
+    assert values[: peak + 1] == sorted(values[: peak + 1])
+    assert values[peak:] == sorted(values[peak:], reverse=True)
+    assert max(values) == pytest.approx(1.0)
