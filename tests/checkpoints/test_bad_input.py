@@ -47,6 +47,7 @@ def state() -> dict[str, torch.Tensor]:
 
 def test_missing_path_and_unknown_name(tmp_path: Path) -> None:
     assert "no such file" in message(tmp_path / "nothing.pth")
+    assert "no such file" in message("runs/best.safetensors")  # and is not asked for at the hub
     assert "swinkit models" in message("swin_enormous")
     assert "model.safetensors" in message(tmp_path)
     (tmp_path / "weights.xyz").write_bytes(b"1")

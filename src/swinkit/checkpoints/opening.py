@@ -76,6 +76,8 @@ def open_source(
         opened = _open_file(path)
         opened.origin, opened.name = source, source.split("#")[0].rsplit("/", 1)[-1]
         opened.notes += note
+    elif Path(source).suffix in SUFFIXES:
+        raise CheckpointError(f"{source}: no such file; check the path")
     elif is_hub_id(source):
         opened = _open_path(fetch_hub(source, endpoint=endpoint))
         opened.origin = opened.name = source
