@@ -9,11 +9,11 @@ Legend: B batch, C channels, T tokens per window, nW windows, P = nW * T slots.
 from dataclasses import dataclass
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
 from swinkit.windows.attention import WindowAttention
+from swinkit.windows.linear import linear
 
 SizeHW = tuple[int, int]
 
@@ -58,7 +58,8 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(tokens)))))
+        hidden = self.dropout(linear(tokens, self.fc1.weight, self.fc1.bias, "gelu"))
+        return self.dropout(linear(hidden, self.fc2.weight, self.fc2.bias))
 
 
 class SwinBlock(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.windows.layout import TokenMove, WindowLayout, move_tokens
+from swinkit.windows.linear import linear
 
 # Order in which the checkpoints concatenate a 2 x 2 neighbourhood: (row, column) offsets.
 NEIGHBOURS = ((0, 0), (1, 0), (0, 1), (1, 1))
@@ -44,5 +45,5 @@ class PatchMerging(nn.Module):
         children = move_tokens(tokens, move)  # B P'*4 C
         children = children.unflatten(1, (-1, len(NEIGHBOURS))).flatten(2)  # B P' 4C
         if self.version == 1:
-            return self.reduction(self.norm(children))
-        return self.norm(self.reduction(children))
+            return linear(self.norm(children), self.reduction.weight, None)
+        return self.norm(linear(children, self.reduction.weight, None))

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swinkit.windows.linear import linear
 from swinkit.windows.position_bias import PositionBiasMLP, PositionBiasTable
 
 SizeHW = tuple[int, int]
@@ -80,17 +81,19 @@ class WindowAttention(nn.Module):
             self.scale(),
             dropout,
         )
-        return self.dropout(self.projection(attended.transpose(2, 3).flatten(3)))
+        attended = attended.transpose(2, 3).flatten(3)  # B nW T C
+        projection = self.projection
+        return self.dropout(linear(attended, projection.weight, projection.bias))
 
     def query_key_value(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Three `B nW N T d` tensors; V2's query and key have unit length."""
         if self.version == 1:
-            qkv = self.qkv(windows)
+            qkv = linear(windows, self.qkv.weight, self.qkv.bias)
         elif self.q_bias is None or self.v_bias is None:
-            qkv = F.linear(windows, self.qkv.weight)
+            qkv = linear(windows, self.qkv.weight, None)
         else:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
-            qkv = F.linear(windows, self.qkv.weight, bias)
+            qkv = linear(windows, self.qkv.weight, bias)
         qkv = qkv.unflatten(-1, (3, self.num_heads, -1))  # B nW T 3 N d
         query, key, value = qkv.transpose(2, 4).unbind(3)  # B nW N T d
         if self.version == 2:
@@ -165,7 +168,8 @@ def _attend_sdpa(
     if mask is not None:
         interior = bias[None].expand(num_windows - mask.shape[0], -1, -1, -1)
         added = torch.cat((interior, bias[None] + mask[:, None].to(bias.dtype)))
-        added = added.repeat(batch, 1, 1, 1)
+        if batch > 1:
+            added = added.repeat(batch, 1, 1, 1)
     attended = F.scaled_dot_product_attention(
         query.flatten(0, 1),
         key.flatten(0, 1),

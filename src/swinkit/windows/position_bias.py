@@ -47,13 +47,29 @@ def log_spaced_coordinates(window_hw: SizeHW, pretrained_hw: SizeHW = (0, 0)) ->
     return torch.sign(grid) * torch.log2(grid.abs() + 1.0) / math.log2(V2_RANGE)
 
 
+# A parameter, held so that no other can take its place in memory, its address and its version.
+Stamp = tuple[nn.Parameter, int, int]
+
+
+def _stamp(parameter: nn.Parameter) -> Stamp:
+    version = 0 if parameter.is_inference() else parameter._version
+    return parameter, parameter.data_ptr(), version
+
+
+def _same(stamps: list[Stamp], others: list[Stamp]) -> bool:
+    return len(stamps) == len(others) and all(
+        stamp[0] is other[0] and stamp[1:] == other[1:]
+        for stamp, other in zip(stamps, others, strict=True)
+    )
+
+
 class PositionBias(nn.Module):
     """What V1's table and V2's MLP share: the (N, T, T) bias of one block.
 
     `current` keeps the bias while it is a constant, that is in eval mode with gradients off. It is
-    dropped when a parameter is replaced or written to (its version counter tells), on `train()`
-    and `eval()`, and when the module moves. A write through `parameter.data` goes unseen by the
-    counter: call `eval()` after it.
+    dropped when a parameter is replaced or written to (its version counter tells), by a forward
+    with gradients, on `train()` and `eval()`, and when the module moves. A write through
+    `parameter.data` goes unseen by the counter: call `eval()` after it.
     """
 
     index: Tensor
@@ -61,7 +77,7 @@ class PositionBias(nn.Module):
     def __init__(self, window_hw: SizeHW) -> None:
         super().__init__()
         self.register_buffer("index", relative_position_index(window_hw), persistent=False)
-        self._kept: dict[torch.dtype, tuple[tuple[int, ...], Tensor]] = {}
+        self._kept: dict[torch.dtype, tuple[list[Stamp], Tensor]] = {}
 
     def table_rows(self) -> Tensor:
         """((2 Mh - 1)(2 Mw - 1), N) bias of each relative position."""
@@ -76,20 +92,17 @@ class PositionBias(nn.Module):
 
     def current(self, dtype: torch.dtype) -> Tensor:
         """(N, T, T) bias in `dtype`, kept between calls while it cannot change."""
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
             return self().to(dtype)
-        stamp = tuple(
-            number
-            for parameter in self.parameters()
-            for number in (
-                parameter.data_ptr(),
-                0 if parameter.is_inference() else parameter._version,
-            )
-        )
+        if self.training or torch.is_grad_enabled():
+            # An optimiser's step may follow, and a fused one leaves the version counters alone.
+            self._kept.clear()
+            return self().to(dtype)
+        stamps = [_stamp(parameter) for parameter in self.parameters()]
         kept = self._kept.get(dtype)
-        if kept is None or kept[0] != stamp:
+        if kept is None or not _same(kept[0], stamps):
             with torch.inference_mode(False), torch.no_grad():
-                kept = (stamp, self().to(dtype).contiguous())
+                kept = (stamps, self().to(dtype).contiguous())
             self._kept[dtype] = kept
         return kept[1]
 
