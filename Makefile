@@ -26,8 +26,8 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(BENCH_INSTALLED)
-	$(BIN)/python -m benchmarks.inference
-	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --train
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
