@@ -4,6 +4,7 @@
 inside: each stage before its norm, the pooled features, the logits.
 """
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.load import load
 
 TOLERANCE = 1e-5
+# V2's recorded values are float32 numbers up to 2.4e-5 away from a float64 run of the same
+# weights (logits are scaled by up to 100). Only the reference kernel, which rounds in the same
+# order, can come nearer to them than they are to the truth; of the fast one we ask to be as near.
+ROUNDING = 2.0
 
 CLASSIFIERS: dict[str, dict[str, Any]] = {
     "ms_v1_224_w7": {},
@@ -54,23 +59,45 @@ def deviation(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.detach() - theirs).abs().max() / theirs.std())
 
 
+def all_values(loaded: Any, backbone: SwinBackbone, image: Tensor) -> dict[str, Tensor]:
+    """Every stage, the pooled features and the logits, under the names of the recording."""
+    maps = backbone.intermediates(image, [f"stages.{stage}" for stage in range(4)])
+    values = {f"out.stage.{stage}": ours for stage, ours in enumerate(maps.values())}
+    values["out.features"] = backbone.forward_last(image).mean(1)
+    head = copy.deepcopy(loaded.head.fc).to(image.dtype)
+    values["out.logits"] = head(values["out.features"])
+    return values
+
+
 @pytest.mark.parametrize("gradients", [False, True])
 @pytest.mark.parametrize("kernel", ["sdpa", "reference"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_official_classifier(golden_dir: Path, name: str, kernel: str, gradients: bool) -> None:
     values, state = read(golden_dir, name)
     loaded = load(state, strict=True, report=None, **CLASSIFIERS[name])
-    backbone = rebuilt(loaded, kernel)
-    names = [f"stages.{stage}" for stage in range(4)]
+    image = values["input.image"]
+    with torch.no_grad():
+        exact = all_values(loaded, rebuilt(loaded, "reference").double(), image.double())
     with torch.set_grad_enabled(gradients):
-        maps = backbone.intermediates(values["input.image"], names)
-        features = backbone.forward_last(values["input.image"]).mean(1)
-        logits = loaded.head.fc(features)
-    for stage, ours in enumerate(maps.values()):
-        theirs = values[f"out.stage.{stage}"]
-        assert deviation(ours.reshape(theirs.shape), theirs) <= TOLERANCE, stage
-    assert deviation(features, values["out.features"]) <= TOLERANCE
-    assert deviation(logits, values["out.logits"]) <= TOLERANCE
+        computed = all_values(loaded, rebuilt(loaded, kernel), image)
+    for key, ours in computed.items():
+        theirs = values[key]
+        allowed = TOLERANCE
+        if kernel == "sdpa" and "_v2_" in name:
+            allowed = max(TOLERANCE, ROUNDING * deviation(theirs.view_as(ours), exact[key]))
+        assert deviation(ours.reshape(theirs.shape), theirs) <= allowed, key
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_both_kernels_are_the_same_computation(golden_dir: Path, name: str) -> None:
+    values, state = read(golden_dir, name)
+    loaded = load(state, strict=True, report=None, **CLASSIFIERS[name])
+    image = values["input.image"].double()
+    with torch.no_grad():
+        fast = all_values(loaded, rebuilt(loaded, "sdpa").double(), image)
+        plain = all_values(loaded, rebuilt(loaded, "reference").double(), image)
+    for key, ours in fast.items():
+        assert deviation(ours, plain[key]) <= 1e-12, key
 
 
 @pytest.mark.parametrize("gradients", [False, True])
