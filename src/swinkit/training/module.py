@@ -79,6 +79,17 @@ class ClassifierTraining(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm. Lightning refuses to beside a fused optimiser in mixed precision, which
+        matters to scaled float16 gradients only; bfloat16 has none."""
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def on_train_epoch_start(self) -> None:
         """Frozen stages stay as in evaluation: no dropout and no stochastic depth in them."""
         self.model.train()
