@@ -135,8 +135,14 @@ def test_what_is_no_image_is_refused_in_one_line(shape: tuple[int, ...]) -> None
     assert str(shape) in str(caught.value)
 
 
-def test_an_empty_batch_and_a_strided_image() -> None:
-    assert SHARED[1](torch.zeros(0, 3, 20, 20))[3].shape == (0, 64, 1, 1)
+@VERSIONS
+@pytest.mark.parametrize("gradients", [True, False])
+def test_an_empty_batch(version: int, gradients: bool) -> None:
+    with torch.set_grad_enabled(gradients):
+        assert SHARED[version](torch.zeros(0, 3, 20, 20))[3].shape == (0, 64, 1, 1)
+
+
+def test_a_strided_image() -> None:
     image = torch.randn(2, 3, 40, 28)
     with torch.no_grad():
         expected = SHARED[1](image)

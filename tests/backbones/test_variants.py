@@ -35,7 +35,7 @@ def test_builds_without_memory_and_has_the_published_size(name: str) -> None:
         assert params == EXACT[name] - (key_bias if config.version == 2 else 0)
 
 
-# The official rule counts 103.952 where the tables print 103.9: what it is without the blocks' norms.
+# The official rule counts 103.952 where the tables print 103.9, the number without block norms.
 PRINTED_OTHERWISE = {"swin_l_384": "103.952"}
 
 
