@@ -170,6 +170,31 @@ def test_evaluate_prints_and_writes(
     assert (out / "confusion_matrix.png").is_file()
 
 
+def test_train_then_predict(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(
+        "model: {image_size: 16, architecture: {embed_dim: 8, depths: [1, 1], num_heads: [1, 2],"
+        " window_size: 2, norm_stages: [1]}}\n"
+        "data: {workers: 0, val_fraction: 0.4}\n"
+        "runtime: {batch_size: 3, device: cpu}\n"
+        "schedule: {epochs: 9}\n"
+    )
+    out = tmp_path / "run"
+    flags = ["--schedule.epochs", "1", "--schedule.warmup-epochs", "0", "--runtime.out", str(out)]
+    assert main(["train", str(photos), "--recipe", str(recipe), *flags]) == 0
+    printed = capsys.readouterr()
+    assert str(out) in printed.out
+    assert "Traceback" not in printed.err
+    assert (out / "config.yaml").read_text().count("epochs: 1\n") == 1
+    best = str(out / "best.safetensors")
+    assert main(["predict", str(photos / "dog"), "--weights", best, "--json", "-"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert {entry["label"] for entry in answers[0]["classes"]} == set(NAMES)
+    assert main(["train", "--runtime.resume", str(out)]) == 0
+
+
 def test_models_lists_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     shown = capsys.readouterr().out
