@@ -10,11 +10,35 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from swinkit.windows.linear import linear
+from swinkit.windows.linear import linear as apply_linear
 
 ACTIVATIONS: tuple[Literal["none", "gelu"], ...] = ("none", "gelu")
+
+
+def layer_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight = nn.Parameter(weight)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias)
+    return layer
+
+
+def linear(tokens: Tensor, weight: Tensor, bias: Tensor | None, activation: Any = "none") -> Tensor:
+    return apply_linear(layer_of(weight, bias), tokens, activation)
+
+
+def test_hooks_and_wrapped_layers_are_heard() -> None:
+    tokens, layer, heard = torch.randn(3, 8), nn.Linear(8, 5), []
+    handle = layer.register_forward_hook(lambda *_: heard.append(1))
+    with torch.no_grad():
+        hooked = apply_linear(layer, tokens)
+        handle.remove()
+        doubled = apply_linear(nn.Sequential(layer, nn.Linear(5, 5)), tokens)
+    assert heard == [1]
+    torch.testing.assert_close(hooked, F.linear(tokens, layer.weight, layer.bias))
+    assert doubled.shape == (3, 5)
 
 
 def plain(tokens: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
@@ -68,4 +92,11 @@ def test_gradients_flow() -> None:
     tokens, weight, bias = (
         torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(2, 3, 4), (5, 4), (5,)]
     )
-    assert torch.autograd.gradcheck(lambda *a: linear(*a, "gelu"), (tokens, weight, bias))
+    layer = nn.Linear(4, 5, dtype=torch.float64)
+
+    def call(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        values = {"weight": weight, "bias": bias}
+        with torch.nn.utils.stateless._reparametrize_module(layer, values):
+            return apply_linear(layer, tokens, "gelu")
+
+    assert torch.autograd.gradcheck(call, (tokens, weight, bias))

@@ -58,8 +58,8 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        hidden = self.dropout(linear(tokens, self.fc1.weight, self.fc1.bias, "gelu"))
-        return self.dropout(linear(hidden, self.fc2.weight, self.fc2.bias))
+        hidden = self.dropout(linear(self.fc1, tokens, "gelu"))
+        return self.dropout(linear(self.fc2, hidden))
 
 
 class SwinBlock(nn.Module):
@@ -146,6 +146,8 @@ class SwinBlock(nn.Module):
     def _pieces(tokens: Tensor, num_windows: int) -> list[tuple[slice, int, int]]:
         """(images, first window, last window) of pieces of at most PIECE_FLOATS or one window."""
         batch, slots, channels = tokens.shape
+        if batch == 0:
+            return []
         images = PIECE_FLOATS // (slots * channels)
         if images:
             count = -(-batch // images)

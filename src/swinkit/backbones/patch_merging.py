@@ -45,5 +45,5 @@ class PatchMerging(nn.Module):
         children = move_tokens(tokens, move)  # B P'*4 C
         children = children.unflatten(1, (-1, len(NEIGHBOURS))).flatten(2)  # B P' 4C
         if self.version == 1:
-            return linear(self.norm(children), self.reduction.weight, None)
-        return self.norm(linear(children, self.reduction.weight, None))
+            return linear(self.reduction, self.norm(children))
+        return self.norm(linear(self.reduction, children))

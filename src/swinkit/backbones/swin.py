@@ -126,6 +126,10 @@ class SwinBackbone(nn.Module):
         if config.version == 2:
             self._initialise_res_post_norm()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the kept plans behind."""
+        return {**self.__dict__, "_plans": OrderedDict()}
+
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each map of the pyramid."""

@@ -82,18 +82,15 @@ class WindowAttention(nn.Module):
             dropout,
         )
         attended = attended.transpose(2, 3).flatten(3)  # B nW T C
-        projection = self.projection
-        return self.dropout(linear(attended, projection.weight, projection.bias))
+        return self.dropout(linear(self.projection, attended))
 
     def query_key_value(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Three `B nW N T d` tensors; V2's query and key have unit length."""
-        if self.version == 1:
-            qkv = linear(windows, self.qkv.weight, self.qkv.bias)
-        elif self.q_bias is None or self.v_bias is None:
-            qkv = linear(windows, self.qkv.weight, None)
+        if self.version == 1 or self.q_bias is None or self.v_bias is None:
+            qkv = linear(self.qkv, windows)
         else:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
-            qkv = linear(windows, self.qkv.weight, bias)
+            qkv = F.linear(windows, self.qkv.weight, bias)
         qkv = qkv.unflatten(-1, (3, self.num_heads, -1))  # B nW T 3 N d
         query, key, value = qkv.transpose(2, 4).unbind(3)  # B nW N T d
         if self.version == 2:

@@ -106,6 +106,10 @@ class PositionBias(nn.Module):
             self._kept[dtype] = kept
         return kept[1]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the kept bias behind."""
+        return {**self.__dict__, "_kept": {}}
+
     def train(self, mode: bool = True) -> "PositionBias":
         self._kept.clear()
         return super().train(mode)
