@@ -248,9 +248,7 @@ def test_bad_images_are_named_and_left_out(tiny_config, tmp_path, images):
     assert "24 train" in screen.getvalue()
     assert "broken.png" in (result.folder / "log.txt").read_text()
     with pytest.raises(DataError, match=r"broken\.png"):
-        train(
-            replace(config, data=replace(config.data, on_bad_image="refuse")), console=QUIET
-        )
+        train(replace(config, data=replace(config.data, on_bad_image="refuse")), console=QUIET)
 
 
 def test_leaves_logging_and_threads_as_they_were(tiny_config):

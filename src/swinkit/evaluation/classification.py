@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassCalibrationError,
@@ -23,6 +23,7 @@ from swinkit.data.splits import load_samples, load_splits
 from swinkit.data.transforms import eval_transform
 from swinkit.errors import DataError
 from swinkit.evaluation import pictures
+from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.evaluation.report import ClassificationReport, Mistake
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.models.classifier import SwinClassifier
@@ -120,7 +121,7 @@ def _measure(
 ) -> ClassificationReport:
     device = next(model.parameters()).device
     metrics = _metrics(model.num_classes).to(device)
-    loss = MeanMetric(nan_strategy="disable").to(device)
+    loss = MeanLoss(sync_on_compute=False).to(device)
     mistakes: list[tuple[float, Mistake]] = []
     seen: set[int] = set()
     was_training = model.training
@@ -135,7 +136,7 @@ def _measure(
                 if not len(labels):
                     continue
                 metrics.update(logits.softmax(-1), labels)
-                loss.update(functional.cross_entropy(logits, labels), weight=len(labels))
+                loss.update(functional.cross_entropy(logits, labels), images=len(labels))
                 mistakes += _mistakes(logits, labels, indices[fresh], samples, model.class_names)
                 mistakes = sorted(mistakes, key=lambda item: item[0])[:worst]
     finally:
@@ -155,12 +156,16 @@ def _measure(
 
 
 def _metrics(classes: int) -> MetricCollection:
+    """Of this process alone: after a distributed run only the first process evaluates."""
+    top5 = min(5, classes)
     return MetricCollection(
         {
-            "top1": MulticlassAccuracy(classes, average="micro"),
-            "top5": MulticlassAccuracy(classes, average="micro", top_k=min(5, classes)),
-            "confusion": MulticlassConfusionMatrix(classes),
-            "calibration_error": MulticlassCalibrationError(classes, n_bins=15),
+            "top1": MulticlassAccuracy(classes, average="micro", sync_on_compute=False),
+            "top5": MulticlassAccuracy(classes, average="micro", top_k=top5, sync_on_compute=False),
+            "confusion": MulticlassConfusionMatrix(classes, sync_on_compute=False),
+            "calibration_error": MulticlassCalibrationError(
+                classes, n_bins=15, sync_on_compute=False
+            ),
         },
         compute_groups=False,
     )

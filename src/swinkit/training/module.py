@@ -7,12 +7,12 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from swinkit.data.mixing import MixupCutmix
 from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
+from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.models.classifier import SwinClassifier
 from swinkit.training.config import TrainConfig
 from swinkit.training.parameter_groups import frozen_modules, parameter_groups
@@ -60,8 +60,8 @@ class ClassifierTraining(LightningModule):
         self.register_buffer("class_weights", class_weights, persistent=False)
         classes = model.head.fc.out_features
         self.mixing = MixupCutmix.from_config(config.augmentation, classes)
-        self.train_loss = MeanMetric(nan_strategy="disable")
-        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss = MeanLoss()
+        self.val_loss = MeanLoss()
         self.val_top1 = MulticlassAccuracy(classes, average="micro")
         self.val_top5 = MulticlassAccuracy(classes, average="micro", top_k=min(5, classes))
         self.val_metrics: dict[str, float] = {}
@@ -116,7 +116,7 @@ class ClassifierTraining(LightningModule):
         loss = functional.cross_entropy(self.model(images), targets, weight=self.class_weights)
         if loss.device.type == "cpu" or batch_idx % CHECK_EVERY == 0:
             self.check_finite(float(loss.detach()))
-        self.train_loss.update(loss.detach(), weight=len(labels))
+        self.train_loss.update(loss.detach(), images=len(labels))
         outputs: dict[str, Any] = {"loss": loss}
         if batch_idx == 0:
             outputs |= {"images": images, "targets": targets}
@@ -148,7 +148,7 @@ class ClassifierTraining(LightningModule):
         if not real.any():
             return
         labels, logits = labels[real], self.model(images)[real].float()
-        self.val_loss.update(functional.cross_entropy(logits, labels), weight=len(labels))
+        self.val_loss.update(functional.cross_entropy(logits, labels), images=len(labels))
         self.val_top1.update(logits, labels)
         self.val_top5.update(logits, labels)
 

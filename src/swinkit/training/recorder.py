@@ -116,7 +116,9 @@ class Recorder(Callback):
             )
             pictures.write(figure, self.folder.preview)
             # Drawing is not training; the throughput must not pay for it.
-            self._trained_from += time.perf_counter() - self._trained
+            now = time.perf_counter()
+            self._trained_from += now - self._trained
+            self._trained = now
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch."""
