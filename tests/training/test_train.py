@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -259,3 +260,18 @@ def test_leaves_logging_and_threads_as_they_were(tiny_config):
     now = (root.level, list(root.handlers), logging.getLogger("lightning.pytorch").level)
     assert now == before
     assert torch.get_num_threads() == threads
+
+
+def test_interrupt_stays_an_interrupt_and_says_how_to_go_on(tiny_config, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("swinkit.training.progress.RunProgress.on_train_batch_end", press)
+    screen = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config(), console=Console(file=screen, width=300))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "stopped after epoch 1; go on with swinkit train" in screen.getvalue()

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from swinkit.training.processes import DeviceType, Processes, choose_device
 from swinkit.training.progress import RunProgress
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import RunFolder, StateFile
-from swinkit.training.talk import RunLog, quiet_libraries
+from swinkit.training.talk import RunLog, announce, quiet_libraries
 from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,20 @@ def _threads(wanted: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Lightning answers an interrupt by ignoring all later ones and leaving Python; here it stays
+    an ordinary KeyboardInterrupt."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from ended
 
 
 class _Run:
@@ -190,13 +205,15 @@ class _Run:
             images_per_step=self.images_per_step,
         )
         state = self._state(recorder)
-        self._announce()
+        where = f"{self.device} x {self.processes.size}"
+        announce(self.folder.path, self.model, self.splits, self.images_per_step, where)
         if recorder.exhausted or len(recorder.rows) >= self.config.schedule.epochs:
             logger.info("%s has already come to its end", self.folder.path)
             return recorder
         module = self._module(loaders)
         trainer = self._trainer(recorder, average)
-        trainer.fit(module, loaders.train, loaders.val, ckpt_path=state, weights_only=True)
+        with _interruptible(trainer):
+            trainer.fit(module, loaders.train, loaders.val, ckpt_path=state, weights_only=True)
         return recorder
 
     def _state(self, recorder: Recorder) -> Path | None:
@@ -245,31 +262,6 @@ class _Run:
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-
-    def _announce(self) -> None:
-        model = self.model
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        learning = sum(item.numel() for item in model.parameters() if item.requires_grad)
-        frozen = "" if learning == parameters else f", {learning / 1e6:.2f} M of them learning"
-        counts = {name: len(samples) for name, samples in self.splits.by_name().items()}
-        logger.info(
-            "%s: %.2f M parameters%s, %s pixels, %d classes, %s images, %d a step, %s%s",
-            self.folder.path,
-            parameters / 1e6,
-            frozen,
-            "x".join(map(str, model.info.preprocessing.size_hw)),
-            len(self.splits.class_names),
-            " + ".join(f"{count} {name}" for name, count in counts.items()),
-            self.images_per_step,
-            self.device,
-            f" x {self.processes.size}" if self.processes.size > 1 else "",
-        )
-        bad = len(self.splits.scan.bad) if self.splits.scan is not None else 0
-        for note in self.splits.notes:
-            logger.info("%s", note)
-        if bad:
-            for path, reason in self.splits.scan.bad if self.splits.scan else ():
-                logger.warning("left out %s: %s", path, reason)
 
     def finish(self, recorder: Recorder) -> dict[str, float]:
         """Measure the best weights on every held-out split; write reports and pictures."""
