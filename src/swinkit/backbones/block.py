@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
-from torchvision.ops import stochastic_depth
 
 from swinkit.windows.attention import WindowAttention
 from swinkit.windows.linear import linear
@@ -140,7 +139,12 @@ class SwinBlock(nn.Module):
         return self.norm2(self.mlp(tokens))
 
     def _drop_path(self, branch: Tensor) -> Tensor:
-        return stochastic_depth(branch, self.drop_path_rate, "row", self.training)
+        """Stochastic depth: drop the branch of an image with the given rate, scale up the rest."""
+        if not self.training or self.drop_path_rate == 0.0:
+            return branch
+        kept = 1.0 - self.drop_path_rate
+        mask = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(kept)
+        return branch * mask.div_(kept)
 
     @staticmethod
     def _pieces(tokens: Tensor, num_windows: int) -> list[tuple[slice, int, int]]:
