@@ -19,9 +19,9 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.data.classification.samples import Sample
+from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.samples import Sample
-from swinkit.data.splits import load_splits
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import read_image
 from swinkit.models.classifier import SwinClassifier

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swinkit import train
 from swinkit.cli import main as swinkit
-from swinkit.data.digits import write_digits
+from swinkit.data.classification.digits import write_digits
 from swinkit.training.config import load_recipe
 
 ROOT = Path("runs")

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIGHT = (
     "swinkit",
     "swinkit.cli",
-    "swinkit.results",
+    "swinkit.results.classification",
     "swinkit.backbones.variants",
     "swinkit.checkpoints.weights",
     "swinkit.data.config",

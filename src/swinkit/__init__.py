@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from swinkit.images.preprocessing import Preprocessing
     from swinkit.models.classifier import SwinClassifier
     from swinkit.models.create import create_backbone, create_model
-    from swinkit.results import Classification
+    from swinkit.results.classification import Classification
     from swinkit.training.train import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Classification": "swinkit.results",
+    "Classification": "swinkit.results.classification",
     "Preprocessing": "swinkit.images.preprocessing",
     "SwinBackbone": "swinkit.backbones.swin",
     "SwinClassifier": "swinkit.models.classifier",

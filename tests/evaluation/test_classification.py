@@ -9,8 +9,8 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.splits import load_splits
 from swinkit.errors import DataError, ImageError, SwinkitError
 from swinkit.evaluation.classification import evaluate
 from swinkit.evaluation.mean_loss import MeanLoss

@@ -16,7 +16,7 @@ from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
 
 if TYPE_CHECKING:
-    from swinkit.results import Classification
+    from swinkit.results.classification import Classification
 
 
 @dataclass(frozen=True, kw_only=True)

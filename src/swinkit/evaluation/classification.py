@@ -16,11 +16,12 @@ from torchmetrics.classification import (
     MulticlassConfusionMatrix,
 )
 
+from swinkit.data.classification.datasets import ClassificationDataset
+from swinkit.data.classification.samples import Sample, Splits
+from swinkit.data.classification.splits import load_samples, load_splits
+from swinkit.data.classification.transforms import eval_transform
 from swinkit.data.config import DataConfig
-from swinkit.data.datasets import ClassificationDataset, build_loader
-from swinkit.data.samples import Sample, Splits
-from swinkit.data.splits import load_samples, load_splits
-from swinkit.data.transforms import eval_transform
+from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
 from swinkit.evaluation import pictures
 from swinkit.evaluation.mean_loss import MeanLoss

@@ -22,7 +22,7 @@ from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import ImageSource, describe, read_image
 from swinkit.images.sources import find_images
 from swinkit.models.info import ModelInfo
-from swinkit.results import Classification
+from swinkit.results.classification import Classification
 
 Source = ImageSource | Sequence[ImageSource]
 

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader
 from swinkit import __version__
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.load import load
-from swinkit.data.datasets import ClassificationDataset, build_loader
-from swinkit.data.samples import Sample, Splits
-from swinkit.data.transforms import Transform, eval_transform, train_transform
+from swinkit.data.classification.datasets import ClassificationDataset
+from swinkit.data.classification.samples import Sample, Splits
+from swinkit.data.classification.transforms import Transform, eval_transform, train_transform
+from swinkit.data.loading import build_loader
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.models.classifier import SwinClassifier

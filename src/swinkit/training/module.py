@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
-from swinkit.data.mixing import MixupCutmix
+from swinkit.data.classification.mixing import MixupCutmix
 from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.evaluation.mean_loss import MeanLoss

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from swinkit.checkpoints.native import save
-from swinkit.data.datasets import ClassificationDataset
+from swinkit.data.classification.datasets import ClassificationDataset
 from swinkit.errors import TrainingError
 from swinkit.evaluation import pictures
 from swinkit.training.module import ClassifierTraining

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from rich.console import Console
 
-from swinkit.data.samples import Splits
+from swinkit.data.classification.samples import Splits
 from swinkit.models.classifier import SwinClassifier
 from swinkit.training.run_folder import RunFolder
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from swinkit.checkpoints.load import load
-from swinkit.data.splits import load_splits
+from swinkit.data.classification.splits import load_splits
 from swinkit.errors import TrainingError
 from swinkit.evaluation.classification import evaluate
 from swinkit.models.classifier import SwinClassifier

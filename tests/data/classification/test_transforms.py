@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
-from swinkit.data.config import AugmentationConfig
-from swinkit.data.seeding import fixed_random
-from swinkit.data.transforms import (
+from swinkit.data.classification.transforms import (
     EvalTransform,
     TrainTransform,
     VariedRandAugment,
     eval_transform,
     train_transform,
 )
+from swinkit.data.config import AugmentationConfig
+from swinkit.data.seeding import fixed_random
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import Preprocessing
 

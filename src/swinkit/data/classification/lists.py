@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from swinkit.data.folders import Found
-from swinkit.data.samples import SPLIT_ALIASES, SPLIT_NAMES, Labelled
+from swinkit.data.classification.folders import Found
+from swinkit.data.classification.samples import SPLIT_ALIASES, SPLIT_NAMES, Labelled
 from swinkit.errors import DataError
 
 COLUMNS = ("path", "label", "split")

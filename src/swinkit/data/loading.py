@@ -1,62 +1,61 @@
-"""Samples as tensors, the same ones in a run that was interrupted as in one that was not.
+"""The same samples in the same order in a run that was interrupted as in one that was not.
 
-C channels, H W map, B batch.
+Shared by all tasks. B batch.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from swinkit.data.samples import Sample
 from swinkit.data.seeding import derive_seed, fixed_random
-from swinkit.data.transforms import Transform
 from swinkit.errors import DataError, ImageError
-from swinkit.images.reading import read_image
 
 logger = logging.getLogger(__name__)
 
-Item = tuple[Tensor, int, int]  # image C H W, label, index of the sample
+
+class HasPath(Protocol):
+    """A sample names its image."""
+
+    @property
+    def path(self) -> Path: ...
 
 
-class ClassificationDataset(Dataset[Item]):
-    """Reads, varies and labels images; `dataset[i]` is (image C H W float32, label, index).
+class EpochDataset(Dataset[Any]):
+    """Reads samples; a task says in `read` what `dataset[i]` is.
 
     What chance decides for sample i depends on (seed, epoch, i) alone: not on the worker that
     reads it, on how many there are, or on what was read before. The epoch and the list of images
     found bad lie in shared memory, so `set_epoch` reaches workers that live on.
 
     Args:
-        samples: images with labels.
-        transform: (H, W, C) array to C H W tensor.
-        channels: channels to read.
+        samples: what to read.
         seed: of the run.
         on_bad_image: for an image that fails now though the scan let it pass. "skip" gives the
-            next good sample instead, with that one's label and index, and logs it once;
-            "refuse" raises ImageError.
+            next good sample instead and logs it once; "refuse" raises ImageError.
     """
 
     def __init__(
         self,
-        samples: Sequence[Sample],
-        transform: Transform,
+        samples: Sequence[HasPath],
         *,
-        channels: int = 3,
         seed: int = 0,
         on_bad_image: Literal["skip", "refuse"] = "skip",
     ) -> None:
         if not samples:
             raise DataError("a data set needs at least one sample, got none; check the split")
-        self.samples = list(samples)
-        self.transform = transform
-        self.channels = channels
+        self.samples: list[Any] = list(samples)
         self.seed = seed
         self.on_bad_image = on_bad_image
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._bad = torch.zeros(len(self.samples), dtype=torch.bool).share_memory_()
+
+    def read(self, index: int) -> Any:
+        """Sample `index`; what it draws at random is seeded by then. Raises ImageError."""
+        return self.samples[index]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -70,29 +69,24 @@ class ClassificationDataset(Dataset[Item]):
         """Choose the epoch, in living workers too; call it before iterating over the loader."""
         self._epoch.fill_(epoch)
 
-    def bad_samples(self) -> list[Sample]:
+    def bad_samples(self) -> list[Any]:
         """Samples found bad while reading, by every worker of this machine so far."""
         return [self.samples[index] for index in self._bad.nonzero().flatten().tolist()]
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> Any:
         for step in range(len(self.samples)):
             place = (index + step) % len(self.samples)
             if self._bad[place]:
                 continue
             try:
-                return self._read(place)
+                with fixed_random(derive_seed(self.seed, self.epoch, place)):
+                    return self.read(place)
             except ImageError as error:
                 if self.on_bad_image == "refuse":
                     raise
                 self._bad[place] = True
                 logger.warning("%s (the next good image takes its place)", error)
         raise DataError(f"none of the {len(self.samples)} images can be read; check the data")
-
-    def _read(self, index: int) -> Item:
-        sample = self.samples[index]
-        image = read_image(sample.path, channels=self.channels)
-        with fixed_random(derive_seed(self.seed, self.epoch, index)):
-            return self.transform(image), sample.label, index
 
 
 class EpochSampler(DistributedSampler):
@@ -106,7 +100,7 @@ class EpochSampler(DistributedSampler):
 
     def __init__(
         self,
-        dataset: ClassificationDataset,
+        dataset: EpochDataset,
         *,
         shuffle: bool,
         seed: int = 0,
@@ -135,7 +129,7 @@ class EpochSampler(DistributedSampler):
 
 
 def build_loader(
-    dataset: ClassificationDataset,
+    dataset: EpochDataset,
     *,
     batch_size: int,
     shuffle: bool,
@@ -145,8 +139,9 @@ def build_loader(
     rank: int = 0,
     world_size: int = 1,
     pin_memory: bool = False,
+    collate: Callable[[list[Any]], Any] | None = None,
 ) -> DataLoader:
-    """Batches (images B C H W float32, labels B int64, indices B int64).
+    """Batches of samples; images (B, C, H, W) float32, labels (B,), indices (B,) by default.
 
     Args:
         dataset: where they come from; `dataset.set_epoch` (or the sampler's) before each epoch.
@@ -157,6 +152,7 @@ def build_loader(
         drop_last: leave an incomplete last batch out, unless it is the only one.
         rank: this process, of `world_size`.
         pin_memory: for copies to a GPU.
+        collate: makes a batch of samples; by default tensors are stacked.
 
     Raises:
         DataError: batch_size below 1.
@@ -179,6 +175,7 @@ def build_loader(
         num_workers=workers,
         drop_last=drop_last,
         pin_memory=pin_memory,
+        collate_fn=collate,
         persistent_workers=workers > 0,
         # Its own generator: starting an epoch must not advance the one that dropout draws from.
         generator=torch.Generator().manual_seed(seed),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from swinkit.data.classification.digits import write_digits
+from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.digits import write_digits
-from swinkit.data.splits import load_splits
 from swinkit.errors import DataError
 from swinkit.images.reading import read_image
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swinkit.data.classification.mixing import MixupCutmix, soft_targets
 from swinkit.data.config import AugmentationConfig
-from swinkit.data.mixing import MixupCutmix, soft_targets
 from swinkit.errors import ConfigError
 
 

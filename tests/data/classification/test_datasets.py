@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from swinkit.data.classification.datasets import ClassificationDataset
+from swinkit.data.classification.samples import Sample
+from swinkit.data.classification.transforms import eval_transform, train_transform
 from swinkit.data.config import AugmentationConfig
-from swinkit.data.datasets import ClassificationDataset, build_loader
-from swinkit.data.samples import Sample
+from swinkit.data.loading import build_loader
 from swinkit.data.seeding import derive_seed, fixed_random
-from swinkit.data.transforms import eval_transform, train_transform
 from swinkit.errors import DataError, ImageError
 from swinkit.images.preprocessing import Preprocessing
 

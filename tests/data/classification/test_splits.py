@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swinkit.data.classification.splits import hold_out, load_samples, load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.splits import hold_out, load_samples, load_splits
 from swinkit.errors import DataError
 
 

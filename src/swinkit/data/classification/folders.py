@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from swinkit.data.samples import SPLIT_ALIASES, SPLIT_NAMES, Labelled, name_some
+from swinkit.data.classification.samples import SPLIT_ALIASES, SPLIT_NAMES, Labelled, name_some
 from swinkit.errors import DataError
 from swinkit.images.sources import is_image_name, walk_images
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.splits import load_splits
 from swinkit.errors import DataError
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from swinkit.errors import SwinkitError
-from swinkit.results import Classification
+from swinkit.results.classification import Classification
 
 
 def make(**changes: object) -> Classification:
@@ -126,6 +126,9 @@ def test_plot_refuses_an_unknown_format(tmp_path: Path) -> None:
 
 
 def test_importing_results_imports_neither_torch_nor_matplotlib() -> None:
-    code = "import sys, swinkit.results; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    code = (
+        "import sys, swinkit.results.classification; "
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

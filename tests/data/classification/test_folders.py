@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from swinkit.data.classification.folders import read_folders
+from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.folders import read_folders
-from swinkit.data.splits import load_splits
 from swinkit.errors import DataError
 
 

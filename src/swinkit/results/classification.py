@@ -1,7 +1,6 @@
 """What a model answers, as validated values. K classes; probabilities lie in 0..1 and sum to 1."""
 
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swinkit.errors import SwinkitError
-from swinkit.files import atomic_write
+from swinkit.results.drawing import check_image, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +55,7 @@ class Classification:
             )
         _check_probabilities(values, where)
         if self.image_rgb is not None:
-            _check_image(self.image_rgb, where)
+            check_image(self.image_rgb, where)
 
     @property
     def index(self) -> int:
@@ -123,7 +122,7 @@ class Classification:
         if self.source:
             figure.suptitle(Path(self.source).name, parse_math=False)
         if path is not None:
-            _save(figure, Path(path))
+            save_figure(figure, Path(path))
         return figure
 
     def __repr__(self) -> str:
@@ -148,13 +147,6 @@ def _check_probabilities(values: np.ndarray, where: str) -> None:
         raise SwinkitError(f"probabilities{where}: expected sum 1, got {total:.4g}")
 
 
-def _check_image(image: np.ndarray, where: str) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise SwinkitError(
-            f"image_rgb{where}: expected (H, W, 3) uint8, got {image.shape} {image.dtype}"
-        )
-
-
 def _draw_bars(axes: "Axes", best: tuple[tuple[str, float], ...]) -> None:
     rows = range(len(best))
     axes.barh(rows, [value for _, value in best], color="#4c72b0")
@@ -168,17 +160,3 @@ def _draw_bars(axes: "Axes", best: tuple[tuple[str, float], ...]) -> None:
     for row, (_, value) in zip(rows, best, strict=True):
         axes.text(value + 0.01, row, f"{value:.1%}", va="center")
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    known = figure.canvas.get_supported_filetypes()
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in known:
-        raise SwinkitError(
-            f"cannot write {path}: no picture format {path.suffix or '(no suffix)'!r}; "
-            "use .png, .pdf or .svg"
-        )
-    with atomic_write(path) as temporary, warnings.catch_warnings():
-        # A letter that the plotting font lacks becomes a box; the file is still worth having.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(temporary, dpi=120)

@@ -4,10 +4,14 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from swinkit.data.config import DataConfig
-from swinkit.data.folders import Found, read_class_folder, read_folders, split_folders
-from swinkit.data.lists import list_files, read_lists
-from swinkit.data.samples import (
+from swinkit.data.classification.folders import (
+    Found,
+    read_class_folder,
+    read_folders,
+    split_folders,
+)
+from swinkit.data.classification.lists import list_files, read_lists
+from swinkit.data.classification.samples import (
     SPLIT_ALIASES,
     Labelled,
     Sample,
@@ -15,6 +19,7 @@ from swinkit.data.samples import (
     label_samples,
     name_some,
 )
+from swinkit.data.config import DataConfig
 from swinkit.data.scan import ScanReport, scan_images
 from swinkit.errors import DataError
 
