@@ -14,13 +14,14 @@ class DataConfig:
     Attributes:
         path: a folder with train, val and test folders of one folder per class; or a folder of
             class folders; or a CSV file with columns path, label and perhaps split; or a folder
-            with train.csv, val.csv and test.csv.
+            with train.csv, val.csv and test.csv; or a COCO, Pascal VOC or YOLO data set.
         kind: how to read `path`; "auto" finds out.
         val_fraction: part of each class kept for validation where `path` has no validation split.
         test_fraction: part of each class kept for the test where `path` has no test split; 0 for
             none.
         split_seed: chooses which images these fractions take.
         on_bad_image: "skip" leaves unreadable images out and names them, "refuse" stops.
+        strict: refuse a detection data set with any problem instead of leaving out what is unsound.
         scan: check of every image before the start: "header" is fast and finds most damage,
             "full" decodes each image, "none" trusts them.
         workers: processes that read images, beside the main one; 0 reads in the main one.
@@ -31,18 +32,19 @@ class DataConfig:
     """
 
     path: Path
-    kind: Literal["auto", "folders", "lists"] = "auto"
+    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo"] = "auto"
     val_fraction: float = 0.15
     test_fraction: float = 0.0
     split_seed: int = 0
     on_bad_image: Literal["skip", "refuse"] = "skip"
+    strict: bool = False
     scan: Literal["header", "full", "none"] = "header"
     workers: int = 2
     channels: int = 3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        one_of("kind", self.kind, ("auto", "folders", "lists"))
+        one_of("kind", self.kind, ("auto", "folders", "lists", "coco", "voc", "yolo"))
         one_of("on_bad_image", self.on_bad_image, ("skip", "refuse"))
         one_of("scan", self.scan, ("header", "full", "none"))
         if not 0 < self.val_fraction < 1 or not 0 <= self.test_fraction < 1:

@@ -1,0 +1,98 @@
+"""What is wrong with a data set, item by item, and what was done about each item."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from swinkit.errors import DataError
+
+Kind = Literal[
+    "missing image",
+    "bad image",
+    "image of another size",
+    "box outside the image",
+    "box over the edge",
+    "box of zero area",
+    "mask of another size",
+    "unusable mask",
+    "object without mask",
+    "duplicate id",
+    "category ids with holes",
+    "image without objects",
+    "mixed formats",
+    "unknown image",
+    "unknown class",
+    "unreadable entry",
+    "image in two splits",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One item that is not as it should be.
+
+    Attributes:
+        kind: the class of problem.
+        where: the file, and the object inside it.
+        done: what became of it.
+    """
+
+    kind: Kind
+    where: str
+    done: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}: {self.done}"
+
+
+class Problems:
+    """Collects problems while a data set is read."""
+
+    def __init__(self) -> None:
+        self.items: list[Problem] = []
+
+    def add(self, kind: Kind, where: str | Path, done: str) -> None:
+        """Record one item."""
+        self.items.append(Problem(kind, str(where), done))
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def count_kinds(problems: Iterable[Problem]) -> dict[str, int]:
+    """Number of items of each kind, most frequent first."""
+    return dict(Counter(problem.kind for problem in problems).most_common())
+
+
+def describe_problems(problems: Iterable[Problem], most: int = 3) -> list[str]:
+    """Lines for people: each kind with its count, and its first items below."""
+    by_kind: dict[str, list[Problem]] = {}
+    for problem in problems:
+        by_kind.setdefault(problem.kind, []).append(problem)
+    lines = []
+    for kind, items in sorted(by_kind.items(), key=lambda pair: -len(pair[1])):
+        lines.append(f"problem: {kind}: {len(items)}")
+        lines += [f"  {item.where}: {item.done}" for item in items[:most]]
+        if len(items) > most:
+            lines.append(f"  and {len(items) - most} more")
+    return lines
+
+
+def refuse_problems(path: Path, problems: Iterable[Problem]) -> None:
+    """What `strict` does.
+
+    Raises:
+        DataError: there is a problem of any kind; the message counts them and names the first.
+    """
+    items = list(problems)
+    if items:
+        counts = ", ".join(f"{kind} {count}" for kind, count in count_kinds(items).items())
+        raise DataError(
+            f"{path}: {len(items)} problems, refused because of strict: {counts}; the first: "
+            f"{items[0].where} ({items[0].kind}); repair them, or leave strict off"
+        )
