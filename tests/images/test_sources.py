@@ -35,6 +35,17 @@ def test_patterns(album: Path) -> None:
     assert [path.name for path in find_images(f"{album}/**/*.tiff")] == ["c.tiff"]
 
 
+def test_frames_come_in_the_order_of_time(tmp_path: Path) -> None:
+    names = ["take2/f1.png", "take10/f1.png", "f2.png", "F10.png", "f1.png", "f01.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    expected = ["f01.png", "f1.png", "f2.png", "F10.png"]
+    found = [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)]
+    assert found == [*expected, str(Path("take2/f1.png")), str(Path("take10/f1.png"))]
+    assert [path.name for path in find_images(tmp_path / "*.png")] == expected
+
+
 def test_linked_folders_are_followed_once(album: Path) -> None:
     loop = album / "deep" / "loop"
     try:

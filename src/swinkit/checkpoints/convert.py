@@ -148,7 +148,7 @@ def _export(
         account.written = len(model.state_dict())
         save(model, path)
         return
-    preprocessing = model.info.preprocessing if isinstance(model, SwinClassifier) else None
+    preprocessing = model.info.fixed_size if isinstance(model, SwinClassifier) else None
     image_hw = _image_hw(model, preprocessing, image_size)
     tensors = export_tensors(model, to, image_hw, account)
     family = layout_of(model, to)

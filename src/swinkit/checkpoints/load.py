@@ -135,7 +135,7 @@ def _architecture(
         facts = facts_beside(opened)
         return infer(native, family.small_map_rule, facts, wanted, opened.origin), None
     info = ModelInfo.from_dict(header["info"]) if header["info"] else None
-    stored = info.preprocessing.size_hw if info else (224, 224)
+    stored = info.fixed_size.size_hw if info else (224, 224)
     found = Inferred(config=header["config"], num_classes=header["num_classes"], image_hw=stored)
     return found, info
 
@@ -265,7 +265,7 @@ def _info(
         provenance["sha256"] = opened.sha256
     if info is not None:
         names = info.class_names
-        preprocessing = info.preprocessing
+        preprocessing = info.fixed_size
         if (preprocessing.size_hw, preprocessing.channels) != (weights.image_hw, channels):
             preprocessing = preprocessing_of(opened, weights.image_hw, channels)
         metrics, provenance = dict(info.metrics), {**info.provenance, **provenance}

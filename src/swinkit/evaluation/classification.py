@@ -65,7 +65,7 @@ def evaluate(
     samples = _samples(model, data, split)
     if device is not None:
         model.to(device)
-    preprocessing = model.info.preprocessing
+    preprocessing = model.info.fixed_size
     if preprocessing.channels != model.config.in_channels:
         size = preprocessing.size_hw
         preprocessing = Preprocessing.for_size(size, channels=model.config.in_channels)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from pathlib import Path
 
 from swinkit.errors import ImageError
@@ -10,6 +11,7 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".gif", ".webp", ".avif"}
     | {".jp2", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"}
 )
+NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 def is_image_name(name: str) -> bool:
@@ -18,7 +20,7 @@ def is_image_name(name: str) -> bool:
 
 
 def find_images(source: str | Path) -> list[Path]:
-    """The image files that `source` means, sorted by path.
+    """The image files that `source` means, in natural order: frame2 before frame10.
 
     Args:
         source: a file (taken whatever its suffix), a folder (searched with its subfolders; files
@@ -38,14 +40,29 @@ def find_images(source: str | Path) -> list[Path]:
                 f"{path}: no images in this folder or below (looked for "
                 f"{' '.join(sorted(IMAGE_SUFFIXES))}); name another folder"
             )
-        return found
+        return sorted(found, key=natural_order)
     if not glob.has_magic(str(path)):
         raise ImageError(f"{path}: no such file or folder; check the path")
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    found = sorted(match for match in matches if match.is_file() and is_image_name(match.name))
+    found = [match for match in matches if match.is_file() and is_image_name(match.name)]
     if not found:
         raise ImageError(f"{path}: no image matches this pattern; check it")
-    return found
+    return sorted(found, key=natural_order)
+
+
+def natural_order(path: Path) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """Sort key by which numbers within names count as numbers, folder by folder.
+
+    Frames of a video come in the order of time, with or without leading zeros.
+    """
+    return tuple(
+        # The name itself comes last, to decide between frame1 and frame01.
+        (
+            *((text.casefold(), int(digits or -1)) for text, digits in NUMBERED.findall(part)),
+            (part, 0),
+        )
+        for part in path.parts
+    )
 
 
 def walk_images(folder: Path) -> list[Path]:

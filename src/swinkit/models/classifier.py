@@ -3,28 +3,26 @@
 Legend: B batch, H W pixels, C channels, K classes.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from pathlib import Path
-from typing import Literal
-
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.errors import ConfigError, ImageError
+from swinkit.errors import ConfigError
 from swinkit.heads.classify import ClassificationHead
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import ImageSource, describe, read_image
-from swinkit.images.sources import find_images
 from swinkit.models.info import ModelInfo
+from swinkit.models.predicting import (
+    OnError,
+    Opened,
+    Source,
+    Stopwatch,
+    list_sources,
+    place_of,
+    predict_each,
+)
 from swinkit.results.classification import Classification
-
-Source = ImageSource | Sequence[ImageSource]
 
 
 class SwinClassifier(nn.Module):
@@ -62,6 +60,7 @@ class SwinClassifier(nn.Module):
             raise ConfigError(
                 f"{len(info.class_names)} class names for a model of {self.num_classes} classes"
             )
+        _ = info.fixed_size
         self._info = info
 
     @property
@@ -84,7 +83,7 @@ class SwinClassifier(nn.Module):
         source: Source,
         *,
         batch_size: int = 16,
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
         device: str | torch.device | None = None,
         keep_images: bool = True,
     ) -> list[Classification]:
@@ -101,72 +100,38 @@ class SwinClassifier(nn.Module):
         Raises:
             ImageError: nothing found, or an unreadable image with on_error="raise".
         """
-        if device is not None:
-            self.to(device)
-        was_training = self.training
-        self.eval()
-        try:
-            images = self._read_all(_sources(source), on_error)
-            results: list[Classification] = []
-            while batch := list(islice(images, max(batch_size, 1))):
-                results += self._classify(batch, keep_images)
-        finally:
-            self.train(was_training)
-        return results
+        return list(
+            predict_each(
+                self,
+                list_sources(source),
+                lambda pixels, name: self._preprocessing()(pixels, name=name),
+                lambda batch: self._classify(batch, keep_images),
+                channels=self.config.in_channels,
+                batch_size=max(batch_size, 1),
+                on_error=on_error,
+                device=device,
+            )
+        )
 
     def _preprocessing(self) -> Preprocessing:
-        preprocessing = self.info.preprocessing
+        preprocessing = self.info.fixed_size
         if preprocessing.channels == self.config.in_channels:
             return preprocessing
         return Preprocessing.for_size(preprocessing.size_hw, channels=self.config.in_channels)
 
-    def _read_all(
-        self, sources: Sequence[ImageSource], on_error: Literal["raise", "skip"]
-    ) -> Iterator[tuple[str | None, np.ndarray, np.ndarray]]:
-        preprocessing = self._preprocessing()
-        for source in sources:
-            name = str(source) if isinstance(source, (str, Path)) else None
-            try:
-                pixels = read_image(source, channels=self.config.in_channels)
-                values = preprocessing(pixels, name=name or describe(source))
-            except ImageError:
-                if on_error == "raise":
-                    raise
-                continue
-            yield name, pixels, values
-
-    def _classify(
-        self, batch: list[tuple[str | None, np.ndarray, np.ndarray]], keep_images: bool
-    ) -> list[Classification]:
-        started = time.perf_counter()
-        parameter = next(self.parameters())
-        values = torch.from_numpy(np.stack([values for _, _, values in batch]))
-        with torch.inference_mode():
-            logits = self(values.to(parameter.device, parameter.dtype))
-            probabilities = logits.float().softmax(-1).cpu().numpy()
-        seconds = (time.perf_counter() - started) / len(batch)
+    def _classify(self, batch: list[Opened[np.ndarray]], keep_images: bool) -> list[Classification]:
+        watch = Stopwatch()
+        device, dtype = place_of(self)
+        values = torch.from_numpy(np.stack([image.prepared for image in batch]))
+        probabilities = self(values.to(device, dtype)).float().softmax(-1).cpu().numpy()
+        seconds = watch.share(len(batch))
         return [
             Classification(
                 class_names=self.class_names,
                 probabilities=row,
-                source=name,
-                image_rgb=pixels if keep_images and pixels.shape[-1] == 3 else None,
+                source=image.name,
+                image_rgb=image.picture(keep_images),
                 seconds=seconds,
             )
-            for (name, pixels, _), row in zip(batch, probabilities, strict=True)
+            for image, row in zip(batch, probabilities, strict=True)
         ]
-
-
-def _sources(source: Source) -> Sequence[ImageSource]:
-    if isinstance(source, (np.ndarray, Image.Image)):
-        return [source]
-    if isinstance(source, (str, Path)):
-        return find_images(source)
-    if not isinstance(source, Sequence):
-        raise ImageError(
-            f"cannot predict on {type(source).__name__}; give a path, an array, an image or a list"
-        )
-    found: list[ImageSource] = []
-    for item in source:
-        found += _sources(item)
-    return found

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from swinkit.errors import ConfigError
+from swinkit.images.fitting import KIND as FIT
+from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 
 
@@ -13,15 +16,40 @@ class ModelInfo:
 
     Attributes:
         class_names: one per logit, or None where unknown.
-        preprocessing: how an image must be prepared.
+        preprocessing: how an image must be prepared: `Preprocessing` for a classifier, whose
+            input has one size; `Fit` for detectors and segmenters.
         metrics: measured numbers, such as {"val_top1": 0.93}.
         provenance: where the weights come from, such as source file and its hash.
     """
 
     class_names: tuple[str, ...] | None = None
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    preprocessing: Preprocessing | Fit = field(default_factory=Preprocessing)
     metrics: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fixed_size(self) -> Preprocessing:
+        """The preprocessing of a classifier, whose input has one size.
+
+        Raises:
+            ConfigError: it is a detector's or segmenter's.
+        """
+        if not isinstance(self.preprocessing, Preprocessing):
+            raise ConfigError("a classifier needs Preprocessing, with one input size; got Fit")
+        return self.preprocessing
+
+    @property
+    def any_size(self) -> Fit:
+        """The preprocessing of a detector or segmenter, whose input keeps the image's aspect.
+
+        Raises:
+            ConfigError: it is a classifier's.
+        """
+        if not isinstance(self.preprocessing, Fit):
+            raise ConfigError(
+                "a detector or segmenter needs Fit, which keeps the aspect; got Preprocessing"
+            )
+        return self.preprocessing
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -33,9 +61,11 @@ class ModelInfo:
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
         """Inverse of `to_dict`, also after a trip through JSON."""
         names = values.get("class_names")
+        prepared = values.get("preprocessing", {})
+        kind = Fit if prepared.get("kind") == FIT else Preprocessing
         return cls(
             class_names=None if names is None else tuple(names),
-            preprocessing=Preprocessing.from_dict(values.get("preprocessing", {})),
+            preprocessing=kind.from_dict(prepared),
             metrics=dict(values.get("metrics", {})),
             provenance=dict(values.get("provenance", {})),
         )

@@ -1,0 +1,172 @@
+"""From an image as read to a detector's or segmenter's input: aspect kept, size free.
+
+Legend: H W map, C channels. NumPy only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from swinkit.errors import ConfigError
+from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from swinkit.images.reading import check_size, from_array, to_channels
+from swinkit.images.resizing import resize_linear
+
+KIND = "fit"  # names this way of preparing where a file holds either
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One prepared image, and what leads back to its own pixels.
+
+    Attributes:
+        values: (C, H, W) float32, normalised; zeros (the mean colour) right and below the image.
+        size_hw: the image's part of `values`, in pixels.
+        scale_wh: input pixels per original pixel, across and down; they differ a little, because
+            both sides are rounded to whole pixels.
+        original_hw: the image as read.
+    """
+
+    values: np.ndarray
+    size_hw: tuple[int, int]
+    scale_wh: tuple[float, float]
+    original_hw: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How an image of any size becomes the input of a detector or segmenter.
+
+    The image is scaled with its aspect until its short side is `short_side`, less where its long
+    side would pass `long_side`. The numbers are those of OpenMMLab's pipelines (`Resize` with
+    `keep_ratio`, normalise, then pad), which the published weights were trained with: pixels
+    are resampled as OpenCV resamples them, without smoothing.
+
+    Attributes:
+        short_side: wanted short side in pixels; None: only `long_side` decides.
+        long_side: greatest long side in pixels; None: no limit. Both None: no scaling.
+        divisor: the padded height and width are multiples of it; 1 pads nothing.
+        mean: per channel, of values in 0..1; its length is the number of channels.
+        std: per channel.
+
+    Raises:
+        ConfigError: values outside their range, or `mean` and `std` of different lengths.
+    """
+
+    short_side: int | None = 800
+    long_side: int | None = 1333
+    divisor: int = 32
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        sides = [side for side in (self.short_side, self.long_side) if side is not None]
+        if any(side < 1 for side in sides) or self.divisor < 1:
+            raise ConfigError(
+                f"short_side is {self.short_side}, long_side {self.long_side}, divisor "
+                f"{self.divisor}; give pixels, at least 1 each"
+            )
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ConfigError(
+                f"mean has {len(self.mean)} values and std {len(self.std)}; "
+                "give one of each per channel"
+            )
+        if not np.isfinite(self.mean + self.std).all() or min(self.std) <= 0:
+            raise ConfigError(f"mean {self.mean} and std {self.std} must be finite, std above 0")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input that this makes."""
+        return len(self.mean)
+
+    def for_channels(self, channels: int) -> "Fit":
+        """The same sizes for images of `channels` bands; other bands get the average colour's."""
+        if channels == self.channels:
+            return self
+        mean, std = sum(self.mean) / self.channels, sum(self.std) / self.channels
+        return replace(self, mean=(mean,) * channels, std=(std,) * channels)
+
+    def size_for(self, original_hw: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that an image of `original_hw` is scaled to, before padding."""
+        factors = []
+        if self.short_side is not None:
+            factors.append(self.short_side / min(original_hw))
+        if self.long_side is not None:
+            factors.append(self.long_side / max(original_hw))
+        if not factors:
+            return original_hw
+        return scaled_size(original_hw, min(factors))
+
+    def __call__(self, image: np.ndarray, *, name: str | None = None) -> Fitted:
+        """Scale, normalise and pad one image.
+
+        Args:
+            image: (H, W) or (H, W, C), uint8, uint16, bool, or floats in 0..1, as `read_image`
+                gives it, in RGB order. Grey, RGB and RGBA are converted where 1 or 3 channels
+                are wanted.
+            name: how an error names the image.
+
+        Raises:
+            ImageError: smaller than a patch, NaN, out of range, or of other channels.
+        """
+        name = name or f"array of shape {image.shape}"
+        pixels = to_channels(from_array(image, name), self.channels, name)
+        original_hw = (pixels.shape[0], pixels.shape[1])
+        check_size(*original_hw, name)
+        size_hw = self.size_for(original_hw)
+        return self.prepared(resize_linear(pixels, size_hw), original_hw)
+
+    def prepared(self, pixels: np.ndarray, original_hw: tuple[int, int]) -> Fitted:
+        """Normalise and pad an (H, W, C) uint8 or 0..1 float image that has its size already."""
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        padded_hw = (_up(size_hw[0], self.divisor), _up(size_hw[1], self.divisor))
+        values = np.zeros((self.channels, *padded_hw), np.float32)
+        inside = values[:, : size_hw[0], : size_hw[1]]
+        inside[:] = pixels.transpose(2, 0, 1)
+        if pixels.dtype != np.uint8:
+            inside *= np.float32(255)
+        # Statistics of 0..255, in this order, as the weights were trained: the last bit counts.
+        inside -= (255 * np.asarray(self.mean)).astype(np.float32)[:, None, None]
+        inside /= (255 * np.asarray(self.std)).astype(np.float32)[:, None, None]
+        scale_wh = (size_hw[1] / original_hw[1], size_hw[0] / original_hw[0])
+        return Fitted(values, size_hw, scale_wh, original_hw)
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """(C, H, W) normalised values back as an (H, W, C) uint8 image, for people to look at."""
+        mean = np.asarray(self.mean, np.float32)[:, None, None]
+        std = np.asarray(self.std, np.float32)[:, None, None]
+        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
+        return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold; `kind` tells them from those of `Preprocessing`."""
+        return {"kind": KIND, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Fit":
+        """Inverse of `to_dict`, also after a trip through JSON.
+
+        Raises:
+            ConfigError: a key that this version does not know.
+        """
+        settings = {key: value for key, value in values.items() if key != "kind"}
+        unknown = sorted(set(settings) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ConfigError(
+                f"unknown preprocessing setting {', '.join(unknown)}; "
+                "it was written by another version of swinkit"
+            )
+        return cls(**settings)
+
+
+def scaled_size(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Both sides times `factor`, rounded half up, at least one pixel."""
+    return max(1, int(size_hw[0] * factor + 0.5)), max(1, int(size_hw[1] * factor + 0.5))
+
+
+def _up(length: int, divisor: int) -> int:
+    return -(-length // divisor) * divisor
