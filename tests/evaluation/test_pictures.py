@@ -34,14 +34,6 @@ def test_confusion_matrix_normalises_by_truth():
     assert "75.0% of 4 images are right" in texts(figure)
 
 
-def test_curves_of_one_epoch_and_of_many(tmp_path):
-    row = {"train_loss": 1.0, "val_loss": 0.9, "val_top1": 0.5, "val_top5": 0.8, "lr": 1e-3}
-    for count in (1, 40):
-        figure = pictures.curves([{"epoch": index + 1, **row} for index in range(count)])
-        pictures.write(figure, tmp_path / "curves.png")
-    assert any("best 50.0% in epoch 1" in text for text in texts(figure))
-
-
 def test_batch_preview_names_what_was_mixed():
     targets = np.full((3, 4), 0.025, np.float32)
     targets[0, 1] += 0.9

@@ -15,9 +15,9 @@ from swinkit.training.config import (
     ModelConfig,
     OptimiserConfig,
     RuntimeConfig,
-    ScheduleConfig,
     TrainConfig,
 )
+from swinkit.training.schedule_config import ScheduleConfig
 
 CLASSES = ("bright", "dark", "striped")
 TINY = SwinConfig(

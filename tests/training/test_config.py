@@ -8,11 +8,11 @@ from swinkit.errors import ConfigError
 from swinkit.training.config import (
     OptimiserConfig,
     RuntimeConfig,
-    ScheduleConfig,
     TrainConfig,
     load_recipe,
     recipe_names,
 )
+from swinkit.training.schedule_config import ScheduleConfig
 
 
 @pytest.mark.parametrize("name", recipe_names())

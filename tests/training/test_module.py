@@ -4,22 +4,22 @@ from torch.nn import functional
 
 from swinkit.data.config import AugmentationConfig
 from swinkit.errors import TrainingError
-from swinkit.training.build import build_model
-from swinkit.training.module import ClassifierTraining
+from swinkit.training.module import Training
 from swinkit.training.parameter_groups import frozen_modules
+from swinkit.training.schedule import Schedule
+from swinkit.training.tasks.classification import ClassificationTask
 from swinkit.training.weight_average import WeightAverage
-
-NAMES = ("bright", "dark", "striped")
 
 
 def module_of(config, class_weights=None):
-    return ClassifierTraining(
-        build_model(config, NAMES),
+    task = ClassificationTask(config)
+    task.class_weights = class_weights
+    return Training(
+        task.build_model(),
+        task,
         config,
-        class_weights=class_weights,
-        steps_per_epoch=3,
+        schedule=Schedule.from_config(config.schedule, 3),
         images_per_step=8,
-        val_images=9,
     )
 
 
@@ -65,8 +65,8 @@ def test_label_smoothing_and_mixing_reach_the_loss(tiny_config, batch):
     expected = functional.cross_entropy(module.model(batch[0]), batch[1], label_smoothing=0.3)
     torch.testing.assert_close(step(module, batch)["loss"], expected)
     mixed = step(module_of(tiny_config()), batch)
-    assert not mixed["images"].equal(batch[0])
-    torch.testing.assert_close(mixed["targets"].sum(1), torch.ones(6))
+    assert not mixed["shown"]["images"].equal(batch[0])
+    torch.testing.assert_close(mixed["shown"]["targets"].sum(1), torch.ones(6))
 
 
 def test_a_step_depends_on_seed_epoch_and_batch_alone(tiny_config, batch):

@@ -19,9 +19,9 @@ from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
 from swinkit.data.config import AugmentationConfig
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError
-from swinkit.training.build import build_model
 from swinkit.training.config import TrainConfig
 from swinkit.training.run_folder import RunFolder, read_results
+from swinkit.training.tasks.classifier import build_classifier
 from swinkit.training.train import train
 
 QUIET = Console(quiet=True)
@@ -132,7 +132,7 @@ def test_two_processes_equal_one_with_the_whole_batch(tiny_config, tmp_path):
 
 def test_frozen_stages_do_not_change_and_others_do(tiny_config):
     config = tiny_config(schedule={"epochs": 1}, model={"frozen_stages": 1})
-    before = build_model(config, ("bright", "dark", "striped")).state_dict()
+    before = build_classifier(config, ("bright", "dark", "striped")).state_dict()
     after = weights(train(config, console=QUIET).folder)
     for name, value in before.items():
         frozen = name.startswith(("backbone.patch_embed.", "backbone.stages.0."))
@@ -204,7 +204,7 @@ def test_diverging_run_says_so_in_one_line(tiny_config):
 
 
 def test_nan_starting_weights_are_refused(tiny_config, tmp_path):
-    model = build_model(tiny_config(), ("bright", "dark", "striped"))
+    model = build_classifier(tiny_config(), ("bright", "dark", "striped"))
     with torch.no_grad():
         model.head.fc.weight[0, 0] = float("nan")
     save(model, tmp_path / "nan.safetensors")

@@ -36,6 +36,9 @@ class EpochDataset(Dataset[Any]):
         seed: of the run.
         on_bad_image: for an image that fails now though the scan let it pass. "skip" gives the
             next good sample instead and logs it once; "refuse" raises ImageError.
+
+    Attributes:
+        passes: times that an epoch visits each sample; `build_loader` sets it.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class EpochDataset(Dataset[Any]):
         self.samples: list[Any] = list(samples)
         self.seed = seed
         self.on_bad_image = on_bad_image
+        self.passes = 1
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._bad = torch.zeros(len(self.samples), dtype=torch.bool).share_memory_()
 
@@ -58,7 +62,7 @@ class EpochDataset(Dataset[Any]):
         return self.samples[index]
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples) * self.passes
 
     @property
     def epoch(self) -> int:
@@ -74,12 +78,14 @@ class EpochDataset(Dataset[Any]):
         return [self.samples[index] for index in self._bad.nonzero().flatten().tolist()]
 
     def __getitem__(self, index: int) -> Any:
+        # A later pass over the same sample varies it anew.
+        earlier_passes = index - index % len(self.samples)
         for step in range(len(self.samples)):
             place = (index + step) % len(self.samples)
             if self._bad[place]:
                 continue
             try:
-                with fixed_random(derive_seed(self.seed, self.epoch, place)):
+                with fixed_random(derive_seed(self.seed, self.epoch, earlier_passes + place)):
                     return self.read(place)
             except ImageError as error:
                 if self.on_bad_image == "refuse":
@@ -140,6 +146,7 @@ def build_loader(
     world_size: int = 1,
     pin_memory: bool = False,
     collate: Callable[[list[Any]], Any] | None = None,
+    passes: int = 1,
 ) -> DataLoader:
     """Batches of samples; images (B, C, H, W) float32, labels (B,), indices (B,) by default.
 
@@ -153,12 +160,14 @@ def build_loader(
         rank: this process, of `world_size`.
         pin_memory: for copies to a GPU.
         collate: makes a batch of samples; by default tensors are stacked.
+        passes: times that an epoch visits each sample.
 
     Raises:
         DataError: batch_size below 1.
     """
     if batch_size < 1:
         raise DataError(f"batch_size is {batch_size}; it must be >= 1")
+    dataset.passes = passes
     drop_last = drop_last and len(dataset) >= batch_size * world_size
     sampler = EpochSampler(
         dataset,

@@ -1,18 +1,18 @@
-"""Pictures of a run: curves, confusion matrix, training batch, worst mistakes.
+"""Pictures of a classifier: confusion matrix, training batch, worst mistakes.
 
 All are matplotlib figures without pyplot, so they need no display and leave no state behind.
 """
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from swinkit.errors import ImageError
 from swinkit.evaluation.report import Mistake
@@ -20,7 +20,7 @@ from swinkit.files import atomic_write
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import read_image
 
-BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
+BLUE, GREY = "#2b6cb0", "#718096"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#bcd4ec", BLUE, "#153e75"])
 FEW_CLASSES = 20  # up to this many, each cell of a confusion matrix carries its numbers
 MANY_CLASSES = 110  # beyond this, class names would be unreadable
@@ -32,47 +32,6 @@ def write(figure: Figure, path: str | Path, *, dpi: int = 110) -> None:
         # A letter that the plotting font lacks becomes a box; the picture is still worth having.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(temporary, dpi=dpi, format="png")
-
-
-def curves(rows: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss, validation accuracy and learning rate over the epochs.
-
-    Args:
-        rows: one per epoch, with the columns of results.csv.
-    """
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    loss, accuracy, rate = figure.subplots(1, 3)
-    epochs = [row["epoch"] for row in rows]
-
-    def draw(axes: Axes, column: str, colour: str, label: str) -> None:
-        marker = "o" if len(rows) < 25 else None
-        values = [row[column] for row in rows]
-        axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3.5)
-
-    draw(loss, "train_loss", GREY, "training (augmented)")
-    draw(loss, "val_loss", BLUE, "validation")
-    loss.set_title("loss")
-    loss.legend(frameon=False)
-    draw(accuracy, "val_top1", BLUE, "top-1")
-    # With five classes or fewer, top-5 is always right and tells nothing.
-    if any(row["val_top5"] < 1 for row in rows):
-        draw(accuracy, "val_top5", ORANGE, "top-5")
-    best = max(rows, key=lambda row: (row["val_top1"], -row["val_loss"]))
-    accuracy.plot(best["epoch"], best["val_top1"], "*", color=GREEN, markersize=13, zorder=3)
-    accuracy.set_title(
-        f"validation accuracy, best {best['val_top1']:.1%} in epoch {best['epoch']:.0f}"
-    )
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
-    accuracy.legend(frameon=False, loc="lower right")
-    draw(rate, "lr", GREEN, "learning rate")
-    rate.set_title("learning rate at the end of the epoch")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    for axes in (loss, accuracy, rate):
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:

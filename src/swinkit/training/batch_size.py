@@ -1,6 +1,7 @@
 """The batch size that fits into memory. B batch, C channels, H W map."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ def find_batch_size(
     images: int,
     processes: int = 1,
     memory_bytes: int | None = None,
+    loss: Callable[[nn.Module, Tensor], Tensor] | None = None,
 ) -> int:
     """The greatest power of two whose training step fits into a share of the memory.
 
@@ -37,6 +39,7 @@ def find_batch_size(
         images: training images of this process; bounds the batch so that an epoch has steps.
         processes: of this machine that share its memory; 1 on a GPU, which each has for itself.
         memory_bytes: limit to use instead of what the machine has.
+        loss: of the model and images (B, C, H, W); the mean square of its output by default.
 
     Raises:
         TrainingError: not even one image fits.
@@ -47,15 +50,16 @@ def find_batch_size(
     # Gradient, AdamW's two averages, and perhaps the average of the weights.
     reserved = weights * 4
     was_training = model.training
+    probe = _Probe(loss or _mean_square, precision)
     model.to(device).train()
     try:
         if kind == "cuda":
             limit = (memory_bytes or torch.cuda.get_device_properties(device).total_memory) * (
                 SHARE[kind]
             )
-            return _largest_tried(model, image_shape, device, precision, most, limit - reserved)
+            return _largest_tried(model, image_shape, device, probe, most, limit - reserved)
         limit = (memory_bytes or available_memory()) * SHARE[kind] / processes - reserved
-        per_image = _bytes_per_image(model, image_shape, precision)
+        per_image = _bytes_per_image(model, image_shape, probe)
         fitting = int(limit // per_image)
     finally:
         model.zero_grad(set_to_none=True)
@@ -69,7 +73,7 @@ def _largest_tried(
     model: nn.Module,
     shape: tuple[int, int, int],
     device: torch.device,
-    precision: str,
+    probe: "_Probe",
     most: int,
     limit: float,
 ) -> int:
@@ -77,7 +81,7 @@ def _largest_tried(
     while size <= most:
         torch.cuda.reset_peak_memory_stats(device)
         try:
-            _step(model, torch.randn(size, *shape, device=device), precision)
+            probe(model, torch.randn(size, *shape, device=device))
         except torch.OutOfMemoryError:
             break
         finally:
@@ -91,13 +95,13 @@ def _largest_tried(
     return fitting
 
 
-def _bytes_per_image(model: nn.Module, shape: tuple[int, int, int], precision: str) -> float:
+def _bytes_per_image(model: nn.Module, shape: tuple[int, int, int], probe: "_Probe") -> float:
     """Growth of the saved tensors from one image to two, plus as much again for gradients."""
-    one, two = (_saved_bytes(model, torch.randn(size, *shape), precision) for size in (1, 2))
+    one, two = (_saved_bytes(model, torch.randn(size, *shape), probe) for size in (1, 2))
     return max(1.0, 2.0 * (two - one))
 
 
-def _saved_bytes(model: nn.Module, images: Tensor, precision: str) -> int:
+def _saved_bytes(model: nn.Module, images: Tensor, probe: "_Probe") -> int:
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -106,14 +110,25 @@ def _saved_bytes(model: nn.Module, images: Tensor, precision: str) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        _step(model, images, precision)
+        probe(model, images)
     return sum(storages.values())
 
 
-def _step(model: nn.Module, images: Tensor, precision: str) -> None:
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        loss = model(images).float().square().mean()
-    loss.backward()
+class _Probe:
+    """One forward and backward pass."""
+
+    def __init__(self, loss: Callable[[nn.Module, Tensor], Tensor], precision: str) -> None:
+        self.loss = loss
+        self.bf16 = precision == "bf16"
+
+    def __call__(self, model: nn.Module, images: Tensor) -> None:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            loss = self.loss(model, images)
+        loss.backward()
+
+
+def _mean_square(model: nn.Module, images: Tensor) -> Tensor:
+    return model(images).float().square().mean()
 
 
 def available_memory() -> int:

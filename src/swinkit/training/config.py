@@ -9,9 +9,10 @@ import tyro
 from swinkit.backbones.config import SwinConfig
 from swinkit.data.config import AugmentationConfig, DataConfig, one_of
 from swinkit.errors import ConfigError
-from swinkit.training.settings import from_plain, read_yaml, to_plain, write_yaml
+from swinkit.training.schedule_config import ScheduleConfig
+from swinkit.training.settings import at_least, from_plain, read_yaml, to_plain, write_yaml
 
-PAPER_BATCH = 1024  # images per step to which the paper's learning rates belong
+TASKS = ("auto", "classification", "detection", "segmentation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class ModelConfig:
     """Takes the place of `name` for a network that has none."""
 
     def __post_init__(self) -> None:
-        _at_least("model", self, image_size=1, window_size=1, frozen_stages=0, drop_path_rate=0)
+        at_least("model", self, image_size=1, window_size=1, frozen_stages=0, drop_path_rate=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
-        _at_least("optimiser", self, weight_decay=0, lr_batch=1)
+        at_least("optimiser", self, weight_decay=0, lr_batch=1)
         if self.lr <= 0 or not 0 < self.layer_decay <= 1:
             raise ConfigError(
                 f"optimiser: lr is {self.lr}, it must be > 0; layer_decay is "
@@ -73,28 +74,6 @@ class OptimiserConfig:
     def peak_lr(self, images_per_step: int) -> float:
         """The highest learning rate for that many images per optimiser step."""
         return self.lr if self.lr_batch is None else self.lr * images_per_step / self.lr_batch
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleConfig:
-    """How long, and how the learning rate goes: linear warm-up, then half a cosine."""
-
-    epochs: int = 30
-    """Passes over the training images."""
-    warmup_epochs: float = 2.0
-    """Epochs in which the learning rate rises to its highest value."""
-    start_factor: float = 0.001
-    """Part of the highest learning rate at which the warm-up starts (paper's code: 5e-7 / 5e-4)."""
-    end_factor: float = 0.01
-    """Part of the highest learning rate at which the cosine ends (paper's code: 5e-6 / 5e-4)."""
-    early_stop: int | None = None
-    """Stop after this many epochs without a better validation accuracy; None never stops early."""
-
-    def __post_init__(self) -> None:
-        _at_least("schedule", self, epochs=1, warmup_epochs=0, early_stop=1)
-        for name in ("start_factor", "end_factor"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"schedule: {name} is {getattr(self, name)}; it must lie in 0..1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +110,7 @@ class RuntimeConfig:
             object.__setattr__(self, "resume", Path(self.resume))
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         one_of("precision", self.precision, ("32", "bf16"))
-        _at_least("runtime", self, accumulate=1, seed=0, threads=1)
+        at_least("runtime", self, accumulate=1, seed=0, threads=1)
         if self.batch_size != "auto" and (
             not isinstance(self.batch_size, int) or self.batch_size < 1
         ):
@@ -142,7 +121,7 @@ class RuntimeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Train a Swin classifier on a folder of images."""
+    """Train a Swin on images of your own."""
 
     data: DataConfig
     """The images."""
@@ -156,10 +135,13 @@ class TrainConfig:
     """How long and how fast."""
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     """Where it runs."""
+    task: Literal["auto", "classification", "detection", "segmentation"] = "auto"
+    """"auto" is what the model's name says, else what the data looks like."""
     class_weights: Literal["none", "balanced"] = "none"
     """"balanced" lets every class count the same, however few images it has."""
 
     def __post_init__(self) -> None:
+        one_of("task", self.task, TASKS)
         one_of("class_weights", self.class_weights, ("none", "balanced"))
 
     def to_dict(self) -> dict[str, Any]:
@@ -218,10 +200,3 @@ def load_recipe(recipe: str | Path, data: DataConfig | str | Path) -> TrainConfi
 
 def _recipe_folder() -> Path:
     return Path(__file__).resolve().parents[1] / "recipes"
-
-
-def _at_least(section: str, config: object, **least: float) -> None:
-    for name, bound in least.items():
-        value = getattr(config, name)
-        if value is not None and value < bound:
-            raise ConfigError(f"{section}: {name} is {value}; it must be >= {bound}")

@@ -1,82 +1,78 @@
-"""What one training and one validation step are. B batch, C channels, H W map, K classes."""
+"""What one training and one validation step are, whatever the task. B batch."""
 
+import logging
+import math
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassAccuracy
 
-from swinkit.data.classification.mixing import MixupCutmix
 from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.evaluation.mean_loss import MeanLoss
-from swinkit.models.classifier import SwinClassifier
 from swinkit.training.config import TrainConfig
 from swinkit.training.parameter_groups import frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
+from swinkit.training.tasks.task import Batch, Task
+
+logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 50  # batches between looks at the loss on a GPU, where each look waits for it
 
 
-class ClassifierTraining(LightningModule):
-    """Cross-entropy with soft targets, AdamW and a warm-up and cosine schedule.
-
-    Loss of a batch: -1/B sum_b sum_k w_k y_bk log p_bk, with class weights w of mean 1. Dividing by
-    B, not by the sum of weights, makes the mean over processes and over accumulated passes equal
-    the loss of their whole batch.
+class Training(LightningModule):
+    """AdamW and a schedule over the steps of a task.
 
     All that chance decides in a step depends on (seed, epoch, batch, process) alone, so a resumed
     run repeats an uninterrupted one.
 
     Args:
         model: the network; frozen stages already frozen.
+        task: what its loss and validation are.
         config: of the run.
-        class_weights: (K,) or None.
-        steps_per_epoch: optimiser steps in each epoch.
+        schedule: of the learning rate.
         images_per_step: images per optimiser step over all processes.
-        val_images: images in the validation split; what a sampler adds beyond is not counted.
     """
 
     def __init__(
         self,
-        model: SwinClassifier,
+        model: nn.Module,
+        task: Task[Any],
         config: TrainConfig,
         *,
-        class_weights: Tensor | None,
-        steps_per_epoch: int,
+        schedule: Schedule,
         images_per_step: int,
-        val_images: int,
     ) -> None:
         super().__init__()
-        self.class_weights: Tensor | None
-        self.model = model
+        self.model: Any = model
+        self.task = task
         self.config = config
-        self.schedule = Schedule.from_config(config.schedule, steps_per_epoch)
+        self.schedule = schedule
         self.peak_lr = config.optimiser.peak_lr(images_per_step)
-        self.val_images = val_images
-        self.register_buffer("class_weights", class_weights, persistent=False)
-        classes = model.head.fc.out_features
-        self.mixing = MixupCutmix.from_config(config.augmentation, classes)
         self.train_loss = MeanLoss()
-        self.val_loss = MeanLoss()
-        self.val_top1 = MulticlassAccuracy(classes, average="micro")
-        self.val_top5 = MulticlassAccuracy(classes, average="micro", top_k=min(5, classes))
+        self.train_terms: dict[str, MeanLoss] = {}
+        self.validation = task.validation(model)
         self.val_metrics: dict[str, float] = {}
+        self.skipped = self._skipped_in_a_row = 0
 
     def configure_optimizers(self) -> Any:
         """AdamW over the groups, its schedule advancing with each step."""
         settings = self.config.optimiser
-        groups = parameter_groups(self.model, self.model.config.depths, settings, self.peak_lr)
+        depths = self.model.backbone.config.depths
+        groups = parameter_groups(self.model, depths, settings, self.peak_lr)
         for group in groups:
             del group["names"]
         optimiser = torch.optim.AdamW(groups, lr=self.peak_lr, betas=settings.betas, fused=True)
-        scheduler = LambdaLR(optimiser, self.schedule)
+
+        # A plain function: of an object, LambdaLR would store the state.
+        def factor(step: int) -> float:
+            return self.schedule(step)
+
         return {
             "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+            "lr_scheduler": {"scheduler": LambdaLR(optimiser, factor), "interval": "step"},
         }
 
     def configure_gradient_clipping(
@@ -85,82 +81,123 @@ class ClassifierTraining(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm. Lightning refuses to beside a fused optimiser in mixed precision, which
-        matters to scaled float16 gradients only; bfloat16 has none."""
-        if gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+        """Clip by norm, and take a gradient that is not finite away where the task allows it.
+
+        Lightning refuses to clip beside a fused optimiser in mixed precision, which matters to
+        scaled float16 gradients only; bfloat16 has none. The norm is the same in all processes, so
+        they skip together.
+        """
+        if not gradient_clip_val and not self.task.most_skipped:
+            return
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val or math.inf)
+        if not self.task.most_skipped:
+            return
+        if math.isfinite(float(norm)):
+            self._skipped_in_a_row = 0
+            return
+        self.model.zero_grad(set_to_none=True)
+        self.skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row > self.task.most_skipped:
+            raise TrainingError(
+                f"{self._skipped_in_a_row} steps in a row had gradients that are not finite; "
+                + self._remedy()
+            )
+        logger.warning(
+            "epoch %d, step %d left out: its gradients are not finite (%d so far); the run goes on",
+            self.current_epoch + 1,
+            self.global_step,
+            self.skipped,
+        )
 
     def on_train_epoch_start(self) -> None:
         """Frozen stages stay as in evaluation: no dropout and no stochastic depth in them."""
         self.model.train()
         for module in frozen_modules(self.model, self.config.model.frozen_stages):
             module.eval()
-        self.train_loss.reset()
+        for mean in (self.train_loss, *self.train_terms.values()):
+            mean.reset()
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Loss of one forward pass.
 
-        Args:
-            batch: images (B, C, H, W), labels (B,), indices (B,).
-            batch_idx: number of the batch in its epoch.
-
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite, in a task that skips nothing.
         """
-        images, labels, _ = batch
         seed = derive_seed(
             self.config.runtime.seed, self.current_epoch, batch_idx, self.global_rank
         )
         torch.manual_seed(seed)
-        images, targets = self.mixing(images, labels, seed=seed)
-        loss = functional.cross_entropy(self.model(images), targets, weight=self.class_weights)
-        if loss.device.type == "cpu" or batch_idx % CHECK_EVERY == 0:
+        step = self.task.step(self.model, batch, seed)
+        loss, images = step.loss, self.task.images_in(batch)
+        looks = loss.device.type == "cpu" or batch_idx % CHECK_EVERY == 0
+        if looks and not self.task.most_skipped:
             self.check_finite(float(loss.detach()))
-        self.train_loss.update(loss.detach(), images=len(labels))
+        finite = self.task.most_skipped == 0 or math.isfinite(float(loss.detach()))
+        if finite:
+            self.train_loss.update(loss.detach(), images=images)
+            self._count_terms(step.terms, images)
         outputs: dict[str, Any] = {"loss": loss}
         if batch_idx == 0:
-            outputs |= {"images": images, "targets": targets}
+            outputs["shown"] = step.shown
         return outputs
+
+    def _count_terms(self, terms: dict[str, Tensor], images: int) -> None:
+        for name, value in terms.items():
+            if name not in self.train_terms:
+                self.train_terms[name] = MeanLoss().to(value.device)
+            self.train_terms[name].update(value.detach(), images=images)
+
+    def train_means(self) -> dict[str, float]:
+        """Means over the epoch's images, of all processes: the loss, and its terms if it has any.
+
+        NaN where no step of the epoch was finite.
+        """
+        means = {"train_loss": self.train_loss, **self.train_terms}
+        return {name: float(mean.compute()) for name, mean in means.items()}
 
     def check_finite(self, loss: float) -> None:
         """Raises TrainingError where the loss is NaN or infinite."""
-        if loss != loss or abs(loss) == float("inf"):
+        if not math.isfinite(loss):
             raise TrainingError(
                 f"the training loss is {loss} in epoch {self.current_epoch + 1}, step "
-                f"{self.global_step}; lower optimiser.lr (now {self.peak_lr:.3g}), lengthen "
-                "schedule.warmup_epochs or set runtime.precision to 32, and check that starting "
-                "weights are finite"
+                f"{self.global_step}; {self._remedy()}"
             )
+
+    def _remedy(self) -> str:
+        return (
+            f"lower optimiser.lr (now {self.peak_lr:.3g}), lengthen schedule.warmup_epochs or set "
+            "runtime.precision to 32, and check that starting weights are finite"
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Start counting anew."""
-        for metric in (self.val_loss, self.val_top1, self.val_top5):
-            metric.reset()
+        self.validation.reset()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count one batch; images that a sampler repeats to even out processes are left out."""
-        images, labels, _ = batch
         loader = self.trainer.val_dataloaders
         assert loader is not None
-        size = loader.batch_size
-        ordinal = batch_idx * size + torch.arange(len(labels), device=labels.device)
-        real = ordinal * self.trainer.world_size + self.global_rank < self.val_images
-        if not real.any():
-            return
-        labels, logits = labels[real], self.model(images)[real].float()
-        self.val_loss.update(functional.cross_entropy(logits, labels), images=len(labels))
-        self.val_top1.update(logits, labels)
-        self.val_top5.update(logits, labels)
+        ordinal = batch_idx * loader.batch_size + torch.arange(self.task.images_in(batch))
+        place = ordinal * self.trainer.world_size + self.global_rank
+        real = place < len(self.task.splits.val)
+        if real.any():
+            self.validation.update(self.model, batch, real.to(self.device))
 
     def on_validation_epoch_end(self) -> None:
         """Keep what the whole validation split gave, over all processes."""
-        self.val_metrics = {
-            "val_loss": float(self.val_loss.compute()),
-            "val_top1": float(self.val_top1.compute()),
-            "val_top5": float(self.val_top5.compute()),
-        }
+        self.val_metrics = self.validation.compute()
 
-    def parameters_by_name(self) -> dict[str, nn.Parameter]:
-        """The network's parameters that learn."""
-        named = self.model.named_parameters()
-        return {name: parameter for name, parameter in named if parameter.requires_grad}
+    def averaged_tensors(self) -> dict[str, Tensor]:
+        """What an average of the weights follows: parameters that learn, and running statistics."""
+        tensors: dict[str, Tensor] = {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad
+        }
+        stored = self.model.state_dict(keep_vars=True)
+        return tensors | {
+            name: buffer
+            for name, buffer in self.model.named_buffers()
+            if name in stored and buffer.is_floating_point()
+        }

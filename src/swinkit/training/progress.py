@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from swinkit.training.budget import Budget
 from swinkit.training.recorder import Recorder
 
 
@@ -25,21 +26,23 @@ class RunProgress(Callback):
 
     Args:
         recorder: gives the rows; must come before this in the list of callbacks.
+        budget: knows how much of the run is done.
         console: to print to.
     """
 
-    def __init__(self, recorder: Recorder, console: Console) -> None:
+    def __init__(self, recorder: Recorder, budget: Budget, console: Console) -> None:
         self.recorder = recorder
+        self.budget = budget
         self.console = console
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self._start = 0.0
-        self._done_before = 0
+        self._done_before = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
         self._start = time.perf_counter()
-        self._done_before = len(self.recorder.rows)
+        self._done_before = self._done(len(self.recorder.rows), trainer)
         if not self.console.is_terminal:
             return
         self.bar = Progress(
@@ -51,14 +54,14 @@ class RunProgress(Callback):
             console=self.console,
             transient=True,
         )
-        batches = int(trainer.num_training_batches)
         self.task = self.bar.add_task(
             "training",
-            total=(trainer.max_epochs or 0) * batches,
-            completed=self._done_before * batches,
+            total=1.0,
+            completed=0,
             loss="",
             left="?",
         )
+        self.bar.update(self.task, completed=self._done_before)
         self.bar.start()
 
     def on_train_batch_end(
@@ -68,14 +71,14 @@ class RunProgress(Callback):
         if self.bar is None:
             return
         batches = int(trainer.num_training_batches)
-        done = trainer.current_epoch * batches + batch_idx + 1
+        done = self._done(trainer.current_epoch + (batch_idx + 1) / batches, trainer)
         if batch_idx % max(1, batches // 50) == 0 or batch_idx + 1 == batches:
             self.bar.update(
                 self.task,
                 completed=done,
-                description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                description=self._epoch(trainer.current_epoch + 1, trainer),
                 loss=f"loss {float(outputs['loss'].detach()):.3f}",
-                left=self._left(done / batches, trainer),
+                left=self._left(done),
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -83,10 +86,10 @@ class RunProgress(Callback):
         row = self.recorder.rows[-1]
         mark = "  best" if self.recorder.best_epoch == row["epoch"] else ""
         self.console.print(
-            f"epoch {row['epoch']:.0f}/{trainer.max_epochs}  loss {row['train_loss']:.4f}  "
-            f"val loss {row['val_loss']:.4f}  top-1 {row['val_top1']:.2%}  "
-            f"{row['images_per_second']:.0f} images/s  "
-            f"left {self._left(row['epoch'], trainer)}{mark}",
+            f"{self._epoch(round(row['epoch']), trainer)}  loss {row['train_loss']:.4f}  "
+            f"{self.recorder.task.headline(row)}  "
+            f"{row['images_per_second']:.{0 if row['images_per_second'] >= 10 else 1}f} images/s  "
+            f"left {self._left(self._done(row['epoch'], trainer))}{mark}",
             highlight=False,
             soft_wrap=True,
         )
@@ -108,10 +111,17 @@ class RunProgress(Callback):
                 soft_wrap=True,
             )
 
-    def _left(self, epochs_done: float, trainer: Trainer) -> str:
-        passed = epochs_done - self._done_before
+    def _done(self, epochs: float, trainer: Trainer) -> float:
+        return self.budget.done(epochs, trainer.global_step)
+
+    def _epoch(self, number: int, trainer: Trainer) -> str:
+        most = trainer.max_epochs or 0
+        return f"epoch {number}/{most}" if most > 0 else f"epoch {number}"
+
+    def _left(self, done: float) -> str:
+        passed = done - self._done_before
         seconds = (time.perf_counter() - self._start) / max(passed, 1e-9)
-        return spell_seconds(seconds * ((trainer.max_epochs or 0) - epochs_done))
+        return spell_seconds(seconds * (1 - done))
 
     def _stop(self) -> None:
         if self.bar is not None:

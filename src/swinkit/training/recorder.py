@@ -10,11 +10,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from swinkit.checkpoints.native import save
-from swinkit.data.classification.datasets import ClassificationDataset
+from swinkit.data.loading import EpochDataset
 from swinkit.errors import TrainingError
 from swinkit.evaluation import pictures
-from swinkit.training.module import ClassifierTraining
+from swinkit.evaluation.curves import curves
+from swinkit.training.module import Training
 from swinkit.training.run_folder import Row, RunFolder
+from swinkit.training.schedule_config import ScheduleConfig
+from swinkit.training.tasks.task import Task
 from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
@@ -31,9 +34,10 @@ class Recorder(Callback):
 
     Args:
         folder: of the run.
+        task: says which epoch is better and draws the first batch.
         train_set: told the epoch before a resumed run's first batch is fetched.
         average: weights to keep instead of the current ones, or None.
-        early_stop: epochs without a better validation accuracy after which to stop, or None.
+        early_stop: epochs without a better validation score after which to stop, or None.
         preview: draw the first training batch.
         images_per_step: over all processes; a resumed run must keep it.
     """
@@ -41,7 +45,8 @@ class Recorder(Callback):
     def __init__(
         self,
         folder: RunFolder,
-        train_set: ClassificationDataset,
+        task: Task[Any],
+        train_set: EpochDataset,
         *,
         average: WeightAverage | None,
         early_stop: int | None,
@@ -49,6 +54,7 @@ class Recorder(Callback):
         images_per_step: int,
     ) -> None:
         self.folder = folder
+        self.task = task
         self.train_set = train_set
         self.average = average
         self.early_stop = early_stop
@@ -56,6 +62,7 @@ class Recorder(Callback):
         self.images_per_step = images_per_step
         self.rows: list[Row] = []
         self.best_epoch = 0
+        self.finished = False
         self._started = self._trained_from = self._trained = self._drawn = 0.0
         self._images = 0
 
@@ -69,12 +76,19 @@ class Recorder(Callback):
         """Whether early stopping has come to its end."""
         return self.early_stop is not None and len(self.rows) - self.best_epoch >= self.early_stop
 
+    def over(self, schedule: ScheduleConfig) -> bool:
+        """Whether there is nothing left to train."""
+        counts_epochs = schedule.minutes is None and schedule.steps is None
+        done = counts_epochs and len(self.rows) >= schedule.epochs
+        return done or self.exhausted or (self.finished and not counts_epochs)
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
         return {
             "rows": self.rows,
             "best_epoch": self.best_epoch,
             "images_per_step": self.images_per_step,
+            "finished": self.finished,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -90,6 +104,7 @@ class Recorder(Callback):
             )
         self.rows = [dict(row) for row in state_dict["rows"]]
         self.best_epoch = int(state_dict["best_epoch"])
+        self.finished = bool(state_dict.get("finished", False))
         # Lightning fetches the first batch of a resumed run before it announces the epoch.
         self.train_set.set_epoch(len(self.rows))
 
@@ -102,18 +117,12 @@ class Recorder(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count, and draw the very first batch."""
-        self._images += len(batch[1]) * trainer.world_size
+        self._images += self.task.images_in(batch) * trainer.world_size
         self._trained = time.perf_counter()
         first = batch_idx == 0 and trainer.current_epoch == 0
         if first and self.preview and trainer.is_global_zero:
-            assert isinstance(pl_module, ClassifierTraining)
-            info = pl_module.model.info
-            figure = pictures.batch_preview(
-                outputs["images"].float().cpu().numpy(),
-                outputs["targets"].float().cpu().numpy(),
-                info.class_names or (),
-                info.preprocessing,
-            )
+            assert isinstance(pl_module, Training)
+            figure = self.task.preview(pl_module.model, outputs["shown"])
             pictures.write(figure, self.folder.preview)
             # Drawing is not training; the throughput must not pay for it.
             now = time.perf_counter()
@@ -122,26 +131,28 @@ class Recorder(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch."""
-        assert isinstance(pl_module, ClassifierTraining)
+        assert isinstance(pl_module, Training)
         row = self._row(trainer, pl_module)
         pl_module.check_finite(row["train_loss"])
         self.rows.append(row)
-        better = self.best_epoch == 0 or _score(row) > _score(self.best)
+        score = self.task.score
+        better = self.best_epoch == 0 or score(row) > score(self.best)
         if better:
             self.best_epoch = len(self.rows)
         if trainer.is_global_zero:
             self._write(trainer, pl_module, row, better)
+        self.finished = trainer.should_stop or self.exhausted
         trainer.save_checkpoint(self.folder.resume, weights_only=False)
         if self.exhausted:
             trainer.should_stop = True
             logger.info("no better epoch than %d since; stopping early", self.best_epoch)
 
-    def _row(self, trainer: Trainer, module: ClassifierTraining) -> Row:
+    def _row(self, trainer: Trainer, module: Training) -> Row:
         now = time.perf_counter()
         return {
             "epoch": len(self.rows) + 1,
             "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),
-            "train_loss": float(module.train_loss.compute()),
+            **module.train_means(),
             **module.val_metrics,
             "seconds": round(now - self._started, 3),
             "images_per_second": round(
@@ -149,7 +160,7 @@ class Recorder(Callback):
             ),
         }
 
-    def _write(self, trainer: Trainer, module: ClassifierTraining, row: Row, better: bool) -> None:
+    def _write(self, trainer: Trainer, module: Training, row: Row, better: bool) -> None:
         self.folder.write_results(self.rows)
         for tracker in trainer.loggers:
             tracker.log_metrics(
@@ -171,8 +182,4 @@ class Recorder(Callback):
     def draw_curves(self) -> None:
         """Write curves.png."""
         self._drawn = time.perf_counter()
-        pictures.write(pictures.curves(self.rows), self.folder.curves)
-
-
-def _score(row: Row) -> tuple[float, float]:
-    return row["val_top1"], -row["val_loss"]
+        pictures.write(curves(self.rows, self.task.panel), self.folder.curves)

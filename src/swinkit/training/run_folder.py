@@ -15,24 +15,13 @@ from swinkit.files import atomic_write
 
 Row = dict[str, float]
 
-COLUMNS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "val_loss",
-    "val_top1",
-    "val_top5",
-    "seconds",
-    "images_per_second",
-)
-
 
 class RunFolder:
     """Paths in the folder of a run, and its text files.
 
     config.yaml, results.csv, curves.png, batch_preview.png, best.safetensors, last.safetensors,
-    resume.ckpt, log.txt, tensorboard/; after the last epoch val/ (and test/) with report.json,
-    per_class.csv, confusion_matrix.png and worst_mistakes.png, and summary.json.
+    resume.ckpt, log.txt, tensorboard/; after the last epoch val/ (and test/) with the task's
+    report and pictures, and summary.json.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -86,12 +75,16 @@ class RunFolder:
         return folder
 
     def write_results(self, rows: list[Row]) -> None:
-        """Write results.csv anew, one line per epoch. Raises SwinkitError where refused."""
+        """Write results.csv anew, one line per epoch. Raises SwinkitError where refused.
+
+        The columns are those of all rows; a column that a row lacks stays empty in it.
+        """
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         with (
             atomic_write(self.results) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
 
@@ -108,9 +101,12 @@ class RunFolder:
 
 
 def read_results(path: str | Path) -> list[Row]:
-    """The rows of a results.csv."""
+    """The rows of a results.csv, without their empty places."""
     with Path(path).open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [
+            {name: float(value) for name, value in row.items() if value != ""}
+            for row in csv.DictReader(file)
+        ]
 
 
 class StateFile(TorchCheckpointIO):

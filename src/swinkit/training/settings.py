@@ -98,3 +98,15 @@ def write_yaml(values: dict[str, Any], path: Path) -> None:
     with atomic_write(path) as temporary:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         temporary.write_text(text, encoding="utf-8")
+
+
+def at_least(section: str, config: object, **least: float) -> None:
+    """Check fields against their smallest values; None passes.
+
+    Raises:
+        ConfigError: a field below; it names section, field and bound.
+    """
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if value is not None and value < bound:
+            raise ConfigError(f"{section}: {name} is {value}; it must be >= {bound}")

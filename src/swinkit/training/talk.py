@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
+from torch import nn
 
-from swinkit.data.classification.samples import Splits
-from swinkit.models.classifier import SwinClassifier
 from swinkit.training.run_folder import RunFolder
+from swinkit.training.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -87,19 +88,20 @@ class RunLog:
 
 
 def announce(
-    folder: Path, model: SwinClassifier, splits: Splits, images_per_step: int, where: str
+    folder: Path, model: nn.Module, task: Task[Any], images_per_step: int, where: str
 ) -> None:
     """Say what is about to be trained on what, and which images were left out."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     learning = sum(item.numel() for item in model.parameters() if item.requires_grad)
     frozen = "" if learning == parameters else f", {learning / 1e6:.2f} M of them learning"
+    splits = task.splits
     counts = {name: len(samples) for name, samples in splits.by_name().items()}
     logger.info(
         "%s: %.2f M parameters%s, %s pixels, %d classes, %s images, %d a step, %s",
         folder,
         parameters / 1e6,
         frozen,
-        "x".join(map(str, model.info.preprocessing.size_hw)),
+        task.describe_size(model),
         len(splits.class_names),
         " + ".join(f"{count} {name}" for name, count in counts.items()),
         images_per_step,
@@ -107,6 +109,5 @@ def announce(
     )
     for note in splits.notes:
         logger.info("%s", note)
-    if splits.scan is not None:
-        for path, reason in splits.scan.bad:
-            logger.warning("left out %s: %s", path, reason)
+    for reason in task.left_out():
+        logger.warning("left out %s", reason)

@@ -16,19 +16,18 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from swinkit.checkpoints.load import load
-from swinkit.data.classification.splits import load_splits
-from swinkit.errors import TrainingError
-from swinkit.evaluation.classification import evaluate
-from swinkit.models.classifier import SwinClassifier
 from swinkit.training.batch_size import find_batch_size
-from swinkit.training.build import Loaders, build_loaders, build_model, loss_weights
+from swinkit.training.budget import Budget
 from swinkit.training.config import TrainConfig
-from swinkit.training.module import ClassifierTraining
+from swinkit.training.loaders import Loaders, build_loaders
+from swinkit.training.module import Training
 from swinkit.training.processes import DeviceType, Processes, choose_device
 from swinkit.training.progress import RunProgress
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import RunFolder, StateFile
+from swinkit.training.schedule import Schedule
 from swinkit.training.talk import RunLog, announce, quiet_libraries
+from swinkit.training.tasks.choose import make_task
 from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
@@ -40,8 +39,8 @@ class TrainResult:
 
     Attributes:
         folder: the run folder; `best.safetensors` in it is the model.
-        metrics: of the best epoch's weights: val_top1, val_top5, val_loss, and test_* where
-            there is a test split.
+        metrics: of the best epoch's weights, such as val_top1, val_box_ap or val_miou, and
+            test_* where there is a test split.
         epochs: epochs the run has in all; `best_epoch` counts from 1.
         seconds: of this call; a resumed run's earlier time is not in it.
     """
@@ -54,7 +53,9 @@ class TrainResult:
 
 
 def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult:
-    """Train a classifier, on one CPU or GPU or in every process that torchrun started.
+    """Train a classifier, a detector or a segmenter, as the settings and the data say.
+
+    On one CPU or GPU, or in every process that torchrun started.
 
     Args:
         config: all settings; with `runtime.resume` only that one counts, the rest is read from
@@ -137,8 +138,8 @@ class _Run:
         self.processes = processes
         self.device: DeviceType = device
         self.screen = screen
-        self.splits = load_splits(config.data)
-        self.model = build_model(config, self.splits.class_names)
+        self.task = make_task(config)
+        self.model = self.task.build_model()
         self.config = self._with_batch_size(config)
         self.folder = self._folder()
         if processes.rank == 0:
@@ -157,16 +158,16 @@ class _Run:
     def _with_batch_size(self, config: TrainConfig) -> TrainConfig:
         if config.runtime.batch_size != "auto":
             return config
-        preprocessing = self.model.info.preprocessing
         size = find_batch_size(
             self.model,
-            (self.model.config.in_channels, *preprocessing.size_hw),
+            self.task.probe_shape(self.model),
             device=torch.device(self.device, self.processes.local_rank)
             if self.device == "cuda"
             else torch.device("cpu"),
             precision=config.runtime.precision,
-            images=len(self.splits.train) // self.processes.size,
+            images=len(self.task.splits.train) * config.schedule.passes // self.processes.size,
             processes=1 if self.device == "cuda" else self.processes.local_size,
+            loss=self.task.probe,
         )
         # Ranks may have measured differently; the first one's answer holds for all.
         size = self.processes.shared(size)
@@ -186,18 +187,20 @@ class _Run:
 
     def fit(self) -> Recorder:
         """Train, from the start or from the last state."""
+        task, runtime = self.task, self.config.runtime
         loaders = build_loaders(
             self.config,
-            self.splits,
-            self.model.info.preprocessing,
+            task.dataset(self.model, task.splits.train, train=True),
+            task.dataset(self.model, task.splits.val, train=False),
             self.batch_size,
             self.processes,
             pin_memory=self.device == "cuda",
+            collate=task.collate,
         )
-        runtime = self.config.runtime
         average = None if runtime.ema is None else WeightAverage(runtime.ema)
         recorder = Recorder(
             self.folder,
+            task,
             loaders.train_set,
             average=average,
             early_stop=self.config.schedule.early_stop,
@@ -206,12 +209,15 @@ class _Run:
         )
         state = self._state(recorder)
         where = f"{self.device} x {self.processes.size}"
-        announce(self.folder.path, self.model, self.splits, self.images_per_step, where)
-        if recorder.exhausted or len(recorder.rows) >= self.config.schedule.epochs:
+        announce(self.folder.path, self.model, task, self.images_per_step, where)
+        if recorder.over(self.config.schedule):
             logger.info("%s has already come to its end", self.folder.path)
             return recorder
-        module = self._module(loaders)
-        trainer = self._trainer(recorder, average)
+        spent = sum(row["seconds"] for row in recorder.rows)
+        budget = Budget(self.config.schedule, self.processes, spent_seconds=spent)
+        module = self._module(loaders, budget)
+        epochs = budget.most_epochs(loaders.steps_per_epoch(runtime.accumulate))
+        trainer = self._trainer(recorder, average, budget, epochs)
         with _interruptible(trainer):
             trainer.fit(module, loaders.train, loaders.val, ckpt_path=state, weights_only=True)
         return recorder
@@ -223,28 +229,35 @@ class _Run:
         recorder.load_state_dict(state["callbacks"][recorder.state_key])
         return self.folder.resume
 
-    def _module(self, loaders: Loaders) -> ClassifierTraining:
+    def _module(self, loaders: Loaders, budget: Budget) -> Training:
         if self.config.runtime.compile:
             self.model.compile()
-        return ClassifierTraining(
+        schedule = self.config.schedule
+        return Training(
             self.model,
+            self.task,
             self.config,
-            class_weights=loss_weights(self.config, self.splits),
-            steps_per_epoch=loaders.steps_per_epoch(self.config.runtime.accumulate),
+            schedule=Schedule.from_config(
+                schedule,
+                loaders.steps_per_epoch(self.config.runtime.accumulate),
+                clock=None if schedule.minutes is None else budget.clock,
+            ),
             images_per_step=self.images_per_step,
-            val_images=len(self.splits.val),
         )
 
-    def _trainer(self, recorder: Recorder, average: WeightAverage | None) -> Trainer:
+    def _trainer(
+        self, recorder: Recorder, average: WeightAverage | None, budget: Budget, epochs: int
+    ) -> Trainer:
         runtime, several = self.config.runtime, self.processes.size > 1
-        callbacks = [recorder, RunProgress(recorder, self.screen)]
+        callbacks = [budget, recorder, RunProgress(recorder, budget, self.screen)]
+        uneven = "ddp_find_unused_parameters_true" if self.task.uneven else "ddp"
         return Trainer(
             accelerator="gpu" if self.device == "cuda" else "cpu",
             devices=self.processes.local_size,
             num_nodes=self.processes.size // self.processes.local_size,
-            strategy="ddp" if several else "auto",
+            strategy=uneven if several else "auto",
             precision="bf16-mixed" if runtime.precision == "bf16" else "32-true",
-            max_epochs=self.config.schedule.epochs,
+            max_epochs=epochs,
             accumulate_grad_batches=runtime.accumulate,
             gradient_clip_val=self.config.optimiser.clip_norm,
             callbacks=callbacks if average is None else [average, *callbacks],
@@ -256,6 +269,7 @@ class _Run:
                 TorchElasticEnvironment() if several else LightningEnvironment(),
             ],
             default_root_dir=self.folder.path,
+            sync_batchnorm=several and self.device == "cuda",
             use_distributed_sampler=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -267,34 +281,26 @@ class _Run:
         """Measure the best weights on every held-out split; write reports and pictures."""
         recorder.draw_curves()
         model = load(self.folder.best, report=None)
-        if not isinstance(model, SwinClassifier):
-            raise TrainingError(f"{self.folder.best} is no classifier; train again")
         metrics: dict[str, float] = {}
         for split in ("val", "test"):
-            samples = self.splits.by_name().get(split)
+            samples = self.task.splits.by_name().get(split)
             if samples is None:
                 continue
-            report = evaluate(
+            measured = self.task.evaluate(
                 model,
                 samples,
                 batch_size=self.batch_size,
                 device=self.device,
-                workers=self.config.data.workers,
                 out=self.folder.path / split if self.config.runtime.preview else None,
-                on_bad_image=self.config.data.on_bad_image,
             )
-            metrics |= {
-                f"{split}_top1": report.top1,
-                f"{split}_top5": report.top5,
-                f"{split}_loss": report.loss,
-            }
+            metrics |= {f"{split}_{name}": value for name, value in measured.items()}
         summary = {"epochs": len(recorder.rows), "best_epoch": recorder.best_epoch, **metrics}
         self.folder.write_json(self.folder.summary, summary)
         logger.info(
             "best epoch %d of %d: %s; weights in %s",
             recorder.best_epoch,
             len(recorder.rows),
-            ", ".join(f"{name} {value:.2%}" for name, value in metrics.items() if "top" in name),
+            ", ".join(f"{n} {value:.2%}" for n, value in metrics.items() if "loss" not in n),
             self.folder.best,
         )
         return metrics

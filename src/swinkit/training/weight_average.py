@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from swinkit.training.module import ClassifierTraining
+from swinkit.training.module import Training
 
 
 class WeightAverage(Callback):
@@ -83,6 +83,6 @@ class WeightAverage(Callback):
                 average.copy_(kept)
 
 
-def _weights(module: LightningModule) -> dict[str, torch.nn.Parameter]:
-    assert isinstance(module, ClassifierTraining)
-    return module.parameters_by_name()
+def _weights(module: LightningModule) -> dict[str, Tensor]:
+    assert isinstance(module, Training)
+    return module.averaged_tensors()
