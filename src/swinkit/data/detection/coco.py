@@ -30,7 +30,11 @@ def read_coco(file: Path, split_words: list[str], problems: Problems) -> RawSpli
         DataError: not JSON, or without one of the three lists, or without any category.
     """
     data = _parse(file)
-    categories = _categories(data["categories"], file, problems)
+    used = {
+        str(entry.get("category_id")) for entry in data["annotations"] if isinstance(entry, dict)
+    }
+    listed = [entry for entry in data["categories"] if not _is_heading(entry, data, used)]
+    categories = _categories(listed, file, problems)
     rows, images = _images(data["images"], file, split_words, problems)
     names = {category: index for index, category in enumerate(categories)}
     entries = _linked(data["annotations"], file, rows, names, problems)
@@ -98,6 +102,19 @@ def _categories(listed: list[Any], file: Path, problems: Problems) -> dict[int, 
             "holes, in the order of the ids",
         )
     return dict(sorted(found.items()))
+
+
+def _is_heading(entry: Any, data: dict[str, list[Any]], used: set[str]) -> bool:
+    """Whether a category is only the heading over the others, as Roboflow writes it: number 0,
+    without objects, the super-category of all the rest."""
+    others = [c for c in data["categories"] if c is not entry and isinstance(c, dict)]
+    return (
+        isinstance(entry, dict)
+        and entry.get("id") == 0
+        and "0" not in used
+        and len(others) > 0
+        and all(c.get("supercategory") == entry.get("name") for c in others)
+    )
 
 
 def _images(
@@ -235,8 +252,11 @@ def read_segment(value: Any) -> Segment | str | None:
     if not isinstance(value, dict) or "counts" not in value:
         return "it is neither polygons nor run lengths"
     size, counts = value.get("size"), value["counts"]
-    whole = isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) for s in size)
-    if not whole or min(size) < 1:
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or not all(isinstance(side, int) and side >= 1 for side in size)
+    ):
         return f"its size is {size}, not [height, width]"
     size_hw = (size[0], size[1])
     if isinstance(counts, str):
