@@ -66,23 +66,6 @@ def test_pieces_equal_forward(
     torch.testing.assert_close(tokens, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("floats", [1, 33, 100, 1000, 10**9])
-@pytest.mark.parametrize(("batch", "count"), [(1, 1), (1, 7), (3, 5), (5, 12)])
-def test_pieces_cover_every_window_once(
-    batch: int, count: int, floats: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(block_module, "PIECE_FLOATS", floats)
-    tokens = torch.zeros(batch, count * 4, 2)
-    seen = torch.zeros(batch, count, dtype=torch.long)
-    pieces = SwinBlock._pieces(tokens, count)
-    for rows, first, last in pieces:
-        assert first < last <= count
-        images = len(range(*rows.indices(batch)))
-        assert images * (last - first) * 8 <= floats or images * (last - first) == 1
-        seen[rows, first:last] += 1
-    assert seen.eq(1).all()
-
-
 def test_part_of_a_geometry_keeps_the_mask_with_its_windows() -> None:
     geometry, slots = geometry_of("padded and shifted")
     assert geometry.mask is not None

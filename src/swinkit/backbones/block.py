@@ -9,9 +9,13 @@ Legend: B batch, C channels, T tokens per window, nW windows, P = nW * T slots.
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from swinkit.windows.attention import WindowAttention
+from swinkit.windows.kernels.choice import Kernel
+from swinkit.windows.kernels.learning_mlp import mlp_and_learn
+from swinkit.windows.kernels.products import cut, is_plain
 from swinkit.windows.linear import linear
 
 SizeHW = tuple[int, int]
@@ -57,8 +61,20 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        if self._learns_in_pieces(tokens):
+            return mlp_and_learn(
+                tokens, (self.fc1.weight, self.fc1.bias), (self.fc2.weight, self.fc2.bias)
+            )
         hidden = self.dropout(linear(self.fc1, tokens, "gelu"))
         return self.dropout(linear(self.fc2, hidden))
+
+    def _learns_in_pieces(self, tokens: Tensor) -> bool:
+        return (
+            torch.is_grad_enabled()
+            and not (self.training and self.dropout.p > 0)
+            and is_plain(self.fc1, tokens)
+            and is_plain(self.fc2, tokens)
+        )
 
 
 class SwinBlock(nn.Module):
@@ -82,7 +98,7 @@ class SwinBlock(nn.Module):
         drop_path_rate: float,
         dropout: float,
         attention_dropout: float,
-        kernel: Literal["sdpa", "reference"],
+        kernel: Kernel,
     ) -> None:
         super().__init__()
         self.version = version
@@ -104,8 +120,8 @@ class SwinBlock(nn.Module):
 
     def forward(self, tokens: Tensor, geometry: BlockGeometry) -> Tensor:
         """`B P C` -> `B P C`; the argument stays as it was."""
-        tokens = tokens + self._drop_path(self.attention_branch(tokens, geometry))
-        return tokens + self._drop_path(self.mlp_branch(tokens))
+        tokens = self._add(tokens, self.attention_branch(tokens, geometry))
+        return self._add(tokens, self.mlp_branch(tokens))
 
     def update_(self, tokens: Tensor, geometry: BlockGeometry) -> None:
         """`forward` written into `tokens`, for inference on a CPU.
@@ -113,8 +129,9 @@ class SwinBlock(nn.Module):
         Windows do not see each other, so the work is cut into pieces of whole images or runs of
         windows whose intermediates stay in the cache: no large buffer is ever allocated.
         """
-        for rows, first, last in self._pieces(tokens, geometry.num_windows):
-            size = tokens.shape[1] // geometry.num_windows
+        size = tokens.shape[1] // geometry.num_windows
+        per_piece = PIECE_FLOATS // (size * tokens.shape[2])
+        for rows, first, last in cut(tokens.shape[0], geometry.num_windows, per_piece):
             piece = tokens[rows, first * size : last * size]
             piece += self.attention_branch(piece, geometry.part(first, last))
             piece += self.mlp_branch(piece)
@@ -138,29 +155,11 @@ class SwinBlock(nn.Module):
             return self.mlp(self.norm2(tokens))
         return self.norm2(self.mlp(tokens))
 
-    def _drop_path(self, branch: Tensor) -> Tensor:
-        """Stochastic depth: drop the branch of an image with the given rate, scale up the rest."""
+    def _add(self, tokens: Tensor, branch: Tensor) -> Tensor:
+        """The residual sum. Stochastic depth drops the branch of an image with the given rate and
+        scales up the rest."""
         if not self.training or self.drop_path_rate == 0.0:
-            return branch
+            return tokens + branch
         kept = 1.0 - self.drop_path_rate
         mask = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(kept)
-        return branch * mask.div_(kept)
-
-    @staticmethod
-    def _pieces(tokens: Tensor, num_windows: int) -> list[tuple[slice, int, int]]:
-        """(images, first window, last window) of pieces of at most PIECE_FLOATS or one window."""
-        batch, slots, channels = tokens.shape
-        if batch == 0:
-            return []
-        images = PIECE_FLOATS // (slots * channels)
-        if images:
-            count = -(-batch // images)
-            step = -(-batch // count)
-            return [(slice(b, b + step), 0, num_windows) for b in range(0, batch, step)]
-        pieces = min(-(-slots * channels // PIECE_FLOATS), num_windows)
-        step = -(-num_windows // pieces)
-        return [
-            (slice(b, b + 1), w, min(w + step, num_windows))
-            for b in range(batch)
-            for w in range(0, num_windows, step)
-        ]
+        return torch.addcmul(tokens, branch, mask.div_(kept))

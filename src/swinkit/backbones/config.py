@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
+from swinkit.windows.kernels.choice import Kernel
 
 SizeHW = tuple[int, int]
 SmallMapRule = Literal["shrink_both", "shrink_per_axis", "keep"]
@@ -40,7 +41,7 @@ class SwinConfig:
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0.
         dropout: dropout rate after the embedding, the attention projection and in the MLP.
         attention_dropout: dropout rate on attention weights.
-        attention: "sdpa" (fast) or "reference" (readable); the same numbers.
+        attention: "auto", "sdpa" or "reference"; the same numbers, see windows/kernels/choice.py.
         gradient_checkpointing: recompute blocks in the backward pass to save memory.
 
     Raises:
@@ -64,7 +65,7 @@ class SwinConfig:
     drop_path_rate: float = 0.0
     dropout: float = 0.0
     attention_dropout: float = 0.0
-    attention: Literal["sdpa", "reference"] = "sdpa"
+    attention: Kernel = "auto"
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
@@ -11,6 +10,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.models.classifier import SwinClassifier
 from swinkit.models.info import ModelInfo
+from swinkit.windows.kernels.choice import Kernel
 
 
 def find_variant(name: str) -> Variant:
@@ -33,7 +33,7 @@ def create_model(
     window_size: int | tuple[int, int] | None = None,
     drop_path_rate: float | None = None,
     class_names: Sequence[str] | None = None,
-    attention: Literal["sdpa", "reference"] | None = None,
+    attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
 ) -> SwinClassifier:
     """A classifier with fresh weights.
@@ -47,7 +47,7 @@ def create_model(
         window_size: tokens a side, for all stages; by default the variant's.
         drop_path_rate: stochastic depth; by default the variant's training recipe.
         class_names: one per class.
-        attention: "sdpa" or "reference"; None keeps the variant's.
+        attention: "auto", "sdpa" or "reference"; None keeps the variant's.
         gradient_checkpointing: save memory in training.
 
     Raises:
@@ -75,7 +75,7 @@ def create_backbone(
     window_size: int | tuple[int, int] | None = None,
     drop_path_rate: float | None = None,
     norm_stages: Sequence[int] = (0, 1, 2, 3),
-    attention: Literal["sdpa", "reference"] | None = None,
+    attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
 ) -> SwinBackbone:
     """A bare backbone with fresh weights, giving a pyramid of normed maps.
@@ -101,7 +101,7 @@ def _configure(
     in_channels: int,
     window_size: int | tuple[int, int] | None,
     drop_path_rate: float | None,
-    attention: Literal["sdpa", "reference"] | None,
+    attention: Kernel | None,
     gradient_checkpointing: bool,
 ) -> SwinConfig:
     config = variant.config

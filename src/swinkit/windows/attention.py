@@ -14,6 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swinkit.windows.kernels.choice import Kernel
+from swinkit.windows.kernels.learning_attention import attend_and_learn
+from swinkit.windows.kernels.piece import AttentionPiece
+from swinkit.windows.kernels.products import is_plain
 from swinkit.windows.linear import linear
 from swinkit.windows.position_bias import PositionBiasMLP, PositionBiasTable
 
@@ -33,7 +37,7 @@ class WindowAttention(nn.Module):
         qkv_bias: bias on query, key and value (V2: on query and value, the key has none).
         pretrained_window_hw: V2, window of the bias MLP's training; (0, 0) for this one.
         dropout: rate after the projection. attention_dropout: rate on the weights.
-        kernel: "sdpa" or "reference"; the same numbers.
+        kernel: see windows/kernels/choice.py.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class WindowAttention(nn.Module):
         pretrained_window_hw: SizeHW = (0, 0),
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
-        kernel: Literal["sdpa", "reference"] = "sdpa",
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -69,29 +73,44 @@ class WindowAttention(nn.Module):
 
     def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
         """`B nW T C` -> `B nW T C`; `mask` (nS, T, T) applies to the last nS windows."""
-        query, key, value = self.query_key_value(windows)
-        core = _attend_sdpa if self.kernel == "sdpa" else _attend_reference
+        bias, scale = self.position_bias.current(windows.dtype), self.scale()
         dropout = self.attention_dropout if self.training else 0.0
-        attended = core(
-            query,
-            key,
-            value,
-            self.position_bias.current(windows.dtype),
-            mask,
-            self.scale(),
-            dropout,
-        )
+        if self.kernel == "auto" and dropout == 0.0 and is_plain(self.qkv, windows):
+            return self._on_cpu(windows, bias, mask, scale)
+        core = _attend_reference if self.kernel == "reference" else _attend_sdpa
+        attended = core(*self.query_key_value(windows), bias, mask, scale, dropout)
         attended = attended.transpose(2, 3).flatten(3)  # B nW T C
         return self.dropout(linear(self.projection, attended))
 
+    def _on_cpu(
+        self, windows: Tensor, bias: Tensor, mask: Tensor | None, scale: float | Tensor
+    ) -> Tensor:
+        """Float32 on a CPU, without dropout of weights."""
+        if torch.is_grad_enabled() and is_plain(self.projection, windows):
+            qkv = (self.qkv.weight, self._qkv_bias())
+            projection = (self.projection.weight, self.projection.bias)
+            heads = self.num_heads
+            out = attend_and_learn(windows, qkv, projection, bias, mask, scale, heads)
+        else:
+            piece = AttentionPiece(self._qkv(windows), bias, mask, scale, self.num_heads)
+            out = linear(self.projection, piece.attended())
+        return self.dropout(out)
+
+    def _qkv_bias(self) -> Tensor | None:
+        """(3C,) or None."""
+        if self.version == 1 or self.q_bias is None or self.v_bias is None:
+            return self.qkv.bias
+        return torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
+
+    def _qkv(self, windows: Tensor) -> Tensor:
+        """`B nW T 3C`."""
+        if self.version == 1 or self.q_bias is None:
+            return linear(self.qkv, windows)
+        return F.linear(windows, self.qkv.weight, self._qkv_bias())
+
     def query_key_value(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Three `B nW N T d` tensors; V2's query and key have unit length."""
-        if self.version == 1 or self.q_bias is None or self.v_bias is None:
-            qkv = linear(self.qkv, windows)
-        else:
-            bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
-            qkv = F.linear(windows, self.qkv.weight, bias)
-        qkv = qkv.unflatten(-1, (3, self.num_heads, -1))  # B nW T 3 N d
+        qkv = self._qkv(windows).unflatten(-1, (3, self.num_heads, -1))  # B nW T 3 N d
         query, key, value = qkv.transpose(2, 4).unbind(3)  # B nW N T d
         if self.version == 2:
             query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
