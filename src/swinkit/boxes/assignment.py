@@ -1,0 +1,92 @@
+"""Which candidate boxes stand for which objects.
+
+Legend: N candidates, G ground-truth objects, I ignored regions.
+"""
+
+import torch
+from torch import Tensor
+
+from swinkit.boxes.overlap import pairwise_coverage, pairwise_iou
+
+IGNORED = -1
+BACKGROUND = 0
+# A candidate that a crowd region covers by more than this is not taken for background.
+INSIDE_IGNORED = 0.5
+
+
+def assign(
+    candidates: Tensor,
+    objects: Tensor,
+    *,
+    positive: float,
+    negative: float,
+    min_positive: float,
+    low_quality: bool,
+    ignored: Tensor | None = None,
+) -> Tensor:
+    """(N,) int64: k + 1 for a candidate of object k, 0 for background, -1 for neither.
+
+    See `match`, which gives the overlaps too.
+    """
+    return match(
+        candidates,
+        objects,
+        positive=positive,
+        negative=negative,
+        min_positive=min_positive,
+        low_quality=low_quality,
+        ignored=ignored,
+    )[0]
+
+
+def match(
+    candidates: Tensor,
+    objects: Tensor,
+    *,
+    positive: float,
+    negative: float,
+    min_positive: float,
+    low_quality: bool,
+    ignored: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Assign (N, 4) candidates to (G, 4) objects by their IoU.
+
+    A candidate belongs to the object that it overlaps most, if by `positive` or more; it is
+    background below `negative`. With `low_quality` every candidate whose IoU equals the best that
+    an object has belongs to that object, if that best is at least `min_positive` and not nothing
+    at all; of two such objects the later wins.
+
+    Args:
+        ignored: (I, 4) crowd regions; candidates more than half inside one are not background.
+
+    Returns:
+        Assignment (N,) int64, and (N,) float32 each candidate's largest IoU.
+
+    Source: MaxIoUAssigner of mmdet, which also counts as a match, from a `min_positive` of 0, that
+    an object overlaps nothing; and which takes true matches inside crowds away.
+    """
+    count = candidates.shape[0]
+    assigned = torch.full((count,), IGNORED, dtype=torch.int64, device=candidates.device)
+    if objects.shape[0] == 0 or count == 0:
+        assigned.fill_(BACKGROUND)
+        most = torch.zeros(count, device=candidates.device)
+    else:
+        overlaps = pairwise_iou(objects, candidates)  # G N
+        most, which = overlaps.max(dim=0)
+        assigned[most < negative] = BACKGROUND
+        assigned = torch.where(most >= positive, which + 1, assigned)
+        if low_quality:
+            best_of = _best_of(overlaps, min_positive)
+            assigned = torch.where(best_of > 0, best_of, assigned)
+    if ignored is not None and ignored.shape[0] > 0 and count > 0:
+        covered = pairwise_coverage(candidates, ignored).amax(1) > INSIDE_IGNORED
+        assigned[covered & (assigned == BACKGROUND)] = IGNORED
+    return assigned, most
+
+
+def _best_of(overlaps: Tensor, min_positive: float) -> Tensor:
+    """(N,) k + 1 where a candidate is the best, or as good, that object k has; else 0. From G N."""
+    best = overlaps.amax(1, keepdim=True)
+    equal = (overlaps == best) & (best >= min_positive) & (best > 0)
+    number = torch.arange(1, overlaps.shape[0] + 1, device=overlaps.device)
+    return torch.where(equal, number[:, None], 0).amax(0)

@@ -1,0 +1,68 @@
+"""What an image's objects truly are. G ground-truth objects, I ignored regions, H W image."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from swinkit.errors import DataError
+
+SizeHW = tuple[int, int]
+
+
+def _no_boxes() -> Tensor:
+    return torch.zeros(0, 4)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InstanceTarget:
+    """The objects of one image that a detector trains on; any number, also none.
+
+    Attributes:
+        boxes_xyxy: (G, 4) float32, corners in pixels of the network's input.
+        labels: (G,) int64, 0-based classes; there is no class for background.
+        size_hw: the image without the padding of its batch.
+        masks: (G, H, W) uint8 of 0 and 1, at the size of the image or of its padded batch, or None.
+        ignored_xyxy: (I, 4) crowd regions: no candidate is matched to them, and candidates that
+            lie mostly inside one are not taken for background.
+
+    Raises:
+        DataError: shapes that do not fit each other.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    size_hw: SizeHW
+    masks: Tensor | None = None
+    ignored_xyxy: Tensor = field(default_factory=_no_boxes)
+
+    def __post_init__(self) -> None:
+        count = self.boxes_xyxy.shape[0]
+        for name, boxes in (("boxes_xyxy", self.boxes_xyxy), ("ignored_xyxy", self.ignored_xyxy)):
+            if boxes.ndim != 2 or boxes.shape[1] != 4:
+                raise DataError(
+                    f"target {name}: expected shape (number, 4), got {tuple(boxes.shape)}"
+                )
+        if self.labels.shape != (count,):
+            raise DataError(
+                f"target labels: expected shape ({count},), one for each box, "
+                f"got {tuple(self.labels.shape)}"
+            )
+        if self.masks is not None and (self.masks.ndim != 3 or self.masks.shape[0] != count):
+            raise DataError(
+                f"target masks: expected shape ({count}, height, width), one for each box, "
+                f"got {tuple(self.masks.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.boxes_xyxy.shape[0]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "InstanceTarget":
+        masks = self.masks
+        return replace(
+            self,
+            boxes_xyxy=self.boxes_xyxy.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            masks=None if masks is None else masks.to(device, non_blocking=non_blocking),
+            ignored_xyxy=self.ignored_xyxy.to(device, non_blocking=non_blocking),
+        )
