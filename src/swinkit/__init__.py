@@ -14,24 +14,39 @@ if TYPE_CHECKING:
     from swinkit.checkpoints.native import save
     from swinkit.errors import SwinkitError
     from swinkit.evaluation.classification import evaluate
+    from swinkit.images.fitting import Fit
     from swinkit.images.preprocessing import Preprocessing
     from swinkit.models.classifier import SwinClassifier
     from swinkit.models.create import create_backbone, create_model
+    from swinkit.models.detector import SwinDetector
+    from swinkit.models.detectors import create_detector
+    from swinkit.models.segmenter import SwinSegmenter
+    from swinkit.models.segmenters import create_segmenter
     from swinkit.results.classification import Classification
+    from swinkit.results.detections import Detections, InstanceMasks
+    from swinkit.results.semantic_map import SemanticMap
     from swinkit.training.train import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Classification": "swinkit.results.classification",
+    "Detections": "swinkit.results.detections",
+    "Fit": "swinkit.images.fitting",
+    "InstanceMasks": "swinkit.results.detections",
     "Preprocessing": "swinkit.images.preprocessing",
+    "SemanticMap": "swinkit.results.semantic_map",
     "SwinBackbone": "swinkit.backbones.swin",
     "SwinClassifier": "swinkit.models.classifier",
     "SwinConfig": "swinkit.backbones.config",
+    "SwinDetector": "swinkit.models.detector",
+    "SwinSegmenter": "swinkit.models.segmenter",
     "SwinkitError": "swinkit.errors",
     "convert": "swinkit.checkpoints.convert",
     "create_backbone": "swinkit.models.create",
+    "create_detector": "swinkit.models.detectors",
     "create_model": "swinkit.models.create",
+    "create_segmenter": "swinkit.models.segmenters",
     "evaluate": "swinkit.evaluation.classification",
     "load": "swinkit.checkpoints.load",
     "save": "swinkit.checkpoints.native",
@@ -40,14 +55,22 @@ _HOMES = {
 
 __all__ = [
     "Classification",
+    "Detections",
+    "Fit",
+    "InstanceMasks",
     "Preprocessing",
+    "SemanticMap",
     "SwinBackbone",
     "SwinClassifier",
     "SwinConfig",
+    "SwinDetector",
+    "SwinSegmenter",
     "SwinkitError",
     "convert",
     "create_backbone",
+    "create_detector",
     "create_model",
+    "create_segmenter",
     "evaluate",
     "load",
     "save",
