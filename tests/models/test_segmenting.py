@@ -105,7 +105,7 @@ def test_streaming_with_many_classes_and_progress() -> None:
         prepare=lambda pixels: pixels.transpose(2, 0, 1).astype(np.float32),
         progress=lambda done, total: seen.append((done, total)),
     )
-    assert labels.dtype == np.int32
+    assert labels.dtype == np.uint16
     assert (labels == 290).all()
     assert seen == [(1, 3), (2, 3), (3, 3)]
 

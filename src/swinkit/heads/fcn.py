@@ -44,5 +44,6 @@ def classifier(channels: int, num_classes: int) -> nn.Conv2d:
     """A 1x1 convolution to logits, small at the start so that no class is preferred."""
     layer = nn.Conv2d(channels, num_classes, 1)
     nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer

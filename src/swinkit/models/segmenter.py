@@ -14,12 +14,15 @@ from swinkit.heads.segmentation_loss import segmentation_losses
 from swinkit.heads.segmentation_loss_config import SegmentationLossConfig
 from swinkit.heads.unet import UNetHead
 from swinkit.heads.upernet import UPerNetHead
+from swinkit.images.fitting import Fit
 from swinkit.models.info import ModelInfo
 from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.necks.ppm import PyramidPooling
 from swinkit.necks.resized_conv import resize
 
 DEFAULT_LOSS = SegmentationLossConfig()
+# The evaluation of the published models on ADE20K: short side 512, nothing padded.
+PAPER_FIT = Fit(short_side=512, long_side=2048, divisor=1)
 
 
 class SwinSegmenter(nn.Module):
@@ -67,7 +70,8 @@ class SwinSegmenter(nn.Module):
                 num_convs=config.auxiliary_convs,
                 dropout=config.dropout,
             )
-        self.info = info or ModelInfo()
+        fit = PAPER_FIT.for_channels(config.backbone.in_channels)
+        self.info = info or ModelInfo(preprocessing=fit)
 
     @property
     def num_classes(self) -> int:

@@ -39,7 +39,7 @@ def _backbone(variant: str) -> SwinConfig:
     return replace(
         config,
         norm_stages=ALL_STAGES,
-        small_map_rule=rule,  # type: ignore[arg-type]
+        small_map_rule=rule,
         drop_path_rate=DROP_PATH_RATE,
     )
 

@@ -6,12 +6,9 @@ from dataclasses import replace
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.models.info import ModelInfo
-from swinkit.models.segmenter import SwinSegmenter
+from swinkit.models.segmenter import PAPER_FIT, SwinSegmenter
 from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.models.segmenter_variants import SEGMENTERS
-
-# The evaluation of the published models on ADE20K: short side 512, nothing padded.
-SHORT_SIDE, LONG_SIDE = 512, 2048
 
 
 def find_segmenter(name: str) -> SegmenterConfig:
@@ -62,7 +59,7 @@ def create_segmenter(
     )
     if num_classes is None:
         num_classes = config.num_classes if class_names is None else len(class_names)
-    fit = fit or Fit(short_side=SHORT_SIDE, long_side=LONG_SIDE, divisor=1)
+    fit = fit or PAPER_FIT
     info = ModelInfo(
         class_names=None if class_names is None else tuple(class_names),
         preprocessing=fit.for_channels(in_channels),

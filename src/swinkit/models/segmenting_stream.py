@@ -42,7 +42,7 @@ def slide_labels(
         progress: called with (rows of windows done, all).
 
     Returns:
-        (H, W) uint8, or int32 for more than 256 classes.
+        (H, W) uint8, or uint16 for more than 255 classes.
 
     Raises:
         ConfigError: windows that leave gaps.
@@ -105,8 +105,8 @@ class _Strip:
         pairs = zip(self.rows, self.rows[1:], strict=False)
         shared = max((before[1] - after[0] for before, after in pairs), default=0)
         self.above = logits.new_zeros((logits.shape[0], max(shared, 0), self.width))
-        if logits.shape[0] > 256:
-            self.labels = self.labels.astype(np.int32)
+        if logits.shape[0] > 255:
+            self.labels = self.labels.astype(np.uint16)
 
     def _release(self, sums: Tensor) -> None:
         """Columns from `left` on, complete in this row: label the upper rows, keep the lower."""
