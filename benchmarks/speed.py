@@ -38,6 +38,7 @@ class _Logits(nn.Module):
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "swinkit": lambda: swinkit.create_model("swin_t"),
+    "swinkit sdpa": lambda: swinkit.create_model("swin_t", attention="sdpa"),
     "swinkit reference": lambda: swinkit.create_model("swin_t", attention="reference"),
     "timm": lambda: timm.create_model("swin_tiny_patch4_window7_224", drop_path_rate=0.2),
     "torchvision": torchvision.models.swin_t,

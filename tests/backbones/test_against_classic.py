@@ -156,7 +156,7 @@ window_sizes = st.tuples(window_sides, window_sides)
     window=st.tuples(window_sizes, window_sizes, window_sizes),
     depths=st.tuples(*[st.integers(1, 3)] * 3),
     batch=st.integers(1, 2),
-    kernel=st.sampled_from(["sdpa", "reference"]),
+    kernel=st.sampled_from(["auto", "sdpa", "reference"]),
     norms=st.sampled_from([(2,), (0, 1, 2), ()]),
     pretrained=st.sampled_from([0, (5, 3)]),
 )

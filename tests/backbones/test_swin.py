@@ -312,7 +312,7 @@ def test_eval_follows_a_step_of_the_optimiser(version: int) -> None:
 
 
 @VERSIONS
-@pytest.mark.parametrize("kernel", ["sdpa", "reference"])
+@pytest.mark.parametrize("kernel", ["auto", "sdpa", "reference"])
 def test_export_at_a_static_size(version: int, kernel: str) -> None:
     model = build(version, attention=kernel)
     image = torch.randn(1, 3, 50, 70)

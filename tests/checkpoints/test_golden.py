@@ -17,7 +17,7 @@ from swinkit.windows.position_bias import resize_bias_table
 TOLERANCE = 1e-5
 # With logit scales up to 100 the recorded maps of V2 lie up to 2.4e-5 from a float64 run.
 MAP_TOLERANCE = {1: 1e-5, 2: 3e-5}
-KINDS = ("sdpa", "reference")
+KINDS = ("auto", "sdpa", "reference")
 
 CLASSIFIERS: dict[str, dict[str, Any]] = {
     "ms_v1_224_w7": {},

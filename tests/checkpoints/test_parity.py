@@ -76,7 +76,7 @@ def with_attention(model: SwinClassifier, kind: str) -> SwinClassifier:
     return changed.eval()
 
 
-@pytest.mark.parametrize("kind", ["sdpa", "reference"])
+@pytest.mark.parametrize("kind", ["auto", "sdpa", "reference"])
 @pytest.mark.parametrize("case", CASES)
 def test_logits_and_gradients(case: str, kind: str) -> None:
     build, size, settings = CASES[case]

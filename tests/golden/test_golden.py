@@ -70,7 +70,7 @@ def all_values(loaded: Any, backbone: SwinBackbone, image: Tensor) -> dict[str, 
 
 
 @pytest.mark.parametrize("gradients", [False, True])
-@pytest.mark.parametrize("kernel", ["sdpa", "reference"])
+@pytest.mark.parametrize("kernel", ["auto", "sdpa", "reference"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_official_classifier(golden_dir: Path, name: str, kernel: str, gradients: bool) -> None:
     values, state = read(golden_dir, name)
@@ -101,7 +101,7 @@ def test_both_kernels_are_the_same_computation(golden_dir: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("gradients", [False, True])
-@pytest.mark.parametrize("kernel", ["sdpa", "reference"])
+@pytest.mark.parametrize("kernel", ["auto", "sdpa", "reference"])
 @pytest.mark.parametrize("name", DETECTION)
 def test_detection_fork(golden_dir: Path, name: str, kernel: str, gradients: bool) -> None:
     values, state = read(golden_dir, name)

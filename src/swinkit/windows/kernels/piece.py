@@ -27,20 +27,19 @@ class AttentionPiece:
         self.scale = scale
         split = qkv.unflatten(-1, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)  # 3 B w N T d
         self.query, self.key, self.value = split.contiguous().unbind(0)
-        asking, factor = self.query, 1.0
         if isinstance(scale, Tensor):
             pair = (self.query, self.key)
             self.lengths = [x.norm(dim=-1, keepdim=True).clamp_min(EPSILON) for x in pair]
             self.query, self.key = (x / y for x, y in zip(pair, self.lengths, strict=True))
-            asking = self.query * scale
+            # Scaling the product, as the official code does, rounds as it does.
+            scores = (self.query @ self.key.transpose(-2, -1)).mul_(scale).add_(bias)
         else:
-            factor = scale
-        scores = bias.new_empty(*asking.shape[:-1], asking.shape[-2]).copy_(bias)  # B w N T T
+            shape = (*self.query.shape[:-1], self.query.shape[-2])
+            scores = bias.new_empty(shape).copy_(bias)  # B w N T T
+            asking, asked = self.query.flatten(0, 2), self.key.flatten(0, 2)
+            scores.flatten(0, 2).baddbmm_(asking, asked.transpose(1, 2), alpha=scale)
         if mask is not None:
             scores[:, scores.shape[1] - mask.shape[0] :] += mask[:, None]
-        scores.flatten(0, 2).baddbmm_(
-            asking.flatten(0, 2), self.key.flatten(0, 2).transpose(1, 2), alpha=factor
-        )
         self.weights = scores.softmax(-1)
 
     def attended(self) -> Tensor:
