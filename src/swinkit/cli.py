@@ -9,12 +9,15 @@ import tyro
 
 from swinkit.commands.convert import Convert
 from swinkit.commands.evaluate import Evaluate
+from swinkit.commands.inspect import Inspect
 from swinkit.commands.models import Models
 from swinkit.commands.predict import Predict
 from swinkit.commands.train import Train, train_defaults
 from swinkit.errors import SwinkitError
 
-DESCRIPTION = """The Swin Transformer: train, evaluate, predict, convert.
+DESCRIPTION = """The Swin Transformer: inspect, train, evaluate, predict, convert.
+
+swinkit inspect photos: what the data holds, and what is wrong with it
 
 swinkit train photos: on a folder with one folder of images per class
 
@@ -32,7 +35,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPT = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
-Command = Train | Evaluate | Predict | Convert | Models
+Command = Inspect | Train | Evaluate | Predict | Convert | Models
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> Command:
     train = train_defaults(arguments[1:] if arguments[0] == "train" else [])
     choice = (
-        Annotated[Train, tyro.conf.subcommand("train", default=train)]
+        Annotated[Inspect, tyro.conf.subcommand("inspect")]
+        | Annotated[Train, tyro.conf.subcommand("train", default=train)]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Predict, tyro.conf.subcommand("predict")]
         | Annotated[Convert, tyro.conf.subcommand("convert")]

@@ -1,7 +1,7 @@
 """The size of every image file, from its first bytes, and which files are bad."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -18,18 +18,24 @@ TURNED = (5, 6, 7, 8)  # its values that swap the sides
 
 
 def check_images(
-    paths: Sequence[Path], *, scan: Literal["header", "full", "none"], channels: int
+    paths: Sequence[Path],
+    *,
+    scan: Literal["header", "full", "none"],
+    channels: int,
+    stated: Mapping[Path, tuple[int, int]] | None = None,
 ) -> dict[Path, tuple[int, int] | str]:
     """(height, width) of each image as it will be read (upright), or why it cannot be.
 
     Args:
         paths: image files.
-        scan: as in DataConfig; "none" opens the file for its size alone.
+        scan: as in DataConfig; "none" opens only files whose size is not stated.
         channels: that the images must give.
+        stated: sizes that the annotations give; believed where `scan` is "none".
     """
-    unique = list(dict.fromkeys(paths))
+    known = dict(stated or {}) if scan == "none" else {}
+    unique = [path for path in dict.fromkeys(paths) if path not in known]
     with quiet_pillow(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = dict(zip(unique, pool.map(_size, unique), strict=True))
+        found = known | dict(zip(unique, pool.map(_size, unique), strict=True))
     if scan != "none":
         good = [path for path, size in found.items() if not isinstance(size, str)]
         found |= dict(scan_images(good, mode=scan, channels=channels).bad)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.classification.samples import SPLIT_ALIASES, name_some
+from swinkit.data.classification.samples import SPLIT_ALIASES, SPLIT_NAMES, name_some
 from swinkit.data.config import DataConfig
 from swinkit.data.detection.assemble import build_samples
 from swinkit.data.detection.coco import read_coco
@@ -106,19 +106,22 @@ def _load(config: DataConfig, class_names: tuple[str, ...] | None) -> tuple[Dete
     layout = require_layout(path, kind)
     problems = Problems()
     raw = _read(layout, problems)
-    files = [image.path for part in raw.values() for image in part.images if image.path]
+    images = [image for part in raw.values() for image in part.images]
+    files = [image.path for image in images if image.path]
     if not files:
-        listed = [image.where for part in raw.values() for image in part.images]
+        listed = [image.where for image in images]
         raise DataError(
             f"{path}: none of its {len(listed)} images was found: {name_some(listed, most=1)}; "
             "put them there"
         )
-    checked = check_images(files, scan=config.scan, channels=config.channels)
+    stated = {image.path: image.size_hw for image in images if image.path and image.size_hw}
+    checked = check_images(files, scan=config.scan, channels=config.channels, stated=stated)
     names, numbers = _classes(raw, path, class_names)
     masks, notes = _decide_masks(raw, path)
+    ordered = {name: raw[name] for name in (*SPLIT_NAMES, "all") if name in raw}
     parts: Parts = {}
     first_id = FIRST_IMAGE_ID
-    for split, part in raw.items():
+    for split, part in ordered.items():
         labels = np.array([names.index(name) for name in part.class_names], np.int64)
         parts[split] = build_samples(
             part, checked, labels, problems, masks=masks, first_id=first_id

@@ -102,7 +102,7 @@ def resize_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size_hw:
         return image
     # H W C -> 1 C H W without a copy: the routine is fastest on interleaved channels
-    pixels = torch.from_numpy(np.require(image, requirements="CW")).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
     resized = functional.interpolate(pixels, size=size_hw, mode="bilinear", align_corners=False)
     return resized[0].permute(1, 2, 0).numpy()
 

@@ -1,0 +1,105 @@
+"""`swinkit inspect`: what a data set holds, and what is wrong with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from swinkit.data.config import DataConfig
+from swinkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from swinkit.data.inspection.report import FactTable, Inspection
+
+WIDE = 160  # columns where output is no terminal
+SHOWN_PROBLEMS = 3  # items of each kind; the page lists more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect:
+    """Look at a data set before training: classes, counts, sizes, problems, and pictures.
+
+    Folders of classes, CSV lists, COCO, Pascal VOC, YOLO, and folders of images with masks are
+    recognised by looking.
+    """
+
+    data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]]
+    """A folder, or a .json, .yaml or .csv file."""
+    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo"] = "auto"
+    """How the data is written; auto finds out."""
+    out: Path = Path("runs/inspect")
+    """Folder for index.html and pictures.png."""
+    pictures: int = 16
+    """How many images to show with their annotations drawn."""
+    scan: Literal["header", "full", "none"] = "header"
+    """Check of every image: header is fast, full decodes each, none trusts them."""
+    strict: bool = False
+    """Exit with an error if there is any problem, after everything was shown."""
+    seed: int = 0
+    """Chooses the pictures."""
+
+    def run(self) -> None:
+        """Inspect, print, write.
+
+        Raises:
+            SwinkitError: no such data set, a refused write, or problems where strict.
+        """
+        if self.pictures < 0:
+            raise ConfigError(f"pictures is {self.pictures}; it must be >= 0")
+        from swinkit.data.recognise import recognise
+
+        found = recognise(self.data, self.kind)
+        config = DataConfig(path=self.data, kind=self.kind, scan=self.scan)
+        inspection = _inspect(found.task, config, self.pictures, self.seed)
+        _print(inspection)
+        from swinkit.data.inspection.page import write_page
+
+        page, sheet = write_page(inspection, self.out)
+        print(f"page in {page}, its pictures in {sheet}")
+        if self.strict:
+            from swinkit.data.detection.problems import refuse_problems
+
+            refuse_problems(self.data, inspection.problems)
+
+
+def _inspect(task: str, config: DataConfig, pictures: int, seed: int) -> "Inspection":
+    if task == "detection":
+        from swinkit.data.inspection.detection import inspect_detection
+
+        return inspect_detection(config, pictures=pictures, seed=seed)
+    from swinkit.data.inspection.classification import inspect_classification
+
+    return inspect_classification(config, pictures=pictures, seed=seed)
+
+
+def _print(inspection: "Inspection") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from swinkit.data.detection.problems import describe_problems
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(Text(f"{inspection.path}: {inspection.title}", style="bold"))
+    for table in inspection.tables:
+        console.print(_as_rich(table))
+    for note in inspection.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
+    for line in describe_problems(inspection.problems, SHOWN_PROBLEMS):
+        console.print(Text(line, style="red"), soft_wrap=True)
+    if not inspection.problems:
+        console.print("no problems found")
+
+
+def _as_rich(table: "FactTable") -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=table.title, header_style="bold", title_justify="left")
+    for place, head in enumerate(table.header):
+        drawn.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
