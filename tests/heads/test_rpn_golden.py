@@ -59,7 +59,7 @@ class Recorded:
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
-    return bool((ours - theirs).abs().max() <= max(1e-5 * float(theirs.std()), 5e-6))
+    return bool((ours.detach() - theirs).abs().max() <= max(1e-5 * float(theirs.std()), 5e-6))
 
 
 def test_pyramid(case: tuple[str, dict[str, Tensor], Any]) -> None:
@@ -118,8 +118,8 @@ def test_losses_with_the_recorded_samples(case: tuple[str, dict[str, Tensor], An
     assert torch.equal(inside, golden["loss.rpn.inside_flags"].bool())
     losses = head.losses(outputs, [target], Recorded(golden))
     expected = notes["losses_logged"]
-    assert float(losses["rpn_objectness"]) == pytest.approx(expected["loss_rpn_cls"], abs=1e-5)
-    assert float(losses["rpn_box"]) == pytest.approx(expected["loss_rpn_bbox"], abs=1e-5)
+    assert losses["rpn_objectness"].item() == pytest.approx(expected["loss_rpn_cls"], abs=1e-5)
+    assert losses["rpn_box"].item() == pytest.approx(expected["loss_rpn_bbox"], abs=1e-5)
 
 
 def test_proposals_of_training(case: tuple[str, dict[str, Tensor], Any]) -> None:

@@ -44,7 +44,7 @@ class BoxCoder:
         """
         anchors, moves = anchors.float(), deltas.float()
         count = anchors.shape[0]
-        moves = moves.reshape(count, -1, 4) * moves.new_tensor(self.stds)  # N K 4
+        moves = moves.reshape(count, moves.shape[1] // 4, 4) * moves.new_tensor(self.stds)  # N K 4
         centres = ((anchors[:, :2] + anchors[:, 2:]) * 0.5)[:, None]  # N 1 2
         sides = (anchors[:, 2:] - anchors[:, :2])[:, None]  # N 1 2
         centres = centres + sides * moves[..., :2]

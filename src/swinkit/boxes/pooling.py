@@ -74,7 +74,7 @@ class RoIPooling:
 
 def _back_in_order(pooled: Tensor, order: Tensor) -> Tensor:
     """(R, C, s, s) that stand by level -> as their RoIs stood; backward is a gather too."""
-    places = torch.empty_like(order)
-    places[order] = torch.arange(order.numel(), device=order.device)
+    number = torch.arange(order.numel(), device=order.device)
+    places = torch.empty_like(order).scatter_(0, order, number)
     rows = pooled.flatten(1)[None]  # 1 R C*s*s
     return move_tokens(rows, TokenMove(places, order, None, None))[0].view_as(pooled)

@@ -1,0 +1,16 @@
+"""Boxes for tests with hypothesis."""
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+
+@st.composite
+def boxes(draw: st.DrawFn, minimum: int = 0, maximum: int = 12, smallest: float = 0.0) -> Tensor:
+    """(number, 4) boxes_xyxy within 100 x 100 pixels, sides from `smallest` on."""
+    number = draw(st.integers(minimum, maximum))
+    side = st.floats(smallest, 50, width=32, allow_subnormal=False)
+    corner = st.floats(0, 50, width=32, allow_subnormal=False)
+    rows = [[draw(corner), draw(corner), draw(side), draw(side)] for _ in range(number)]
+    found = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
+    return torch.cat([found[:, :2], found[:, :2] + found[:, 2:]], dim=1)
