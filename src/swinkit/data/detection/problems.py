@@ -26,6 +26,10 @@ Kind = Literal[
     "unknown class",
     "unreadable entry",
     "image in two splits",
+    "missing mask",
+    "bad mask",
+    "label outside the classes",
+    "mask without labels",
 ]
 
 

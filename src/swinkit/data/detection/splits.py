@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,11 +18,13 @@ from swinkit.data.detection.recognise import Layout, require_layout
 from swinkit.data.detection.samples import DetectionSample, DetectionSplits
 from swinkit.data.detection.voc import read_voc
 from swinkit.data.detection.yolo import read_yolo
+from swinkit.data.loading import HasPath
 from swinkit.errors import DataError
 
 MASKS_FROM = 0.5  # part of the objects that need an outline for a data set with masks
 FIRST_IMAGE_ID = 1  # where the files give no numbers
 
+AnySample = TypeVar("AnySample", bound=HasPath)
 Parts = dict[str, list[DetectionSample]]
 
 
@@ -242,21 +245,21 @@ def _complete(parts: Parts, config: DataConfig, notes: list[str]) -> Parts:
 
 
 def hold_out_samples(
-    samples: list[DetectionSample], fractions: dict[str, float], seed: int, root: Path
-) -> Parts:
+    samples: list[AnySample], fractions: dict[str, float], seed: int, root: Path
+) -> dict[str, list[AnySample]]:
     """Split by image: the fractions under their names, the rest under "train", each sorted.
 
     The choice depends on the seed and the paths below `root`, on nothing else.
     """
     base = root.expanduser() if root.is_dir() else root.expanduser().parent
 
-    def key(sample: DetectionSample) -> str:
+    def key(sample: AnySample) -> str:
         path = sample.path
         return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
 
     ordered = sorted(samples, key=key)
     random.Random(f"{seed}/images").shuffle(ordered)
-    parts: Parts = {}
+    parts: dict[str, list[AnySample]] = {}
     start = 0
     for name, fraction in fractions.items():
         count = min(len(ordered) - 1 - start, max(1, round(len(ordered) * fraction)))

@@ -11,6 +11,7 @@ from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
 from swinkit.errors import DataError
 
+BESIDE = ("JPEGImages", "images")  # folders of images beside a folder of XML files
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -52,10 +53,17 @@ def read_voc(layout: VocLayout, problems: Problems) -> dict[str, RawSplit]:
     Raises:
         DataError: no object in any file.
     """
-    finder = ImageFinder(layout.image_folders)
+    parents = {file.parent for files in layout.annotations.values() for file in files}
+    # Splits may use the same names, so what lies near an XML file comes first.
+    finders = {
+        parent: ImageFinder(
+            [parent, *(parent.parent / name for name in BESIDE), *layout.image_folders]
+        )
+        for parent in parents
+    }
     pages: dict[str, list[_Page]] = {}
     for split, files in layout.annotations.items():
-        read = (_read_page(file, finder, problems) for file in files)
+        read = (_read_page(file, finders[file.parent], problems) for file in files)
         pages[split] = [page for page in read if page is not None]
     names = sorted({item.name for p in pages.values() for page in p for item in page.objects})
     if not names:

@@ -74,6 +74,7 @@ def _show(split: str, sample: Sample, class_names: tuple[str, ...]) -> DrawnImag
         image = np.rint(image * 255).astype(np.uint8)
     size_hw = (image.shape[0], image.shape[1])
     return DrawnImage(
-        caption=f"{class_names[sample.label]}, {split}, {size_hw[0]}x{size_hw[1]}: {sample.path.name}",
+        caption=f"{class_names[sample.label]}, {split}, {size_hw[0]}x{size_hw[1]}: "
+        f"{sample.path.name}",
         image_rgb=on_canvas(image, size_hw),
     )
