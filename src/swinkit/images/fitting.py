@@ -90,18 +90,20 @@ class Fit:
         mean, std = sum(self.mean) / self.channels, sum(self.std) / self.channels
         return replace(self, mean=(mean,) * channels, std=(std,) * channels)
 
-    def size_for(self, original_hw: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) that an image of `original_hw` is scaled to, before padding."""
+    def size_for(self, original_hw: tuple[int, int], ratio: float = 1.0) -> tuple[int, int]:
+        """(height, width) that an image of `original_hw` is scaled to, before padding.
+
+        Args:
+            ratio: a further scale on top, for looking at an image in several sizes.
+        """
         factors = []
         if self.short_side is not None:
             factors.append(self.short_side / min(original_hw))
         if self.long_side is not None:
             factors.append(self.long_side / max(original_hw))
-        if not factors:
-            return original_hw
-        return scaled_size(original_hw, min(factors))
+        return scaled_size(original_hw, min(factors, default=1.0) * ratio)
 
-    def __call__(self, image: np.ndarray, *, name: str | None = None) -> Fitted:
+    def __call__(self, image: np.ndarray, *, name: str | None = None, ratio: float = 1.0) -> Fitted:
         """Scale, normalise and pad one image.
 
         Args:
@@ -109,6 +111,7 @@ class Fit:
                 gives it, in RGB order. Grey, RGB and RGBA are converted where 1 or 3 channels
                 are wanted.
             name: how an error names the image.
+            ratio: a further scale on top.
 
         Raises:
             ImageError: smaller than a patch, NaN, out of range, or of other channels.
@@ -117,7 +120,7 @@ class Fit:
         pixels = to_channels(from_array(image, name), self.channels, name)
         original_hw = (pixels.shape[0], pixels.shape[1])
         check_size(*original_hw, name)
-        size_hw = self.size_for(original_hw)
+        size_hw = self.size_for(original_hw, ratio)
         return self.prepared(resize_linear(pixels, size_hw), original_hw)
 
     def prepared(self, pixels: np.ndarray, original_hw: tuple[int, int]) -> Fitted:

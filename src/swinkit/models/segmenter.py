@@ -16,6 +16,7 @@ from swinkit.heads.unet import UNetHead
 from swinkit.heads.upernet import UPerNetHead
 from swinkit.images.fitting import Fit
 from swinkit.models.info import ModelInfo
+from swinkit.models.mapping import predict_maps
 from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.necks.ppm import PyramidPooling
 from swinkit.necks.resized_conv import resize
@@ -72,6 +73,8 @@ class SwinSegmenter(nn.Module):
             )
         fit = PAPER_FIT.for_channels(config.backbone.in_channels)
         self.info = info or ModelInfo(preprocessing=fit)
+
+    predict = predict_maps
 
     @property
     def num_classes(self) -> int:

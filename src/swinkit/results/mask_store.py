@@ -98,6 +98,16 @@ class PackedMasks(Sequence[np.ndarray]):
             chosen._corners.append(self._corners[int(number)])
         return chosen
 
+    @classmethod
+    def chained(cls, parts: Sequence["PackedMasks"], size_hw: SizeHW) -> "PackedMasks":
+        """The masks of all parts, one after the other; nothing is decoded."""
+        whole = cls([], [], size_hw)
+        for part in parts:
+            whole._bits += part._bits
+            whole._shapes += part._shapes
+            whole._corners += part._corners
+        return whole
+
     def placed(self, corner_yx: tuple[int, int], size_hw: SizeHW) -> "PackedMasks":
         """The masks of a tile whose first pixel is `corner_yx` of an image of `size_hw`."""
         moved = self.rows(range(len(self)))
