@@ -3,16 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
-from torch.nn import functional
-from torchvision.transforms.v2 import functional as colour
 
 from swinkit.data.detection.config import DetectionAugmentation
 from swinkit.data.detection.copy_paste import Picture, paste_objects
+from swinkit.data.varying import resize_image, vary_colours
 from swinkit.images.fitting import Fit
-
-BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.125, 0.5, 0.5, 0.05  # ranges at strength 1
-EACH = 0.5  # chance of each of them in an image that is varied
 
 
 class DetectionTransform:
@@ -91,38 +86,3 @@ class DetectionTransform:
             sides.append(min(present, max(1, round(float(drawn) / scale))))
             starts.append(int(rng.integers(0, present - sides[-1] + 1)))
         return starts[1], starts[0], starts[1] + sides[1], starts[0] + sides[0]
-
-
-def resize_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Bilinear without smoothing, as evaluation does it; 8-bit values within one of OpenCV's.
-
-    Evaluation repeats OpenCV's rounding to the bit (`images.resizing`); here the eight times
-    faster routine of PyTorch serves.
-    """
-    if image.shape[:2] == size_hw:
-        return image
-    # H W C -> 1 C H W without a copy: the routine is fastest on interleaved channels
-    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
-    resized = functional.interpolate(pixels, size=size_hw, mode="bilinear", align_corners=False)
-    return resized[0].permute(1, 2, 0).numpy()
-
-
-def vary_colours(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
-    """Random brightness, contrast, saturation and hue; the last two for three channels only.
-
-    The order is drawn too, as contrast before saturation differs from contrast after it.
-    """
-    pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))  # C H W
-    steps: list[Callable[[torch.Tensor, float], torch.Tensor]] = [
-        lambda values, share: colour.adjust_brightness(values, 1 + share * BRIGHTNESS),
-    ]
-    if pixels.shape[0] in (1, 3):
-        steps.append(lambda values, share: colour.adjust_contrast(values, 1 + share * CONTRAST))
-    if pixels.shape[0] == 3:
-        steps.append(lambda values, share: colour.adjust_saturation(values, 1 + share * SATURATION))
-        steps.append(lambda values, share: colour.adjust_hue(values, share * HUE))
-    for place in rng.permutation(len(steps)).tolist():
-        share = float(rng.uniform(-1, 1)) * min(strength, 2.0)
-        if rng.random() < EACH:
-            pixels = steps[place](pixels, share)
-    return pixels.permute(1, 2, 0).numpy()
