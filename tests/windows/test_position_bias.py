@@ -247,3 +247,14 @@ def test_resize_keeps_what_bicubic_must_keep() -> None:
     by_row = torch.randn(5, 1, 3).expand(5, 7, 3).reshape(35, 3)
     grid = resize_bias_table(by_row, (3, 4), (5, 6)).view(9, 11, 3)
     torch.testing.assert_close(grid, grid[:, :1].expand_as(grid))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_made_without_memory_gets_its_constants(kind: str) -> None:
+    bias = KINDS[kind]()
+    with torch.device("meta"):
+        empty = KINDS[kind]()
+    filled = empty.to_empty(device="cpu")
+    filled.load_state_dict(bias.state_dict())
+    with torch.no_grad():
+        assert torch.equal(filled(), bias())

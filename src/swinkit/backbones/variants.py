@@ -13,7 +13,7 @@ class Variant:
         image_size: side in pixels that it was published at; any other size works too.
         drop_path_rate: stochastic depth of its published training recipe.
         params, flops: as printed in the published tables (multiply-adds, official counting rule,
-            1000 classes); empty where none were published.
+            1000 classes). Where none were published: parameters as counted, FLOPs empty.
     """
 
     name: str
@@ -89,12 +89,12 @@ VARIANTS: dict[str, Variant] = {
         _v2("swin_v2_t_w16", TINY, 16, 256, 0.2, 0, "28M", "6.6G"),
         _v2("swin_v2_s_w16", SMALL, 16, 256, 0.3, 0, "50M", "12.6G"),
         _v2("swin_v2_b_w16", BASE, 16, 256, 0.5, 0, "88M", "21.8G"),
-        _v2("swin_v2_b_w12_192", BASE, 12, 192, 0.2, 0),
-        _v2("swin_v2_l_w12_192", LARGE, 12, 192, 0.2, 0),
+        _v2("swin_v2_b_w12_192", BASE, 12, 192, 0.2, 0, "88M", ""),
+        _v2("swin_v2_l_w12_192", LARGE, 12, 192, 0.2, 0, "197M", ""),
         _v2("swin_v2_b_w12to16", BASE, 16, 256, 0.2, 12, "88M", "21.8G"),
         _v2("swin_v2_l_w12to16", LARGE, 16, 256, 0.2, 12, "197M", "47.5G"),
         _v2("swin_v2_b_w12to24_384", BASE, 24, 384, 0.2, 12, "88M", "54.7G"),
         _v2("swin_v2_l_w12to24_384", LARGE, 24, 384, 0.2, 12, "197M", "115.4G"),
-        _variant("swin_nano", NANO, 64, 0.1, ()),
+        _variant("swin_nano", NANO, 64, 0.1, ("6.4M", "")),
     )
 }

@@ -76,6 +76,7 @@ class PositionBias(nn.Module):
 
     def __init__(self, window_hw: SizeHW) -> None:
         super().__init__()
+        self.window_hw = window_hw
         self.register_buffer("index", relative_position_index(window_hw), persistent=False)
         self._kept: dict[torch.dtype, tuple[list[Stamp], Tensor]] = {}
 
@@ -116,7 +117,15 @@ class PositionBias(nn.Module):
 
     def _apply(self, *args: Any, **kwargs: Any) -> "PositionBias":
         self._kept.clear()
-        return super()._apply(*args, **kwargs)
+        was_meta = self.index.is_meta
+        super()._apply(*args, **kwargs)
+        if was_meta and not self.index.is_meta:
+            self._fill_constants()
+        return self
+
+    def _fill_constants(self) -> None:
+        """Compute what no file holds, after `to_empty` gave memory to a model on "meta"."""
+        self.index.copy_(relative_position_index(self.window_hw))
 
 
 class PositionBiasTable(PositionBias):
@@ -148,8 +157,14 @@ class PositionBiasMLP(PositionBias):
         self.mlp = nn.Sequential(
             nn.Linear(2, V2_HIDDEN), nn.ReLU(), nn.Linear(V2_HIDDEN, num_heads, bias=False)
         )
+        self.pretrained_hw = pretrained_hw
         coordinates = log_spaced_coordinates(window_hw, pretrained_hw).view(-1, 2)
         self.register_buffer("coordinates", coordinates, persistent=False)
+
+    def _fill_constants(self) -> None:
+        super()._fill_constants()
+        coordinates = log_spaced_coordinates(self.window_hw, self.pretrained_hw)
+        self.coordinates.copy_(coordinates.view(-1, 2))
 
     def table_rows(self) -> Tensor:
         # Rounding a bias of up to 16 to half precision would move it by 0.06.
