@@ -9,6 +9,8 @@ from swinkit.data.classification.lists import list_files
 from swinkit.data.classification.samples import SPLIT_ALIASES
 from swinkit.data.detection.recognise import LOOKED_FOR as DETECTION_LAYOUTS
 from swinkit.data.detection.recognise import find_layout
+from swinkit.data.segmentation.recognise import LOOKED_FOR as MASK_LAYOUTS
+from swinkit.data.segmentation.recognise import looks_like_masks
 from swinkit.errors import DataError
 
 TaskName = Literal["classification", "detection", "segmentation"]
@@ -52,9 +54,13 @@ def recognise(path: str | Path, kind: str = "auto") -> Recognised:
         return Recognised(task="classification", kind=kind)
     if kind in DETECTION_KINDS:
         return Recognised(task="detection", kind=kind)
+    if kind == "masks":
+        return Recognised(task="segmentation", kind=kind)
     layout = find_layout(where)
     if layout is not None:
         return Recognised(task="detection", kind=layout.kind, notes=layout.notes)
+    if looks_like_masks(where):
+        return Recognised(task="segmentation", kind="masks")
     if where.suffix.lower() == ".csv" or (where.is_dir() and _has_train_list(where)):
         return Recognised(task="classification", kind="lists")
     if where.is_dir():
@@ -62,8 +68,8 @@ def recognise(path: str | Path, kind: str = "auto") -> Recognised:
             read_folders(where)
         except DataError as error:
             raise DataError(
-                f"{where}: no data set recognised; looked for {DETECTION_LAYOUTS}, and for classes "
-                f"({str(error).removeprefix(f'{where}: ')})"
+                f"{where}: no data set recognised; looked for {DETECTION_LAYOUTS}, {MASK_LAYOUTS}, "
+                f"and for classes ({str(error).removeprefix(f'{where}: ')})"
             ) from error
         return Recognised(task="classification", kind="folders")
     raise DataError(

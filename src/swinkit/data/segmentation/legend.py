@@ -1,0 +1,144 @@
+"""Class lists and legends: which name, and which colour or number, a class has in masks."""
+
+import csv
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swinkit.errors import DataError
+
+Colour = tuple[int, int, int]
+
+# In the order of preference; the first that exists is read.
+LEGEND_FILES = tuple(
+    f"{stem}{suffix}"
+    for stem in (
+        *("legend", "classes", "class_dict", "labelmap", "label_colors", "palette"),
+        *("class_names", "labels", "names"),
+    )
+    for suffix in (".csv", ".json", ".txt")
+)
+VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabeled", "unlabelled"})
+_COLOUR_FIRST = re.compile(r"^(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;:]+(\S.*)$")
+_COLOUR_LAST = re.compile(r"^(.*?\S)[\s,;:]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\b.*$")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a legend; `colour` is None in a plain class list."""
+
+    name: str
+    colour: Colour | None = None
+
+    @property
+    def is_void(self) -> bool:
+        """Whether pixels of it do not count."""
+        return self.name.lower() in VOID_NAMES
+
+
+def find_legend(folder: Path) -> Path | None:
+    """The class list or legend of a data set, or None."""
+    names = {child.name.lower(): child for child in folder.iterdir() if child.is_file()}
+    return next((names[name] for name in LEGEND_FILES if name in names), None)
+
+
+def read_legend(path: Path) -> tuple[Entry, ...]:
+    """Entries in the order of the file.
+
+    Read are: CSV lines of name, r, g, b (with a heading or not); text lines of a name, of a name
+    and r g b in either order, or of CVAT's `name:r,g,b::`; JSON as a list of names, a list of
+    objects with `name` and `color`, or an object from name to colour or from number to name.
+
+    Raises:
+        DataError: unreadable, empty, partly without colours, or one colour for two classes.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        entries = _from_json(json.loads(text)) if path.suffix == ".json" else _from_lines(text)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: cannot be read as a class list ({error}); write one class per line, as "
+            "name or name,r,g,b"
+        ) from error
+    if not entries:
+        raise DataError(f"{path}: names no class; write one per line, as name or name,r,g,b")
+    bare = [entry.name for entry in entries if entry.colour is None]
+    if bare and len(bare) < len(entries):
+        raise DataError(f"{path}: {bare[0]!r} has no colour but others have; give each name,r,g,b")
+    owners: dict[Colour, str] = {}
+    for entry in entries:
+        if entry.colour is None:
+            continue
+        if max(entry.colour) > 255 or min(entry.colour) < 0:
+            raise DataError(f"{path}: {entry.name!r} has colour {entry.colour}; use 0 to 255")
+        if owners.setdefault(entry.colour, entry.name) != entry.name:
+            raise DataError(
+                f"{path}: {owners[entry.colour]!r} and {entry.name!r} share the colour "
+                f"{entry.colour}; give each its own"
+            )
+    return tuple(entries)
+
+
+def class_list(entries: tuple[Entry, ...]) -> tuple[str, ...]:
+    """Names in order, void left out; several colours of one name are one class."""
+    return tuple(dict.fromkeys(entry.name for entry in entries if not entry.is_void))
+
+
+def _from_lines(text: str) -> list[Entry]:
+    entries = []
+    for line in text.splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        entry = _from_line(line)
+        if entry is not None:
+            entries.append(entry)
+    return entries
+
+
+def _from_line(line: str) -> Entry | None:
+    """None for a heading."""
+    if match := _COLOUR_FIRST.match(line):
+        red, green, blue, name = match.groups()
+        return Entry(_clean(name), (int(red), int(green), int(blue)))
+    if match := _COLOUR_LAST.match(line):
+        name, red, green, blue = match.groups()
+        return Entry(_clean(name), (int(red), int(green), int(blue)))
+    fields = [field.strip() for field in next(csv.reader([line]))]
+    if [field.lower() for field in fields[1:4]] == ["r", "g", "b"]:
+        return None
+    if len(fields) == 1 and fields[0].lower() in ("name", "class", "label"):
+        return None
+    return Entry(_clean(fields[0]))
+
+
+def _clean(name: str) -> str:
+    return name.strip().strip("\"'").strip()
+
+
+def _from_json(values: Any) -> list[Entry]:
+    if isinstance(values, dict) and isinstance(values.get("categories"), list):
+        values = values["categories"]
+    if isinstance(values, list):
+        return [_from_item(item) for item in values]
+    if all(str(key).isdigit() for key in values):
+        return [_from_item(values[key]) for key in sorted(values, key=int)]
+    return [Entry(str(name), _colour(colour)) for name, colour in values.items()]
+
+
+def _from_item(item: Any) -> Entry:
+    if isinstance(item, str):
+        return Entry(item)
+    colour = next((item[key] for key in ("color", "colour", "rgb") if key in item), None)
+    return Entry(str(item["name"]), _colour(colour))
+
+
+def _colour(values: Any) -> Colour | None:
+    if values is None or isinstance(values, int):
+        return None
+    if isinstance(values, str) and values.startswith("#"):
+        values = bytes.fromhex(values[1:7])
+    red, green, blue = (int(value) for value in list(values)[:3])
+    return red, green, blue

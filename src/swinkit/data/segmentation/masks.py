@@ -1,0 +1,168 @@
+"""Reading masks: from a file's pixels to labels. H W map, K classes; NumPy and Pillow only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from swinkit.errors import ImageError
+from swinkit.images.reading import explain
+
+IGNORE = 255  # label of pixels that do not count
+MOST_CLASSES = 255
+MOST_COLOURS = 1024  # a mask with more is a photograph, or was saved as JPEG
+INDEX_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "LA")
+
+Kind = Literal["index", "colour"]
+
+
+@dataclass(frozen=True, eq=False)
+class RawMask:
+    """The pixels of a mask file as numbers.
+
+    Attributes:
+        kind: "index" for files that hold one number per pixel, "colour" for RGB.
+        codes: (H, W); the number, or r + 256 g + 65536 b.
+        palette: (256, 3) uint8 of a palette file, else None.
+    """
+
+    kind: Kind
+    codes: np.ndarray
+    palette: np.ndarray | None = None
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.codes.shape[0], self.codes.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskCoding:
+    """What the numbers in a mask mean.
+
+    Attributes:
+        kind: of the numbers to look up; a palette file can be read as either.
+        codes: (N,) sorted; labels: (N,) uint8, the class of each, or IGNORE.
+    """
+
+    kind: Kind
+    codes: np.ndarray
+    labels: np.ndarray
+
+    @staticmethod
+    def of(kind: Kind, label_by_code: Mapping[int, int]) -> "MaskCoding":
+        """From a table of code to label."""
+        codes = np.array(sorted(label_by_code), np.int64)
+        labels = np.array([label_by_code[int(code)] for code in codes], np.uint8)
+        return MaskCoding(kind, codes, labels)
+
+    def labels_of(self, codes: np.ndarray) -> np.ndarray:
+        """Labels uint8 of codes of any shape; IGNORE where a code is unknown."""
+        if codes.dtype == np.uint8:
+            # 256 numbers need no search.
+            return self._search(np.arange(256))[codes]
+        return self._search(codes)
+
+    def knows(self, codes: np.ndarray) -> np.ndarray:
+        """Bool of the same shape: whether a code has a meaning."""
+        places = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
+        return self.codes[places] == codes
+
+    def _search(self, codes: np.ndarray) -> np.ndarray:
+        places = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
+        return np.where(self.codes[places] == codes, self.labels[places], np.uint8(IGNORE))
+
+
+def read_labels(path: Path, coding: MaskCoding) -> np.ndarray:
+    """(H, W) uint8 labels of a mask file, IGNORE for void and for unknown codes.
+
+    Raises:
+        ImageError: unreadable, or a colour file where numbers are expected.
+    """
+    mask = read_mask(path)
+    return coding.labels_of(codes_as(mask, coding.kind, path))
+
+
+def read_mask(path: Path) -> RawMask:
+    """The pixels of a mask file; RGB with three equal channels counts as numbers.
+
+    Raises:
+        ImageError: missing, unreadable, or of a mode that no mask has.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _from_image(image, path)
+    except ImageError:
+        raise
+    # Decoders of damaged files raise nearly anything.
+    except Exception as error:
+        raise ImageError(f"{path}: the mask {explain(error)}") from error
+
+
+def codes_as(mask: RawMask, kind: Kind, path: Path) -> np.ndarray:
+    """(H, W) codes of a kind; a palette file has both.
+
+    Raises:
+        ImageError: numbers are wanted from colours, or the reverse.
+    """
+    if mask.kind == kind:
+        return mask.codes
+    if kind == "colour" and mask.palette is not None:
+        return pack(mask.palette)[mask.codes]
+    if kind == "colour" and mask.codes.max(initial=0) < 256:
+        # A grey pixel of a colour-coded set is the colour (v, v, v).
+        return mask.codes.astype(np.int64) * 0x010101
+    raise ImageError(
+        f"{path}: the mask is {mask.kind}-coded, but the data set's masks are {kind}-coded; "
+        "convert it"
+    )
+
+
+def pack(colours: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 as r + 256 g + 65536 b, int64."""
+    wide = colours.astype(np.int64)
+    return wide[..., 0] + 256 * wide[..., 1] + 65536 * wide[..., 2]
+
+
+def unpack(code: int) -> tuple[int, int, int]:
+    """Inverse of `pack` for one code."""
+    return code % 256, code // 256 % 256, code // 65536
+
+
+def pascal_palette() -> np.ndarray:
+    """(256, 3) uint8: the palette that Pascal VOC's masks carry, and many tools write since.
+
+    Bit j of a number's k-th group of three becomes bit 7 - k of channel j (VOC devkit).
+    """
+    numbers = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for group in range(8):
+        for channel in range(3):
+            bit = numbers >> (3 * group + channel) & 1
+            palette[:, channel] |= (bit << (7 - group)).astype(np.uint8)
+    return palette
+
+
+def _from_image(image: Image.Image, path: Path) -> RawMask:
+    if image.mode == "LA":
+        image = image.getchannel(0)
+    if image.mode in INDEX_MODES:
+        values = np.asarray(image)
+        if values.dtype == np.bool_:
+            values = values.astype(np.uint8)
+        palette = None
+        if image.mode == "P":
+            colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+            palette = np.zeros((256, 3), np.uint8)
+            palette[: len(colours)] = colours
+        return RawMask("index", values, palette)
+    if image.mode not in ("RGB", "RGBA", "CMYK", "YCbCr"):
+        raise ImageError(f"{path}: the mask has mode {image.mode}; save it as PNG with 8 bits")
+    pixels = np.asarray(image.convert("RGB"))
+    grey = pixels[..., 0]
+    if (grey == pixels[..., 1]).all() and (grey == pixels[..., 2]).all():
+        return RawMask("index", np.ascontiguousarray(grey))
+    return RawMask("colour", pack(pixels))
