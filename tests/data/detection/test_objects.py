@@ -100,18 +100,16 @@ def test_little_that_is_left_is_ignored() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), size_hw=st.tuples(st.integers(24, 130), st.integers(24, 130)))
-def test_a_resized_box_keeps_within_a_pixel_of_its_mask(
-    seed: int, size_hw: tuple[int, int]
-) -> None:
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.6, 2.7))
+def test_a_resized_box_keeps_to_its_mask(seed: int, scale: float) -> None:
     _, objects = shapes(seed)
-    resized = objects.resized(size_hw)
+    resized = objects.resized((round(48 * scale), round(64 * scale)))
     assert resized.masks is not None
     full = resized.masks.any(axis=(1, 2))
-    # A pixel of the smaller of the two sizes, as the mask is made of whole ones.
-    scale = np.tile([size_hw[1] / 64, size_hw[0] / 48], 2)
+    # Enlarging repeats every pixel, shrinking can lose a tip that is one pixel thin.
+    most = 1 if scale >= 1 else 2
     distance = np.abs(resized.boxes_xyxy - tight_boxes(resized.masks))[full]
-    assert (distance <= np.maximum(1, scale) + 1e-3).all()
+    assert (distance <= most + 1e-3).all()
 
 
 def test_nearest_pixels_when_doubled_and_halved() -> None:

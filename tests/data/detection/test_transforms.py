@@ -1,5 +1,6 @@
 """The variation of training images, on drawn shapes and on real annotations."""
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,8 @@ from swinkit.data.detection.dataset import DetectionDataset
 from swinkit.data.detection.objects import Objects, tight_boxes
 from swinkit.data.detection.shapes import draw_shapes
 from swinkit.data.detection.splits import load_detection
-from swinkit.data.detection.transforms import DetectionTransform, resize_image, vary_colours
+from swinkit.data.detection.transforms import DetectionTransform
+from swinkit.data.varying import resize_image, vary_colours
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 
@@ -62,9 +64,10 @@ def test_boxes_and_masks_of_nuclei_follow_every_transform(data_dir: Path) -> Non
     transform = DetectionTransform(EVERYTHING)
     counted = 0
     for index in range(40):
-        rng = np.random.default_rng(index)
         image, objects = transform(
-            dataset.picture(index), rng, lambda: dataset.picture(int(rng.integers(40)))
+            dataset.picture(index),
+            np.random.default_rng(index),
+            partial(dataset.picture, (7 * index) % 40),
         )
         assert image.shape[:2] == objects.size_hw
         assert image.dtype == np.uint8
