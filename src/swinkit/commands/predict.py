@@ -1,48 +1,94 @@
-"""`swinkit predict`: classes for images, as a table and as files."""
+"""`swinkit predict`: what is on images, by a trained model of any task."""
 
 import csv
 import io
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from swinkit.commands.loading import Device, load_classifier
+from swinkit.commands.answers import (
+    Answers,
+    ClassAnswers,
+    CocoIds,
+    MapAnswers,
+    ObjectAnswers,
+    Result,
+)
+from swinkit.commands.loading import Device, load_model
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
 
 if TYPE_CHECKING:
-    from swinkit.results.classification import Classification
+    from swinkit.models.classifier import SwinClassifier
+    from swinkit.models.detector import SwinDetector
+    from swinkit.models.segmenter import SwinSegmenter
+
+BATCH_SIZE = {"classifier": 16, "detector": 1, "segmenter": 1}
+# Settings that only some tasks have, and those tasks.
+OWNERS = {
+    "top_k": ("classifier",),
+    "score": ("detector",),
+    "coco": ("detector",),
+    "tile": ("detector",),
+    "overlap": ("detector",),
+    "window": ("segmenter",),
+    "stride": ("segmenter",),
+    "augment": ("detector", "segmenter"),
+    "scales": ("detector", "segmenter"),
+    "masks": ("detector", "segmenter"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predict:
-    """Classify images with a trained model."""
+    """Classify images, find objects in them, or segment them: the weights decide."""
 
     sources: tyro.conf.Positional[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
     ]
-    """Images, folders of images, or quoted patterns such as 'photos/**/*.jpg'."""
+    """Images, folders of images or video frames, or quoted patterns such as 'photos/**/*.jpg'."""
     weights: str
     """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
-    top_k: int = 3
-    """Classes per image, most probable first."""
     json: Path | None = None
-    """Write the answers to this file as JSON; - prints them instead of the table."""
+    """Write the answers to this file as JSON; - prints them instead of the table. A detector's is
+    a COCO results file."""
     csv: Path | None = None
-    """Write the answers to this file: columns source, rank, label, probability."""
+    """Write the answers to this file: a line per class, object, or class present."""
     plot: Path | None = None
-    """Draw each image beside its classes into this folder."""
+    """Draw each image with its answer into this folder."""
+    masks: Path | None = None
+    """Write a PNG per image into this folder: the class of each pixel, in the classes' colours;
+    of a detector the number of the object at each pixel, from 1, in 16 bits."""
+    top_k: int = 3
+    """Classifier: classes per image, most probable first."""
+    score: float = 0.3
+    """Detector: objects must score higher; 0.05 and less for measuring precision."""
+    coco: Path | None = None
+    """Detector: COCO annotation file that gives images and classes their ids in --json."""
+    tile: int | None = None
+    """Detector: look tile by tile, this many pixels a side, for huge images and small objects."""
+    overlap: float = 0.2
+    """Detector: share of a tile's side that neighbours have in common."""
+    window: int | None = None
+    """Segmenter: slide a window of this side over the image; memory stays bounded."""
+    stride: int | None = None
+    """Segmenter: steps of the window; None takes two thirds of it."""
+    augment: bool = False
+    """Detector, segmenter: look at each image mirrored too, and in the sizes of --scales."""
+    scales: tuple[float, ...] = (0.75, 1.0, 1.25)
+    """Sizes of --augment, as factors of the usual one."""
     skip_bad: bool = False
     """Leave unreadable images out and name them; without this the first one stops the command."""
-    batch_size: int = 16
-    """Images per forward pass."""
+    batch_size: int | None = None
+    """Images (tiles, windows) per forward pass; None: 16 of a classifier, 1 of the others."""
     image_size: int | None = None
-    """Side of the input in pixels; None takes the model's own."""
+    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
+    model's own."""
     device: Device = "auto"
     """auto takes the GPU where there is one."""
 
@@ -54,41 +100,161 @@ class Predict:
         """
         if not self.sources:
             raise ConfigError("no images to predict; name files, folders or patterns")
-        if self.top_k < 1 or self.batch_size < 1:
+        if self.top_k < 1 or (self.batch_size is not None and self.batch_size < 1):
             raise ConfigError(
                 f"top-k is {self.top_k} and batch-size {self.batch_size}; both must be >= 1"
             )
         images = [path for source in self.sources for path in find_images(source)]
-        model = load_classifier(self.weights, self.image_size, self.device)
-        results = model.predict(
-            images, batch_size=self.batch_size, on_error="skip" if self.skip_bad else "raise"
-        )
-        if not results:
+        answers, told, names = self._answers(images), _Told(), _FileNames()
+        for result in answers.each():
+            told.add(answers, result)
+            name = names.of(result.source)
+            if self.plot is not None:
+                answers.plot(result, self.plot / name)
+            if self.masks is not None:
+                answers.mask(result, self.masks / name)
+        if not told.sources:
             raise ConfigError(f"none of the {len(images)} images is readable; name others")
-        self._name_skipped(images, results)
-        self._write(results)
+        _name_skipped(images, told.sources)
+        self._write(told, answers)
         if self.json != Path("-"):
-            _print_table(results, self.top_k)
+            _print_table(told, answers.heading)
 
-    def _name_skipped(self, images: list[Path], results: list["Classification"]) -> None:
-        done = {result.source for result in results}
-        skipped = [str(path) for path in images if str(path) not in done]
-        if skipped:
-            listed = ", ".join(skipped)
-            print(f"swinkit: skipped {len(skipped)} unreadable: {listed}", file=sys.stderr)
+    def _answers(self, images: list[Path]) -> Answers:
+        from swinkit.models.classifier import SwinClassifier
 
-    def _write(self, results: list["Classification"]) -> None:
+        model = load_model(self.weights, self.image_size, self.device)
+        if isinstance(model, SwinClassifier):
+            return self._classes(model, images)
+        # Only now: it brings torchvision's operators, which take two seconds to import.
+        from swinkit.models.detector import SwinDetector
+
+        if self.image_size is not None:
+            _set_short_side(model, self.image_size)
+        if isinstance(model, SwinDetector):
+            return self._objects(model, images)
+        return self._maps(model, images)
+
+    def _classes(self, model: "SwinClassifier", images: list[Path]) -> Answers:
+        self._refuse_settings_of_others("classifier")
+        results = model.predict(
+            images,
+            batch_size=self.batch_size or BATCH_SIZE["classifier"],
+            on_error="skip" if self.skip_bad else "raise",
+            keep_images=self.plot is not None,
+        )
+        return ClassAnswers(results, self.top_k, model.num_classes)
+
+    def _objects(self, model: "SwinDetector", images: list[Path]) -> Answers:
+        from swinkit.models.detecting import each_detection
+        from swinkit.models.test_augmentation import TestAugmentation
+
+        self._refuse_settings_of_others("detector")
+        if self.masks is not None and not model.config.has_masks:
+            raise ConfigError("this detector finds boxes, no masks; leave --masks out")
+        augment = None
+        if self.augment:
+            short_side = model.info.any_size.short_side
+            sides = [round(short_side * scale) for scale in self.scales] if short_side else []
+            augment = TestAugmentation(short_sides=tuple(sides), flip=True)
+        results = each_detection(
+            model,
+            images,
+            score_threshold=self.score,
+            batch_size=self.batch_size or BATCH_SIZE["detector"],
+            tile=self.tile,
+            overlap=self.overlap,
+            augment=augment,
+            on_error="skip" if self.skip_bad else "raise",
+            keep_images=self.plot is not None,
+        )
+        return ObjectAnswers(results, CocoIds.read(self.coco))
+
+    def _maps(self, model: "SwinSegmenter", images: list[Path]) -> Answers:
+        from swinkit.models.mapping import each_map
+
+        self._refuse_settings_of_others("segmenter")
+        results = each_map(
+            model,
+            images,
+            window=self.window,
+            stride=self.stride,
+            scales=self.scales if self.augment else (1.0,),
+            flip=self.augment,
+            batch_size=self.batch_size or BATCH_SIZE["segmenter"],
+            on_error="skip" if self.skip_bad else "raise",
+            keep_images=self.plot is not None,
+        )
+        return MapAnswers(results)
+
+    def _refuse_settings_of_others(self, task: str) -> None:
+        for setting in fields(self):
+            owners = OWNERS.get(setting.name, (task,))
+            if task not in owners and getattr(self, setting.name) != setting.default:
+                raise ConfigError(
+                    f"--{setting.name.replace('_', '-')} is a setting of a {' or '.join(owners)}, "
+                    f"but {self.weights} holds a {task}; leave it out"
+                )
+
+    def _write(self, told: "_Told", answers: Answers) -> None:
         if self.json is not None:
-            values = [result.to_dict(self.top_k) for result in results]
-            text = json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+            text = json.dumps(told.entries, ensure_ascii=False, indent=1) + "\n"
             if self.json == Path("-"):
                 sys.stdout.write(text)
             else:
                 _write_text(self.json, text)
         if self.csv is not None:
-            _write_text(self.csv, _as_csv(results, self.top_k))
-        if self.plot is not None:
-            _draw(results, self.plot, self.top_k)
+            lines = io.StringIO()
+            csv.writer(lines).writerows([("source", *answers.columns), *told.rows])
+            _write_text(self.csv, lines.getvalue())
+
+
+@dataclass
+class _Told:
+    """What is kept of the results: text, not pixels."""
+
+    sources: list[str] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
+
+    def add(self, answers: Answers, result: Result) -> None:
+        source = result.source or ""
+        self.sources.append(source)
+        self.entries += answers.entries(result)
+        self.rows += [(source, *row) for row in answers.rows(result)]
+        self.cells.append([source, *answers.cells(result)])
+
+
+class _FileNames:
+    """A name for each picture: its image's, with a number where another image had it."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, source: str | None) -> str:
+        stem = Path(source or "image").stem
+        name, copy = stem, 2
+        while name in self._taken:
+            name, copy = f"{stem}-{copy}", copy + 1
+        self._taken.add(name)
+        return f"{name}.png"
+
+
+def _set_short_side(model: "SwinDetector | SwinSegmenter", side: int) -> None:
+    fit = model.info.any_size
+    long_side = fit.long_side
+    if long_side is not None and fit.short_side is not None:
+        long_side = max(side, round(long_side * side / fit.short_side))
+    fit = replace(fit, short_side=side, long_side=long_side)
+    model.info = replace(model.info, preprocessing=fit)
+
+
+def _name_skipped(images: list[Path], done: list[str]) -> None:
+    skipped = [str(path) for path in images if str(path) not in set(done)]
+    if skipped:
+        listed = ", ".join(skipped)
+        print(f"swinkit: skipped {len(skipped)} unreadable: {listed}", file=sys.stderr)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -96,41 +262,15 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def _as_csv(results: list["Classification"], top_k: int) -> str:
-    lines = io.StringIO()
-    table = csv.writer(lines)
-    table.writerow(("source", "rank", "label", "probability"))
-    for result in results:
-        for rank, (label, probability) in enumerate(result.top(top_k), start=1):
-            table.writerow((result.source, rank, label, f"{probability:.6f}"))
-    return lines.getvalue()
-
-
-def _draw(results: list["Classification"], folder: Path, top_k: int) -> None:
-    taken: set[str] = set()
-    for result in results:
-        stem = Path(result.source or "image").stem
-        name, copy = stem, 2
-        while name in taken:
-            name, copy = f"{stem}-{copy}", copy + 1
-        taken.add(name)
-        result.plot(folder / f"{name}.png", k=top_k)
-
-
-def _print_table(results: list["Classification"], top_k: int) -> None:
+def _print_table(told: _Told, heading: tuple[str, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(header_style="bold")
     table.add_column("image", overflow="fold")
-    count = min(top_k, len(results[0].class_names))
-    for rank in range(count):
-        table.add_column("class" if rank == 0 else f"{rank + 1}.", overflow="fold")
-        table.add_column("%", justify="right")
-    for result in results:
-        cells = [Text(result.source or "")]
-        for label, probability in result.top(top_k):
-            cells += [Text(label), Text(f"{100 * probability:.1f}")]
-        table.add_row(*cells)
+    for name in heading:
+        table.add_column(name, overflow="fold", justify="right" if name == "%" else "left")
+    for cells in told.cells:
+        table.add_row(*map(Text, cells))
     Console().print(table)
