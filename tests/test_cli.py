@@ -21,7 +21,9 @@ from swinkit.cli import main
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.models.classifier import SwinClassifier
+from swinkit.models.detector_variants import DETECTORS
 from swinkit.models.info import ModelInfo
+from swinkit.models.segmenter_variants import SEGMENTERS
 
 COMMANDS = ("train", "evaluate", "predict", "convert", "models")
 NAMES = ("cat", "dog", "heron")
@@ -198,12 +200,13 @@ def test_train_then_predict(
 def test_models_lists_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in VARIANTS)
+    assert all(name in shown for name in (*VARIANTS, *DETECTORS, *SEGMENTERS))
+    assert "cascade_mask_rcnn_swin_base_patch4_window7.pth" in shown
     assert "81.2" in shown
     assert "swin_tiny_patch4_window7_224.pth" in shown
     assert main(["models", "--json"]) == 0
     listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert list(listed) == list(VARIANTS)
+    assert list(listed) == [*VARIANTS, *DETECTORS, *SEGMENTERS]
     assert listed["swin_t"]["params"] == "28M"
     assert listed["swin_t"]["flops"] == "4.5G"
     assert all(entry["licence"] for item in listed.values() for entry in item["weights"])

@@ -89,7 +89,8 @@ def test_detection_fork(golden_dir: Path, name: str, kind: str) -> None:
 def test_backbone_inside_openmmlab_models(golden_dir: Path, name: str, kind: str) -> None:
     values = tensors(golden_dir, name)
     reports: list[Any] = []
-    backbone = load({"state_dict": state_of(values)}, strict=True, report=reports.append)
+    source = {"state_dict": state_of(values)}
+    backbone = load(source, task="backbone", strict=True, report=reports.append)
     assert isinstance(backbone, SwinBackbone)
     assert reports[0].other  # neck and heads, named in the report
     backbone = with_attention(backbone, kind)

@@ -109,8 +109,13 @@ HUGGINGFACE_BACKBONE = Source(
     entries=(
         *_BODY,
         *same("norms.{stage}", "hidden_states_norms.stage{stage}", first=1, outer=True),
+        # In UperNet's files they stand inside the backbone.
+        *same("norms.{stage}", "hidden_states_norms.stage{stage}", first=1),
     ),
-    ignored=(*_IGNORED, (r"layernorm\.(weight|bias)", "not used by transformers' backbone")),
+    ignored=(
+        *_IGNORED,
+        (r"(swin\.)?layernorm\.(weight|bias)", "not used by transformers' backbone"),
+    ),
     persistent=("relative_position_index",),
     versions=(1,),
 )

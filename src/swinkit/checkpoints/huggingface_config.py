@@ -1,10 +1,12 @@
-"""config.json and preprocessor_config.json of transformers' Swin and Swinv2 models."""
+"""config.json and preprocessor_config.json of transformers' Swin, Swinv2 and UperNet models."""
 
 from typing import Any
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.infer_window import SizeHW
+from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.models.segmenter_config import SegmenterConfig
 
 _RESAMPLE = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 
@@ -51,10 +53,57 @@ def model_config(
         values["out_features"] = [f"stage{stage + 1}" for stage in config.norm_stages]
         values["out_indices"] = [stage + 1 for stage in config.norm_stages]
     if num_classes is not None:
-        names = class_names or tuple(f"LABEL_{i}" for i in range(num_classes))
-        values["id2label"] = {str(i): name for i, name in enumerate(names)}
-        values["label2id"] = {name: i for i, name in enumerate(names)}
+        values |= _labels(class_names or tuple(f"LABEL_{i}" for i in range(num_classes)))
     return values
+
+
+def upernet_config(
+    config: SegmenterConfig, image_hw: SizeHW, *, class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Settings of UperNetForSemanticSegmentation on a Swin backbone."""
+    auxiliary = config.auxiliary_stage is not None
+    stage = config.auxiliary_stage or 0
+    return {
+        "architectures": ["UperNetForSemanticSegmentation"],
+        "model_type": "upernet",
+        "backbone_config": model_config(
+            config.backbone, image_hw, head="Backbone", num_classes=None, class_names=None
+        ),
+        "hidden_size": config.channels,
+        "pool_scales": list(config.pool_scales),
+        "use_auxiliary_head": auxiliary,
+        "auxiliary_loss_weight": 0.4,
+        "auxiliary_in_channels": config.backbone.channels[stage],
+        "auxiliary_channels": config.auxiliary_channels,
+        "auxiliary_num_convs": config.auxiliary_convs,
+        "auxiliary_concat_input": False,
+        "loss_ignore_index": 255,
+        **_labels(class_names),
+    }
+
+
+def _labels(names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
+
+
+def segmenter_processor_config(fit: Fit) -> dict[str, Any]:
+    """Settings of the image processor nearest to `Fit`; transformers' squashes to a square."""
+    side = fit.short_side or fit.long_side or 512
+    return {
+        "image_processor_type": "SegformerImageProcessor",
+        "do_resize": True,
+        "size": {"height": side, "width": side},
+        "resample": _RESAMPLE["bilinear"],
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(fit.mean),
+        "image_std": list(fit.std),
+        "do_reduce_labels": False,
+    }
 
 
 def processor_config(preprocessing: Preprocessing) -> dict[str, Any]:

@@ -3,29 +3,32 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
 
 from swinkit.backbones.config import SwinConfig, per_stage
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints import transfer
+from swinkit.checkpoints.building import build_backbone, build_classifier
 from swinkit.checkpoints.infer import Inferred, Wanted, describe, infer
-from swinkit.checkpoints.keymap import NativeState, Source
-from swinkit.checkpoints.native import read_header
-from swinkit.checkpoints.opening import WeightFile, open_source
+from swinkit.checkpoints.opening import open_source
+from swinkit.checkpoints.provenance import classifier_info
+from swinkit.checkpoints.reading import Reading, read_weights
 from swinkit.checkpoints.report import LoadReport
-from swinkit.checkpoints.sidecar import class_names_of, facts_beside, preprocessing_of
-from swinkit.checkpoints.sources import recognise
+from swinkit.checkpoints.sidecar import Facts, facts_beside
 from swinkit.checkpoints.transfer import ChannelPolicy, Weights
-from swinkit.checkpoints.translation import read
 from swinkit.errors import CheckpointError
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.models.classifier import SwinClassifier
-from swinkit.models.info import ModelInfo
 
-Task = Literal["classification", "backbone"]
+if TYPE_CHECKING:
+    from swinkit.models.detector import SwinDetector
+    from swinkit.models.segmenter import SwinSegmenter
+
+Task = Literal["classification", "backbone", "detection", "segmentation"]
 Reporter = Callable[[LoadReport], object]
+Model: TypeAlias = Union[SwinClassifier, SwinBackbone, "SwinDetector", "SwinSegmenter"]
+
+_DENSE = {"detection": "detector", "segmentation": "segmenter"}
 
 
 def load(
@@ -41,36 +44,28 @@ def load(
     strict: bool = False,
     report: Reporter | None = print,
     endpoint: str | None = None,
-) -> SwinClassifier | SwinBackbone:
+) -> Model:
     """Build the model that a checkpoint describes and fill it, in eval mode on the CPU.
 
-    The architecture is inferred from keys and shapes. Sources: microsoft/Swin-Transformer and its
-    detection and segmentation forks, timm, torchvision, transformers, mmdet/mmseg, swinkit.
-
     Args:
-        source: state dict, .pth / .pt / .bin / .safetensors file, folder with config.json, name
-            from `swinkit models`, hub id owner/name, or URL with its hash
-            (`...#sha256=...` or torchvision's `name-<hash8>.pth`).
-        image_size: pixels, side or (height, width); moves the weights to that resolution.
-        pretrained_window_size: V2, where the file does not tell: window of the bias coordinates,
-            one or one per stage; 0 is the stage's own window.
-        window_size: tokens, side, (height, width) or one per stage. Moves the weights there; for
-            V2 files that do not tell their window it says which it is.
-        task: "classification" or "backbone"; None takes what the file holds.
+        source: state dict, weight file, folder with config.json, name from `swinkit models`, hub
+            id owner/name, or URL with its hash (`...#sha256=...` or `name-<hash8>.pth`), of
+            microsoft and its forks, timm, torchvision, transformers, mmdet, mmseg, swinkit.
+        image_size: pixels, side or (height, width), to which the weights are moved.
+        pretrained_window_size: V2, where the file does not tell: window of the bias coordinates.
+        window_size: tokens; moves the weights, or for V2 files that do not tell says which it is.
+        task: None takes what the file holds.
         num_classes: another head, initialised anew; ImageNet-22K to 1K keeps the shared rows.
         in_channels, channel_policy: see `swinkit.checkpoints.transfer.move_channels`.
         strict: raise on anything unexplained: missing or unexpected tensors, guesses.
         report: called with the LoadReport; None keeps quiet.
         endpoint: base address of another Hugging Face hub.
 
-    Returns:
-        A model whose forward on (B, channels, H, W) gives the source's logits or feature maps.
-
     Raises:
         CheckpointError: missing, damaged, unsafe, of another family, or it does not fit.
     """
     wanted = Request(
-        image_hw=_size_hw(image_size),
+        image_hw=None if image_size is None else per_stage(image_size, 3, "image_size", 1)[0],
         window_size=window_size,
         pretrained_window_size=pretrained_window_size,
         task=task,
@@ -78,7 +73,8 @@ def load(
         in_channels=in_channels,
         channel_policy=channel_policy,
     )
-    model, account = _restore(open_source(source, endpoint=endpoint), wanted)
+    reading = read_weights(open_source(source, endpoint=endpoint))
+    model, account = _restore(reading, wanted), reading.account
     if report is not None:
         report(account)
     if strict and account.unexplained:
@@ -96,19 +92,15 @@ class Request(Wanted):
     channel_policy: ChannelPolicy
 
 
-def _restore(
-    opened: WeightFile, wanted: Request
-) -> tuple[SwinClassifier | SwinBackbone, LoadReport]:
-    """Recognise, rename, infer, transfer, build and fill."""
-    family = recognise(opened.tensors, opened.origin)
-    native = read(family, opened.tensors)
-    account = _start_report(opened, family, native)
-    _to_float32(native, account)
-    found, info = _architecture(opened, family, native, wanted)
+def _restore(reading: Reading, wanted: Request) -> Model:
+    """Infer, transfer, build and fill."""
+    dense = _dense_task(reading, wanted.task)
+    found = _architecture(reading, wanted, dense)
+    account = reading.account
     account.guesses += found.guesses
     account.notes += found.notes
     weights = Weights(
-        tensors=native.tensors,
+        tensors=reading.native.tensors,
         config=found.config,
         image_hw=found.image_hw,
         num_classes=found.num_classes,
@@ -116,28 +108,55 @@ def _restore(
     transfer.move_windows(weights, wanted.image_hw, wanted.window_size, account)
     transfer.move_image(weights, wanted.image_hw, account)
     transfer.move_channels(weights, wanted.in_channels, wanted.channel_policy, account)
-    wants_head = _wants_head(wanted, weights, opened.origin)
-    if wants_head:
-        transfer.move_classes(weights, wanted.num_classes, account)
-    model = _build(weights, wants_head, account, opened.origin)
-    if isinstance(model, SwinClassifier):
-        model.info = _info(opened, family, weights, info)
-    account.summary = describe(weights.config, weights.num_classes if wants_head else None)
-    return model, account
+    if dense is not None:
+        # With it come torchvision's operators, which take two seconds to import.
+        from swinkit.checkpoints.dense import build_dense
+
+        return build_dense(reading, weights, wanted.num_classes, wanted.image_hw)
+    if not _wants_head(wanted, weights, reading.where):
+        account.summary = describe(weights.config, None)
+        return build_backbone(weights, account, reading.where)
+    transfer.move_classes(weights, wanted.num_classes, account)
+    model = build_classifier(weights, account, reading.where)
+    model.info = classifier_info(reading, weights)
+    account.summary = describe(weights.config, weights.num_classes)
+    return model
 
 
-def _architecture(
-    opened: WeightFile, family: Source, native: NativeState, wanted: Wanted
-) -> tuple[Inferred, ModelInfo | None]:
-    """From swinkit's own header where there is one, else inferred."""
-    header = read_header(opened.metadata, opened.origin)
+def _dense_task(reading: Reading, task: str | None) -> str | None:
+    """ "detection" or "segmentation" where the model has such heads, None for other models.
+
+    Raises:
+        CheckpointError: an unknown task, or one that the file has no heads for.
+    """
+    if task is not None and task not in get_args(Task):
+        raise CheckpointError(f"task is {task!r}; choose {', '.join(get_args(Task))}")
+    held = reading.heads.family.task if reading.heads else None
+    if task in _DENSE and task != held:
+        other = f"a {_DENSE[held]}" if held else "no detector or segmenter that swinkit builds"
+        raise CheckpointError(
+            f"{reading.where} holds {other}; leave task out, or take task='backbone'"
+        )
+    return held if task in (None, held) else None
+
+
+def _architecture(reading: Reading, wanted: Wanted, dense: str | None) -> Inferred:
+    """The backbone's, from swinkit's own header where there is one, else inferred."""
+    header = reading.header
     if header is None:
-        facts = facts_beside(opened)
-        return infer(native, family.small_map_rule, facts, wanted, opened.origin), None
-    info = ModelInfo.from_dict(header["info"]) if header["info"] else None
-    stored = info.fixed_size.size_hw if info else (224, 224)
-    found = Inferred(config=header["config"], num_classes=header["num_classes"], image_hw=stored)
-    return found, info
+        facts, rule = facts_beside(reading.opened), reading.family.small_map_rule
+        if dense and reading.native.version == 1:
+            # The heads take any size; the file's name and window say nothing about one.
+            facts = Facts(said_by="the heads", proven=True, image_hw=(224, 224))
+        if dense == "detection" or (dense and reading.native.version == 1):
+            rule = "keep"
+        return infer(reading.native, rule, facts, wanted, reading.where)
+    config = header.config if isinstance(header.config, SwinConfig) else header.config.backbone
+    size = (224, 224)
+    if header.info and isinstance(header.info.preprocessing, Preprocessing):
+        size = header.info.preprocessing.size_hw
+    classes = header.num_classes if isinstance(header.config, SwinConfig) else None
+    return Inferred(config=config, num_classes=classes, image_hw=size)
 
 
 def _strict_message(where: str, unexplained: list[str]) -> str:
@@ -145,46 +164,9 @@ def _strict_message(where: str, unexplained: list[str]) -> str:
     return f"{where}: strict loading refuses {'; '.join(unexplained[:3])}{more}"
 
 
-def _size_hw(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    return per_stage(image_size, 3, "image_size", 1)[0]
-
-
-def _start_report(opened: WeightFile, family: Source, native: NativeState) -> LoadReport:
-    if native.incomplete:
-        raise CheckpointError(
-            f"{opened.origin}: {native.incomplete[0]} stands without the tensors that belong to it"
-        )
-    return LoadReport(
-        origin=opened.origin,
-        source=family.title,
-        renamed={
-            name: parts
-            for name, parts in native.renamed.items()
-            if parts not in ((name,), (f"backbone.{name}",))
-        },
-        derived=native.num_derived,
-        ignored=native.ignored,
-        other=native.other,
-        unexpected=native.unexpected,
-        notes=list(opened.notes),
-    )
-
-
-def _to_float32(native: NativeState, account: LoadReport) -> None:
-    kinds = {str(value.dtype).removeprefix("torch.") for value in native.tensors.values()}
-    for name, value in native.tensors.items():
-        native.tensors[name] = value.detach().to(device="cpu", dtype=torch.float32)
-    if kinds - {"float32"}:
-        account.changed.append(f"numbers from {', '.join(sorted(kinds))} to float32")
-
-
 def _wants_head(wanted: Request, weights: Weights, where: str) -> bool:
     """Whether a classifier is built, after checking that it can be."""
     task, num_classes = wanted.task, wanted.num_classes
-    if task not in (None, "classification", "backbone"):
-        raise CheckpointError(f"task is {task!r}; choose classification or backbone")
     if task == "backbone":
         return False
     if task is None and weights.num_classes is None and num_classes is None:
@@ -201,85 +183,3 @@ def _wants_head(wanted: Request, weights: Weights, where: str) -> bool:
             "load it with task='backbone'"
         )
     return True
-
-
-def _build(
-    weights: Weights, wants_head: bool, account: LoadReport, where: str
-) -> SwinClassifier | SwinBackbone:
-    """The model with its tensors filled; what did not fit goes into the report."""
-    tensors = dict(weights.tensors)
-    model: SwinClassifier | SwinBackbone
-    if wants_head:
-        assert weights.num_classes is not None
-        last = weights.config.num_stages - 1
-        config = _with_norms(weights.config, (last,))
-        model = SwinClassifier(config, num_classes=weights.num_classes)
-        dropped = [f"norms.{i}" for i in weights.config.norm_stages if i != last]
-        prefix = "backbone."
-    else:
-        model, dropped, prefix = SwinBackbone(weights.config), ["head.fc"], ""
-    for module in dropped:
-        for name in [name for name in tensors if name.startswith(module + ".")]:
-            account.ignored[name] = f"{module} is no part of this task's model"
-            del tensors[name]
-    expected = {name.removeprefix("backbone."): name for name in model.state_dict()}
-    place = {name: value for name, value in tensors.items() if name in expected}
-    _check_shapes(model, expected, place, where)
-    account.unexpected += [
-        " + ".join(account.renamed.get(name, (name,))) for name in tensors if name not in expected
-    ]
-    account.missing += [
-        name for name in expected if name not in place and name not in account.initialised
-    ]
-    named = {(name if name.startswith("head.") else prefix + name): v for name, v in place.items()}
-    model.load_state_dict(named, strict=False)
-    account.loaded = len(place)
-    account.parameters = sum(value.numel() for value in place.values())
-    return model
-
-
-def _with_norms(config: SwinConfig, stages: tuple[int, ...]) -> SwinConfig:
-    return SwinConfig.from_dict({**config.to_dict(), "norm_stages": stages})
-
-
-def _check_shapes(
-    model: torch.nn.Module, expected: dict[str, str], place: dict[str, Tensor], where: str
-) -> None:
-    own = model.state_dict()
-    for name, value in place.items():
-        shape = tuple(own[expected[name]].shape)
-        if tuple(value.shape) != shape:
-            raise CheckpointError(
-                f"{where}: {name} has shape {tuple(value.shape)}, expected {shape}; "
-                "the file contradicts itself"
-            )
-
-
-def _info(
-    opened: WeightFile, family: Source, weights: Weights, info: ModelInfo | None
-) -> ModelInfo:
-    """Class names, preprocessing, metrics and provenance for the loaded classifier."""
-    channels, classes = weights.config.in_channels, weights.num_classes or 0
-    provenance = {"source": opened.origin, "layout": family.name}
-    if opened.sha256:
-        provenance["sha256"] = opened.sha256
-    if info is not None:
-        names = info.class_names
-        preprocessing = info.fixed_size
-        if (preprocessing.size_hw, preprocessing.channels) != (weights.image_hw, channels):
-            preprocessing = preprocessing_of(opened, weights.image_hw, channels)
-        metrics, provenance = dict(info.metrics), {**info.provenance, **provenance}
-    else:
-        names = class_names_of(opened, classes)
-        preprocessing = preprocessing_of(opened, weights.image_hw, channels)
-        metrics = {}
-        if opened.published:
-            provenance |= {"licence": opened.published.licence, "url": opened.published.url}
-            if opened.published.top1 is not None:
-                metrics["imagenet_top1"] = opened.published.top1
-    return ModelInfo(
-        class_names=names if names and len(names) == classes else None,
-        preprocessing=preprocessing,
-        metrics=metrics,
-        provenance=provenance,
-    )

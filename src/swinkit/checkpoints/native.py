@@ -1,8 +1,10 @@
 """swinkit's own files: safetensors whose header holds the architecture and how to use it."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -10,15 +12,42 @@ from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.errors import CheckpointError
+from swinkit.errors import CheckpointError, SwinkitError
 from swinkit.files import atomic_write
 from swinkit.models.classifier import SwinClassifier
+from swinkit.models.detector_config import DetectorConfig
+from swinkit.models.info import ModelInfo
+from swinkit.models.segmenter_config import SegmenterConfig
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    from swinkit.models.detector import SwinDetector
+    from swinkit.models.segmenter import SwinSegmenter
+
+Model: TypeAlias = Union[SwinClassifier, SwinBackbone, "SwinDetector", "SwinSegmenter"]
+AnyConfig = SwinConfig | DetectorConfig | SegmenterConfig
+
+# 2 added detectors and segmenters; backbones and classifiers are still written as 1.
+FORMAT_VERSION = 2
+FIRST_VERSION = 1
 HEADER = "swinkit"
 
 
-def native_tensors(model: SwinClassifier | SwinBackbone) -> dict[str, Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What `save` writes beside the tensors.
+
+    Attributes:
+        config: its kind tells the task.
+        num_classes: of a classifier, None for a bare backbone.
+        info: None for a bare backbone.
+    """
+
+    config: AnyConfig
+    num_classes: int | None
+    info: ModelInfo | None
+
+
+def native_tensors(model: Model) -> dict[str, Tensor]:
     """The model's tensors by native name without the `backbone.` prefix, on the CPU."""
     return {
         name.removeprefix("backbone."): value.detach().cpu().contiguous()
@@ -26,7 +55,7 @@ def native_tensors(model: SwinClassifier | SwinBackbone) -> dict[str, Tensor]:
     }
 
 
-def save(model: SwinClassifier | SwinBackbone, path: str | Path) -> Path:
+def save(model: Model, path: str | Path) -> Path:
     """Write a model to one .safetensors file that `swinkit.load` restores, ready to predict.
 
     The header holds the architecture, class names, preprocessing, metrics and provenance. The
@@ -46,18 +75,29 @@ def save(model: SwinClassifier | SwinBackbone, path: str | Path) -> Path:
     return path
 
 
-def header_of(model: SwinClassifier | SwinBackbone) -> dict[str, str]:
+def header_of(model: Model) -> dict[str, str]:
     """Metadata of a .safetensors file: the architecture, and how to use the model."""
+    dense = not isinstance(model.config, SwinConfig)
     header: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if dense else FIRST_VERSION,
+        "task": task_of(model.config, isinstance(model, SwinClassifier)),
         "config": model.config.to_dict(),
         "num_classes": None,
         "info": None,
     }
-    if isinstance(model, SwinClassifier):
-        header["num_classes"] = model.head.fc.out_features
+    if not isinstance(model, SwinBackbone):
+        header["num_classes"] = len(model.class_names)
         header["info"] = model.info.to_dict()
     return {HEADER: json.dumps(header)}
+
+
+def task_of(config: AnyConfig, classifier: bool) -> str:
+    """The task, as `load` calls it."""
+    if isinstance(config, DetectorConfig):
+        return "detection"
+    if isinstance(config, SegmenterConfig):
+        return "segmentation"
+    return "classification" if classifier else "backbone"
 
 
 def write_safetensors(
@@ -73,7 +113,7 @@ def write_safetensors(
             raise OSError(None, str(error)) from error
 
 
-def read_header(metadata: dict[str, str], where: str) -> dict[str, Any] | None:
+def read_header(metadata: Mapping[str, str], where: str) -> Header | None:
     """The header that `save` wrote, or None for a file without one.
 
     Raises:
@@ -82,13 +122,23 @@ def read_header(metadata: dict[str, str], where: str) -> dict[str, Any] | None:
     if HEADER not in metadata:
         return None
     try:
-        header = json.loads(metadata[HEADER])
-        version = int(header["format_version"])
-        header["config"] = SwinConfig.from_dict(header["config"])
+        values = json.loads(metadata[HEADER])
+        version = int(values["format_version"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{where}: its swinkit header is damaged ({error})") from error
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{where} has format {version}, newer than {FORMAT_VERSION}; update swinkit"
         )
-    return dict(header)
+    kinds: dict[str, type[AnyConfig]] = {
+        "detection": DetectorConfig,
+        "segmentation": SegmenterConfig,
+    }
+    try:
+        return Header(
+            config=kinds.get(values.get("task", ""), SwinConfig).from_dict(values["config"]),
+            num_classes=values["num_classes"],
+            info=ModelInfo.from_dict(values["info"]) if values["info"] else None,
+        )
+    except (SwinkitError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{where}: its swinkit header is damaged ({error})") from error

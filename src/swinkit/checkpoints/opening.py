@@ -14,6 +14,7 @@ from torch import Tensor
 from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id, is_url
 from swinkit.checkpoints.unpickling import load_pickle
 from swinkit.checkpoints.weights import WEIGHTS, PublishedWeights
+from swinkit.checkpoints.weights_dense import DENSE_WEIGHTS, PublishedDense
 from swinkit.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -38,7 +39,8 @@ class WeightFile:
         metadata: header of a .safetensors file.
         config: contents of config.json beside the weights.
         processor: contents of preprocessor_config.json beside the weights.
-        published: the row of swinkit's own table, when it was loaded by that name.
+        published: the row of swinkit's own tables, when it was loaded by that name.
+        meta: what OpenMMLab's training writes beside the weights: versions, class names.
         notes: what opening decided.
     """
 
@@ -49,7 +51,8 @@ class WeightFile:
     metadata: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
-    published: PublishedWeights | None = None
+    published: PublishedWeights | PublishedDense | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -69,8 +72,8 @@ def open_source(
         opened.tensors = unwrap(source, opened)
     elif isinstance(source, Path) or Path(source).exists():
         opened = _open_path(Path(source))
-    elif source in WEIGHTS:
-        opened = _open_published(WEIGHTS[source], endpoint)
+    elif source in WEIGHTS or source in DENSE_WEIGHTS:
+        opened = _open_published(WEIGHTS.get(source) or DENSE_WEIGHTS[source], endpoint)
     elif is_url(source):
         path, note = fetch_url(source)
         opened = _open_file(path)
@@ -90,7 +93,7 @@ def open_source(
     return opened
 
 
-def _open_published(entry: PublishedWeights, endpoint: str | None) -> WeightFile:
+def _open_published(entry: PublishedWeights | PublishedDense, endpoint: str | None) -> WeightFile:
     if entry.hub_id:
         opened = _open_path(fetch_hub(entry.hub_id, endpoint=endpoint))
     else:
@@ -150,6 +153,8 @@ def unwrap(content: Any, opened: WeightFile) -> dict[str, Tensor]:
             break
         if len(inside) > 1:
             opened.notes.append(f"the file holds {', '.join(inside)}; {inside[0]} is used")
+        if isinstance(content.get("meta"), Mapping):
+            opened.meta = {str(key): value for key, value in content["meta"].items()}
         content = content[inside[0]]
     tensors = {}
     if isinstance(content, Mapping):

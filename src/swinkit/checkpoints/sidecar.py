@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swinkit.checkpoints.opening import WeightFile
+from swinkit.checkpoints.weights import PublishedWeights
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
 
@@ -37,8 +38,8 @@ class Facts:
 
 def facts_beside(opened: WeightFile) -> Facts | None:
     """The first of: swinkit's own table, config.json, the file's name; None if all are silent."""
-    if opened.published:
-        entry = opened.published
+    entry = opened.published
+    if isinstance(entry, PublishedWeights):
         return Facts(
             said_by=f"the table of published weights ({entry.name})",
             proven=True,
@@ -96,7 +97,7 @@ def class_names_of(opened: WeightFile, num_classes: int) -> tuple[str, ...] | No
         listed = [listed.get(name, name) for name in config.get("label_names", listed)]
     if isinstance(listed, list) and len(listed) == num_classes:
         return tuple(str(name) for name in listed)
-    if opened.published and num_classes == 1000:
+    if isinstance(opened.published, PublishedWeights) and num_classes == 1000:
         # Only published files need it, and it takes over a second to import.
         from torchvision.models import Swin_T_Weights
 
@@ -107,7 +108,7 @@ def class_names_of(opened: WeightFile, num_classes: int) -> tuple[str, ...] | No
 def preprocessing_of(opened: WeightFile, image_hw: SizeHW, channels: int) -> Preprocessing:
     """How to prepare images: from the settings beside the weights, else the official evaluation."""
     base = Preprocessing.for_size(image_hw, channels=channels)
-    if opened.published:
+    if isinstance(opened.published, PublishedWeights):
         fraction = opened.published.crop_fraction
         return _changed(base, crop_fraction=fraction) if fraction < 1 else base
     timm = opened.config.get("pretrained_cfg") or {}
@@ -118,7 +119,7 @@ def preprocessing_of(opened: WeightFile, image_hw: SizeHW, channels: int) -> Pre
             resize=mode.get(str(timm.get("crop_mode", "center")), "crop"),
             crop_fraction=float(timm.get("crop_pct") or base.crop_fraction),
             interpolation=timm.get("interpolation") or base.interpolation,
-            **_statistics(timm.get("mean"), timm.get("std"), channels),
+            **statistics(timm.get("mean"), timm.get("std"), channels),
         )
     if opened.processor:
         return _from_processor(base, opened.processor, channels)
@@ -135,11 +136,12 @@ def _from_processor(base: Preprocessing, processor: dict[str, Any], channels: in
         resize="crop" if crops else "squash",
         crop_fraction=float(fraction or base.crop_fraction),
         interpolation=filters.get(processor.get("resample", 3), base.interpolation),
-        **_statistics(processor.get("image_mean"), processor.get("image_std"), channels),
+        **statistics(processor.get("image_mean"), processor.get("image_std"), channels),
     )
 
 
-def _statistics(mean: Any, std: Any, channels: int) -> dict[str, Any]:
+def statistics(mean: Any, std: Any, channels: int) -> dict[str, Any]:
+    """Mean and deviation as settings where there is one of each per channel, else nothing."""
     if mean and std and len(mean) == len(std) == channels:
         return {"mean": tuple(mean), "std": tuple(std)}
     return {}

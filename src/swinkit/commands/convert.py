@@ -21,7 +21,10 @@ class Convert:
     out: tyro.conf.Positional[Path]
     """.safetensors or .pth file; for huggingface a folder."""
     to: Target
-    """Whose names and layout the result has; native is swinkit's own."""
+    """Whose names and layout the result has; native is swinkit's own.
+
+    For detectors: native, mmdet (version 3), microsoft (the official detection fork, mmdet 2). For
+    segmenters: native, mmseg, microsoft (the official segmentation fork), huggingface."""
     image_size: int | None = None
     """Move the weights to inputs of this side, in pixels."""
     window_size: int | None = None
