@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
+from swinkit.evaluation.pictures import BLUE, GREEN, GREY, ORANGE
+
 FEW_EPOCHS = 25  # fewer than this many are marked one by one
 
 Row = Mapping[str, float]

@@ -20,7 +20,7 @@ from swinkit.files import atomic_write
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import read_image
 
-BLUE, GREY = "#2b6cb0", "#718096"
+BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#bcd4ec", BLUE, "#153e75"])
 FEW_CLASSES = 20  # up to this many, each cell of a confusion matrix carries its numbers
 MANY_CLASSES = 110  # beyond this, class names would be unreadable

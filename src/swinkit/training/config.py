@@ -8,7 +8,12 @@ import tyro
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.data.config import AugmentationConfig, DataConfig, one_of
+from swinkit.data.detection.config import DetectionAugmentation
+from swinkit.data.segmentation.config import SegmentationAugmentation
 from swinkit.errors import ConfigError
+from swinkit.heads.segmentation_loss_config import SegmentationLossConfig
+from swinkit.models.detector_config import DetectorConfig
+from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.training.schedule_config import ScheduleConfig
 from swinkit.training.settings import at_least, from_plain, read_yaml, to_plain, write_yaml
 
@@ -20,11 +25,13 @@ class ModelConfig:
     """Which network, and where its weights start."""
 
     name: str = "swin_t"
-    """A variant of `swinkit models`. Ignored where weights are given: they say what they are."""
+    """A variant of `swinkit models`. Ignored where weights give a model of the run's task."""
     weights: str | None = None
-    """Start from these: a file, a published name, a hub id or a URL. None starts from scratch."""
+    """Start from these: a file, a published name, a hub id or a URL. A detector or a segmenter may
+    start from a classifier's backbone. None starts from scratch."""
     image_size: int | None = None
-    """Side of the input in pixels; None takes the variant's or the weights' own."""
+    """Side of the input in pixels, the short one of detectors and segmenters; None takes the
+    variant's or the weights' own."""
     window_size: int | None = None
     """Side of a window in tokens; None takes the variant's or the weights' own."""
     drop_path_rate: float | None = None
@@ -35,6 +42,10 @@ class ModelConfig:
     """Compute blocks twice to need less memory."""
     architecture: Annotated[SwinConfig | None, tyro.conf.Suppress] = None
     """Takes the place of `name` for a network that has none."""
+    detector: Annotated[DetectorConfig | None, tyro.conf.Suppress] = None
+    """The same for a detector."""
+    segmenter: Annotated[SegmenterConfig | None, tyro.conf.Suppress] = None
+    """The same for a segmenter."""
 
     def __post_init__(self) -> None:
         at_least("model", self, image_size=1, window_size=1, frozen_stages=0, drop_path_rate=0)
@@ -126,7 +137,15 @@ class TrainConfig:
     data: DataConfig
     """The images."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """How training images are varied."""
+    """How training images of a classifier are varied."""
+    detection_augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
+    """How training images of a detector are varied, with their boxes and masks."""
+    segmentation_augmentation: SegmentationAugmentation = field(
+        default_factory=SegmentationAugmentation
+    )
+    """How training images of a segmenter are varied, with their labels."""
+    segmentation_loss: SegmentationLossConfig = field(default_factory=SegmentationLossConfig)
+    """What a segmenter learns from."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -138,10 +157,14 @@ class TrainConfig:
     task: Literal["auto", "classification", "detection", "segmentation"] = "auto"
     """"auto" is what the model's name says, else what the data looks like."""
     class_weights: Literal["none", "balanced"] = "none"
-    """"balanced" lets every class count the same, however few images it has."""
+    """"balanced" lets every class count the same, however few images or pixels it has; not for
+    detectors."""
+    train_on: Literal["train", "train+val"] = "train"
+    """"train+val" learns from the validation images too; the last epoch is then the one kept."""
 
     def __post_init__(self) -> None:
         one_of("task", self.task, TASKS)
+        one_of("train_on", self.train_on, ("train", "train+val"))
         one_of("class_weights", self.class_weights, ("none", "balanced"))
 
     def to_dict(self) -> dict[str, Any]:

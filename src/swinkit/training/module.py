@@ -110,6 +110,12 @@ class Training(LightningModule):
             self.skipped,
         )
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """The task knows what a batch is made of."""
+        return self.task.to_device(batch, device)
+
     def on_train_epoch_start(self) -> None:
         """Frozen stages stay as in evaluation: no dropout and no stochastic depth in them."""
         self.model.train()

@@ -135,8 +135,8 @@ class Recorder(Callback):
         row = self._row(trainer, pl_module)
         pl_module.check_finite(row["train_loss"])
         self.rows.append(row)
-        score = self.task.score
-        better = self.best_epoch == 0 or score(row) > score(self.best)
+        rank = self.task.rank
+        better = self.best_epoch == 0 or rank(row) > rank(self.best)
         if better:
             self.best_epoch = len(self.rows)
         if trainer.is_global_zero:

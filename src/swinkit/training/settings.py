@@ -53,9 +53,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     for option in options:
         if is_dataclass(option) and isinstance(option, type):
             return from_plain(option, value, where)
-    if any(get_origin(option) is tuple for option in options) and not isinstance(
-        value, (list, tuple, int if int in options else list)
-    ):
+    items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
+    if items and is_dataclass(items[0]) and isinstance(value, (list, tuple)):
+        return tuple(
+            from_plain(items[0], item, f"{where}[{number}]")  # type: ignore[arg-type]
+            for number, item in enumerate(value)
+        )
+    if items and not isinstance(value, (list, tuple, int if int in options else list)):
         raise ConfigError(f"{where} is {value!r}; give a list")
     if float in options and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         # YAML 1.1 reads 1e-3, which has no dot, as text.

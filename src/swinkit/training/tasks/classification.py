@@ -1,6 +1,6 @@
 """Training a classifier. B batch, C channels, H W map, K classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +22,6 @@ from swinkit.evaluation.curves import ScorePanel
 from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.models.classifier import SwinClassifier
 from swinkit.training.config import TrainConfig
-from swinkit.training.run_folder import Row
 from swinkit.training.tasks.classifier import build_classifier
 from swinkit.training.tasks.task import Batch, Step, Task, Validation
 
@@ -95,18 +94,18 @@ class ClassificationTask(Task[SwinClassifier]):
         """Loss and accuracy."""
         return ClassificationValidation(model.num_classes)
 
-    def score(self, row: Row) -> tuple[float, ...]:
+    def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
         """Top-1 accuracy; among equals the smaller loss."""
         return row["val_top1"], -row["val_loss"]
 
-    def headline(self, row: Row) -> str:
+    def headline(self, row: Mapping[str, float]) -> str:
         """Loss and top-1 accuracy."""
         return f"val loss {row['val_loss']:.4f}  top-1 {row['val_top1']:.2%}"
 
     @property
     def panel(self) -> ScorePanel:
         """Top-1 and top-5 accuracy."""
-        return ScorePanel()
+        return ScorePanel(better=self.rank)
 
     def preview(self, model: SwinClassifier, shown: dict[str, Any]) -> Figure:
         """Images with the labels they carry after mixing."""

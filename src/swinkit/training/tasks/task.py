@@ -5,24 +5,26 @@ The rest (steps, schedule, averages, processes, resuming, the run folder) is sha
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
 from swinkit.evaluation.curves import ScorePanel
 from swinkit.training.config import TrainConfig
-from swinkit.training.run_folder import Row
 
 Model = TypeVar("Model", bound=nn.Module)
 Batch = Any  # what the task's loader gives
 
 
 class Splits(Protocol):
-    """The samples of a data set."""
+    """The samples of a data set, a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def class_names(self) -> tuple[str, ...]: ...
@@ -92,7 +94,10 @@ class Task(ABC, Generic[Model]):
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        self.splits: Splits = self.load()
+        self.splits: Any = self.load()
+        if config.train_on == "train+val":
+            merged = [*self.splits.train, *self.splits.val]
+            self.splits = replace(self.splits, train=merged)
 
     @abstractmethod
     def load(self) -> Splits:
@@ -123,6 +128,10 @@ class Task(ABC, Generic[Model]):
     def images_in(self, batch: Batch) -> int:
         """B."""
 
+    def to_device(self, batch: Batch, device: torch.device) -> Batch:
+        """The batch's tensors on a device."""
+        return tuple(part.to(device, non_blocking=True) for part in batch)
+
     @abstractmethod
     def step(self, model: Model, batch: Batch, seed: int) -> Step:
         """Loss of a batch; what chance decides in it follows from `seed`."""
@@ -132,11 +141,17 @@ class Task(ABC, Generic[Model]):
         """The counts of this run's validations."""
 
     @abstractmethod
-    def score(self, row: Row) -> tuple[float, ...]:
+    def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
         """What the best epoch has the most of."""
 
+    def rank(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """The score, or the number of the epoch where validation images are trained on."""
+        if self.config.train_on == "train+val":
+            return (row["epoch"],)
+        return self.score(row)
+
     @abstractmethod
-    def headline(self, row: Row) -> str:
+    def headline(self, row: Mapping[str, float]) -> str:
         """The validation in the line of an epoch."""
 
     @property

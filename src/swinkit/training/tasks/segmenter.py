@@ -1,0 +1,53 @@
+"""From settings to a segmenter with its starting weights."""
+
+from dataclasses import replace
+
+import torch
+
+from swinkit.models.info import ModelInfo
+from swinkit.models.segmenter import PAPER_FIT, SwinSegmenter
+from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.models.segmenters import find_segmenter
+from swinkit.training.config import ModelConfig, TrainConfig
+from swinkit.training.parameter_groups import freeze
+from swinkit.training.tasks.classifier import trained_info
+from swinkit.training.tasks.starting import (
+    adapt_backbone,
+    adapt_fit,
+    load_whole,
+    take_backbone,
+    take_fitting,
+)
+
+
+def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSegmenter:
+    """The network with its starting weights, which depend on the seed alone; stages frozen.
+
+    Raises:
+        ConfigError: no such model, or settings that contradict each other.
+        CheckpointError: starting weights that cannot be used.
+    """
+    torch.manual_seed(config.runtime.seed)
+    wanted = config.model
+    whole = None if wanted.weights is None else load_whole(wanted, SwinSegmenter)
+    if whole is not None:
+        architecture, info = whole.config, whole.info
+    else:
+        architecture, info = _architecture(wanted)
+    backbone = adapt_backbone(architecture.backbone, config)
+    architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
+    fit = adapt_fit(info.any_size, config)
+    model = SwinSegmenter(
+        architecture, info=replace(info, class_names=class_names, preprocessing=fit)
+    )
+    if whole is not None:
+        take_fitting(model, whole.state_dict())
+    elif wanted.weights is not None:
+        take_backbone(model, architecture.backbone, wanted)
+    model.info = trained_info(model.info, config)
+    freeze(model, wanted.frozen_stages)
+    return model
+
+
+def _architecture(wanted: ModelConfig) -> tuple[SegmenterConfig, ModelInfo]:
+    return wanted.segmenter or find_segmenter(wanted.name), ModelInfo(preprocessing=PAPER_FIT)

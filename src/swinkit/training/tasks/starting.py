@@ -1,0 +1,96 @@
+"""Starting weights of detectors and segmenters: a whole model, or a backbone for one."""
+
+import logging
+from dataclasses import replace
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.swin import SwinBackbone
+from swinkit.checkpoints.load import load
+from swinkit.errors import ConfigError
+from swinkit.images.fitting import Fit
+from swinkit.training.config import ModelConfig, TrainConfig
+
+logger = logging.getLogger(__name__)
+
+Whole = TypeVar("Whole", bound=nn.Module)
+
+
+def adapt_backbone(backbone: SwinConfig, config: TrainConfig) -> SwinConfig:
+    """An architecture with the settings of a run in the place of its own."""
+    wanted = config.model
+    rate, window = wanted.drop_path_rate, wanted.window_size
+    return replace(
+        backbone,
+        in_channels=config.data.channels,
+        window_size=backbone.window_size if window is None else window,
+        drop_path_rate=backbone.drop_path_rate if rate is None else rate,
+        gradient_checkpointing=wanted.gradient_checkpointing,
+    )
+
+
+def adapt_fit(fit: Fit, config: TrainConfig) -> Fit:
+    """The preparation with the short side that is wanted, the long side in proportion."""
+    fit, side = fit.for_channels(config.data.channels), config.model.image_size
+    if side is None:
+        return fit
+    long = None
+    if fit.long_side is not None:
+        long = round(fit.long_side / (fit.short_side or fit.long_side) * side)
+    return replace(fit, short_side=side, long_side=long)
+
+
+def load_whole(wanted: ModelConfig, kind: type[Whole]) -> Whole | None:
+    """The detector or segmenter in the weights; None where they hold something else."""
+    assert wanted.weights is not None
+    loaded = load(wanted.weights, report=lambda report: logger.info("%s", report))
+    return loaded if isinstance(loaded, kind) else None
+
+
+def take_backbone(model: nn.Module, config: SwinConfig, wanted: ModelConfig) -> None:
+    """Start a model's backbone from the backbone in the weights, moved to its windows and bands.
+
+    Norms of the stages that the source does not have stay as they are made.
+
+    Raises:
+        ConfigError: a backbone of another size.
+    """
+    assert wanted.weights is not None
+    loaded = load(
+        wanted.weights,
+        task="backbone",
+        window_size=config.windows,
+        in_channels=config.in_channels,
+        report=lambda report: logger.info("%s", report),
+    )
+    assert isinstance(loaded, SwinBackbone)
+    backbone = model.get_submodule("backbone")
+    own, given = backbone.state_dict(), loaded.state_dict()
+    strange = [
+        name for name, value in given.items() if name not in own or own[name].shape != value.shape
+    ]
+    if strange:
+        raise ConfigError(
+            f"{wanted.weights} does not fit the backbone of {wanted.name} ({strange[0]}, and "
+            f"{len(strange) - 1} more); choose weights of its size"
+        )
+    backbone.load_state_dict(given, strict=False)
+    fresh = sorted({name.rsplit(".", 1)[0] for name in own if name not in given})
+    if fresh:
+        logger.info("the backbone starts from %s; new: %s", wanted.weights, ", ".join(fresh))
+
+
+def take_fitting(model: nn.Module, given: dict[str, Tensor]) -> None:
+    """Start a model from the tensors of another whose shapes fit; what does not is said."""
+    own = model.state_dict()
+    fitting = {
+        name: value
+        for name, value in given.items()
+        if name in own and own[name].shape == value.shape
+    }
+    model.load_state_dict(fitting, strict=False)
+    fresh = sorted({name.rsplit(".", 1)[0] for name in own if name not in fitting})
+    if fresh:
+        logger.info("started anew, as the classes are others: %s", ", ".join(fresh))
