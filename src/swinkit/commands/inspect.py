@@ -26,7 +26,7 @@ class Inspect:
 
     data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]]
     """A folder, or a .json, .yaml or .csv file."""
-    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo"] = "auto"
+    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "masks"] = "auto"
     """How the data is written; auto finds out."""
     out: Path = Path("runs/inspect")
     """Folder for index.html and pictures.png."""
@@ -68,6 +68,10 @@ def _inspect(task: str, config: DataConfig, pictures: int, seed: int) -> "Inspec
         from swinkit.data.inspection.detection import inspect_detection
 
         return inspect_detection(config, pictures=pictures, seed=seed)
+    if task == "segmentation":
+        from swinkit.data.inspection.segmentation import inspect_segmentation
+
+        return inspect_segmentation(config, pictures=pictures, seed=seed)
     from swinkit.data.inspection.classification import inspect_classification
 
     return inspect_classification(config, pictures=pictures, seed=seed)

@@ -13,6 +13,7 @@ from swinkit.data.inspection.report import (
     DrawnImage,
     FactTable,
     Inspection,
+    ordered,
     size_row,
 )
 from swinkit.images.reading import read_image
@@ -34,7 +35,8 @@ def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspec
     Raises:
         DataError: no such data set, or not one usable image in it.
     """
-    loaded, parts = load_parts(replace(config, strict=False))
+    loaded, found = load_parts(replace(config, strict=False))
+    parts = ordered(found)
     return Inspection(
         path=config.path,
         title=f"detection, {loaded.kind}, {'boxes and masks' if loaded.has_masks else 'boxes'}",

@@ -16,8 +16,11 @@ SHEET_SIDE = 460  # and of its cell on the sheet
 COLUMNS = 4
 MARGIN = 10
 CAPTION_HEIGHT = 22
+SWATCH = 14
 JPEG_QUALITY = 85
 LISTED_PROBLEMS = 500  # items on the page; all are counted
+
+Legend = tuple[tuple[str, np.ndarray], ...]
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -31,6 +34,8 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 figure { margin: 0; }
 img { width: 100%; height: auto; }
 figcaption { font-size: .85em; overflow-wrap: anywhere; }
+.swatch { display: inline-block; margin: 0 1em .6em 0; }
+.swatch i { display: inline-block; width: 1em; height: 1em; margin-right: .4em; }
 .problem { color: #c53030; }
 """
 
@@ -48,7 +53,7 @@ def write_page(inspection: Inspection, folder: Path) -> tuple[Path, Path]:
     with atomic_write(page) as temporary:
         temporary.write_text(as_html(inspection), encoding="utf-8")
     with atomic_write(sheet) as temporary:
-        contact_sheet(inspection.pictures).save(temporary, format="PNG")
+        contact_sheet(inspection.pictures, inspection.legend).save(temporary, format="PNG")
     return page, sheet
 
 
@@ -66,23 +71,31 @@ def as_html(inspection: Inspection) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in inspection.notes)
         parts.append(f"<h2>Notes</h2><ul>{notes}</ul>")
     parts += [_table_html(table) for table in inspection.tables]
-    parts.append("<h2>Pictures</h2><div class='pictures'>")
+    parts.append("<h2>Pictures</h2>")
+    parts += [_swatch_html(name, colour) for name, colour in inspection.legend]
+    parts.append("<div class='pictures'>")
     parts += [_picture_html(picture) for picture in inspection.pictures]
     parts.append("</div></body></html>\n")
     return "\n".join(parts)
 
 
-def contact_sheet(pictures: tuple[DrawnImage, ...]) -> Image.Image:
-    """All pictures on one, four a row, each below its caption; where there are none, a margin."""
+def contact_sheet(pictures: tuple[DrawnImage, ...], legend: Legend = ()) -> Image.Image:
+    """All pictures on one, four a row, each below its caption, and the classes' colours on top."""
     columns = max(1, min(COLUMNS, len(pictures)))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     small = [[_shrunk(picture.image_rgb, SHEET_SIDE) for picture in row] for row in rows]
     heights = [max(image.height for image in row) + CAPTION_HEIGHT + MARGIN for row in small]
     width = columns * (SHEET_SIDE + MARGIN) + MARGIN
-    sheet = Image.new("RGB", (width, sum(heights) + MARGIN), "white")
-    pen = ImageDraw.Draw(sheet)
     font = _font()
-    top = MARGIN
+    places = _legend_places(legend, width, font)
+    legend_height = max((top for _, top in places), default=-CAPTION_HEIGHT) + CAPTION_HEIGHT
+    sheet = Image.new("RGB", (width, sum(heights) + legend_height + MARGIN), "white")
+    pen = ImageDraw.Draw(sheet)
+    for (name, colour), (left, top) in zip(legend, places, strict=True):
+        box = (left, top + MARGIN, left + SWATCH, top + MARGIN + SWATCH)
+        pen.rectangle(box, fill=(int(colour[0]), int(colour[1]), int(colour[2])))
+        pen.text((left + SWATCH + 5, top + MARGIN), name, fill="black", font=font)
+    top = MARGIN + legend_height
     for row, images, height in zip(rows, small, heights, strict=True):
         for column, (picture, image) in enumerate(zip(row, images, strict=True)):
             left = MARGIN + column * (SHEET_SIDE + MARGIN)
@@ -90,6 +103,21 @@ def contact_sheet(pictures: tuple[DrawnImage, ...]) -> Image.Image:
             sheet.paste(image, (left, top + CAPTION_HEIGHT))
         top += height
     return sheet
+
+
+def _legend_places(
+    legend: Legend, width: int, font: ImageFont.FreeTypeFont
+) -> list[tuple[int, int]]:
+    """(left, top) of each swatch, in lines of the sheet's width."""
+    places = []
+    left, top = MARGIN, 0
+    for name, _ in legend:
+        needed = SWATCH + 5 + int(font.getlength(name)) + 2 * MARGIN
+        if left + needed > width and left > MARGIN:
+            left, top = MARGIN, top + CAPTION_HEIGHT
+        places.append((left, top))
+        left += needed
+    return places
 
 
 def _problems_html(inspection: Inspection) -> list[str]:
@@ -118,6 +146,12 @@ def _table_html(table: FactTable) -> str:
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
     )
     return f"<h2>{escape(table.title)}</h2><table><tr>{head}</tr>{rows}</table>"
+
+
+def _swatch_html(name: str, colour: np.ndarray) -> str:
+    red, green, blue = (int(part) for part in colour)
+    style = f"background: rgb({red}, {green}, {blue})"
+    return f"<span class='swatch'><i style='{style}'></i>{escape(name)}</span>"
 
 
 def _picture_html(picture: DrawnImage) -> str:

@@ -1,12 +1,17 @@
 """What an inspection found: tables, remarks and pictures. h w picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from swinkit.data.classification.samples import SPLIT_NAMES
 from swinkit.data.detection.headers import check_images
 from swinkit.data.detection.problems import Problem, count_kinds
+
+Part = TypeVar("Part")
 
 FEW_SIZES = 3  # image sizes that are named
 
@@ -50,6 +55,7 @@ class Inspection:
         notes: remarks, one line each.
         problems: what is wrong, item by item.
         pictures: some samples.
+        legend: names and (3,) uint8 colours of the classes, where the pictures do not name them.
     """
 
     path: Path
@@ -58,10 +64,16 @@ class Inspection:
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     pictures: tuple[DrawnImage, ...] = field(default=(), repr=False)
+    legend: tuple[tuple[str, np.ndarray], ...] = field(default=(), repr=False)
 
     def kinds(self) -> dict[str, int]:
         """Number of problems of each kind, most frequent first."""
         return count_kinds(self.problems)
+
+
+def ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Splits as people name them: train, val, test."""
+    return {name: parts[name] for name in (*SPLIT_NAMES, "all") if name in parts}
 
 
 def size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
