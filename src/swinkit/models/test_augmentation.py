@@ -27,7 +27,8 @@ class TestAugmentation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "short_sides", tuple(int(side) for side in self.short_sides))
-        if any(side < 1 for side in self.short_sides) or (self.long_side or 1) < 1:
+        long_sides = () if self.long_side is None else (self.long_side,)
+        if any(side < 1 for side in (*self.short_sides, *long_sides)):
             raise ConfigError(
                 f"short_sides is {self.short_sides} and long_side {self.long_side}; give pixels, "
                 "at least 1 each"
