@@ -35,6 +35,7 @@ CITYSCAPES = {
     "bicycle": (33, (119, 11, 32)),
 }
 CITYSCAPES_LAST_ID = 33
+PHOTO = "_leftImg8bit.png"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +85,17 @@ def find_cityscapes(root: Path) -> Known | None:
     if truth is None or not images.is_dir():
         return None
     pairs = Pairs()
-    found = sorted(images.glob("*/*/*_leftImg8bit.png"))
-    masks = {path.name: path for path in truth.glob("*/*/*Ids.png")}
+    masks = {path.relative_to(truth).as_posix(): path for path in truth.glob("*/*/*Ids.png")}
     trained = any(name.endswith("_labelTrainIds.png") for name in masks)
-    ending = "labelTrainIds" if trained else "labelIds"
-    for path in found:
-        split = place_of((path.parent.parent.name,)).split or "train"
-        name = path.name.replace("_leftImg8bit.png", f"_{truth.name}_{ending}.png")
+    ending = f"_{truth.name}_{'labelTrainIds' if trained else 'labelIds'}.png"
+    for path in sorted(images.glob(f"*/*/*{PHOTO}")):
+        name = path.relative_to(images).as_posix().removesuffix(PHOTO) + ending
         if name in masks:
+            split = place_of((path.parent.parent.name,)).split or "train"
             pairs.by_split[split].append(Pair(path, masks.pop(name)))
         else:
             pairs.without_mask.append(path)
-    pairs.without_image = sorted(p for n, p in masks.items() if n.endswith(f"_{ending}.png"))
+    pairs.without_image = sorted(path for name, path in masks.items() if name.endswith(ending))
     return Known(
         pairs,
         tuple(CITYSCAPES),
