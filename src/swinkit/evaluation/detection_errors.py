@@ -41,6 +41,7 @@ class Matching:
         truth_labels: (G,) classes of the objects.
         taken_at: (G,) score of the detection that took the object; -inf where none did.
         counted: (G,) False for crowd regions.
+        by_mask: whether masks were compared, not boxes.
     """
 
     image: int
@@ -50,6 +51,7 @@ class Matching:
     truth_labels: np.ndarray
     taken_at: np.ndarray
     counted: np.ndarray
+    by_mask: bool
 
 
 def match_all(evaluator: CocoEvaluator) -> list[Matching]:
@@ -57,7 +59,8 @@ def match_all(evaluator: CocoEvaluator) -> list[Matching]:
     masks = evaluator.has_masks
     matchings = []
     for image, (sample, found) in enumerate(evaluator.pairs()):
-        if masks and sample.segments is not None and found.rles is not None:
+        by_mask = masks and sample.segments is not None
+        if by_mask and found.rles is not None:
             regions: Regions = evaluator.truth_rles(sample)
             answers: Regions = found.rles
         else:
@@ -70,7 +73,16 @@ def match_all(evaluator: CocoEvaluator) -> list[Matching]:
         right = truth_of >= 0
         taken_at[truth_of[right]] = found.scores[right]
         matchings.append(
-            Matching(image, found, kinds, truth_of, np.asarray(sample.labels), taken_at, ~crowd)
+            Matching(
+                image=image,
+                found=found,
+                kinds=kinds,
+                truth_of=truth_of,
+                truth_labels=np.asarray(sample.labels),
+                taken_at=taken_at,
+                counted=~crowd,
+                by_mask=by_mask,
+            )
         )
     return matchings
 

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,12 +35,15 @@ def write(figure: Figure, path: str | Path, *, dpi: int = 110) -> None:
         figure.savefig(temporary, dpi=dpi, format="png")
 
 
-def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
+def confusion_matrix(
+    counts: np.ndarray, class_names: Sequence[str], *, unit: Literal["images", "pixels"] = "images"
+) -> Figure:
     """Rows are the truth, normalised to 100 %; columns are the predictions.
 
     Args:
-        counts: (K, K) images, row truth, column prediction.
+        counts: (K, K) images or pixels, row truth, column prediction.
         class_names: K names.
+        unit: what is counted; numbers of pixels are too long for their cells, and left out.
     """
     classes = len(class_names)
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -59,22 +63,30 @@ def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
         for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             label.set_parse_math(False)
     if classes <= FEW_CLASSES:
-        _label_cells(axes, counts, parts)
+        _label_cells(axes, counts, parts, bare=unit == "pixels")
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     right = float(np.trace(counts)) / max(float(counts.sum()), 1)
-    axes.set_title(f"{right:.1%} of {int(counts.sum())} images are right")
+    axes.set_title(f"{right:.1%} of {_rounded(counts)} {unit} are right")
     bar = figure.colorbar(image, ax=axes, shrink=0.7, format=PercentFormatter(1.0))
-    bar.set_label("part of the images of a class")
+    bar.set_label(f"part of the {unit} of a class")
     return figure
 
 
-def _label_cells(axes: Axes, counts: np.ndarray, parts: np.ndarray) -> None:
+def _rounded(counts: np.ndarray) -> str:
+    total = int(counts.sum())
+    return f"{total / 1e6:.1f} million" if total >= 10**7 else str(total)
+
+
+def _label_cells(axes: Axes, counts: np.ndarray, parts: np.ndarray, *, bare: bool) -> None:
     for row, column in zip(*counts.nonzero(), strict=True):
+        if bare and parts[row, column] < 0.005:
+            continue
+        number = "" if bare else f"\n{counts[row, column]}"
         axes.text(
             column,
             row,
-            f"{parts[row, column]:.0%}\n{counts[row, column]}",
+            f"{parts[row, column]:.0%}{number}",
             ha="center",
             va="center",
             fontsize=7,
