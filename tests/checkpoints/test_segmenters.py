@@ -11,6 +11,7 @@ from dense_peers import golden, official, same_tensors, segmenter, shaken, state
 from torch import nn
 
 from swinkit.checkpoints.convert import convert
+from swinkit.checkpoints.export import export_tensors
 from swinkit.checkpoints.load import load
 from swinkit.models.segmenter import SwinSegmenter
 
@@ -130,3 +131,18 @@ def test_names_of_ade20k_by_their_number() -> None:
     model = quiet(segmenter(num_classes=150).state_dict())
     assert (model.class_names[0], model.class_names[-1]) == ("wall", "flag")
     assert len(set(model.class_names)) == 150
+
+
+def test_the_stem_of_a_unet_follows_the_bands() -> None:
+    model = segmenter(decoder="unet", auxiliary_stage=None)
+    moved = quiet(model.state_dict(), in_channels=1, strict=True)
+    grey = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        assert deviation(moved(grey), model(grey.expand(1, 3, 64, 64))) <= 1e-5
+
+
+def test_pooling_grids_recorded_by_mmseg() -> None:
+    state = export_tensors(segmenter(pool_scales=(1, 2, 4)), "mmseg", (224, 224))
+    text = "model = dict(type='EncoderDecoder', decode_head=dict(pool_scales=(1, 2, 4)))"
+    model = quiet({"meta": {"config": text}, "state_dict": state}, strict=True)
+    assert model.config.pool_scales == (1, 2, 4)

@@ -9,7 +9,8 @@ from swinkit.checkpoints.infer_segmenter import infer_segmenter
 from swinkit.checkpoints.keymap import Tensors
 from swinkit.checkpoints.provenance import dense_info
 from swinkit.checkpoints.reading import Reading, take_heads
-from swinkit.checkpoints.transfer import Weights
+from swinkit.checkpoints.recorded import recorded_model, with_recorded
+from swinkit.checkpoints.transfer import ChannelPolicy, Weights, moved_kernel
 from swinkit.checkpoints.transfer_heads import move_head_classes
 from swinkit.errors import CheckpointError
 from swinkit.images.fitting import Fit
@@ -21,12 +22,15 @@ from swinkit.models.segmenter_config import SegmenterConfig
 
 DenseConfig = DetectorConfig | SegmenterConfig
 
+_STEM = "head.stem.0.conv.weight"
+
 
 def build_dense(
     reading: Reading,
     weights: Weights,
     num_classes: int | None,
     image_hw: tuple[int, int] | None,
+    channel_policy: ChannelPolicy,
 ) -> SwinDetector | SwinSegmenter:
     """The model of a file with heads.
 
@@ -34,6 +38,7 @@ def build_dense(
         weights: the backbone, already moved to the wanted window, size and channels.
         num_classes: another number of classes, or None.
         image_hw: wanted sides of the images that `predict` makes, or None.
+        channel_policy: for a decoder that reads the image too.
 
     Raises:
         CheckpointError: heads that swinkit does not build, or that are incomplete.
@@ -50,6 +55,7 @@ def build_dense(
         class_agnostic=_class_agnostic(config),
         report=account,
     )
+    _move_stem(heads.tensors, weights.config.in_channels, channel_policy)
     config = replace(config, num_classes=classes)
     model: SwinDetector | SwinSegmenter
     model = SwinDetector(config) if isinstance(config, DetectorConfig) else SwinSegmenter(config)
@@ -68,10 +74,13 @@ def _config(reading: Reading, tensors: Tensors, weights: Weights) -> DenseConfig
         return replace(header.config, backbone=weights.config)
     notes = reading.account.notes
     if reading.heads is not None and reading.heads.family.task == "segmentation":
-        scales = reading.opened.config.get("pool_scales")
+        decoder = recorded_model(reading.opened.meta).get("decode_head")
+        beside = decoder if isinstance(decoder, dict) else reading.opened.config
+        scales = beside.get("pool_scales")
         return infer_segmenter(tensors, weights.config, notes, pool_scales=scales, where=where)
     last = takes_last_mask(reading.family.name, reading.opened.meta)
-    return infer_detector(tensors, weights.config, notes, last_mask=last, where=where)
+    config = infer_detector(tensors, weights.config, notes, last_mask=last, where=where)
+    return with_recorded(config, reading.opened.meta, notes)
 
 
 def takes_last_mask(source: str, meta: dict[str, object]) -> bool:
@@ -89,6 +98,13 @@ def _class_agnostic(config: DenseConfig) -> bool:
     if isinstance(config, SegmenterConfig):
         return False
     return config.roi is None or config.roi.box.class_agnostic
+
+
+def _move_stem(tensors: Tensors, in_channels: int, policy: ChannelPolicy) -> None:
+    """The U-Net's stem reads the image: it follows the backbone's number of bands."""
+    kernel = tensors.get(_STEM)
+    if kernel is not None and kernel.shape[1] != in_channels:
+        tensors[_STEM] = moved_kernel(kernel, in_channels, policy)
 
 
 def _refuse_other_heads(reading: Reading, tensors: Tensors) -> None:

@@ -112,7 +112,9 @@ def _restore(reading: Reading, wanted: Request) -> Model:
         # With it come torchvision's operators, which take two seconds to import.
         from swinkit.checkpoints.dense import build_dense
 
-        return build_dense(reading, weights, wanted.num_classes, wanted.image_hw)
+        return build_dense(
+            reading, weights, wanted.num_classes, wanted.image_hw, wanted.channel_policy
+        )
     if not _wants_head(wanted, weights, reading.where):
         account.summary = describe(weights.config, None)
         return build_backbone(weights, account, reading.where)

@@ -144,7 +144,15 @@ def move_channels(
         return
     if in_channels < 1:
         raise CheckpointError(f"in_channels is {in_channels}; it must be at least 1")
-    kernel: Tensor = weights.tensors["patch_embed.projection.weight"]
+    name = "patch_embed.projection.weight"
+    weights.tensors[name] = moved_kernel(weights.tensors[name], in_channels, policy)
+    weights.config = replace(weights.config, in_channels=in_channels)
+    report.changed.append(f"input channels {old} to {in_channels}, policy {policy}")
+
+
+def moved_kernel(kernel: Tensor, in_channels: int, policy: ChannelPolicy) -> Tensor:
+    """A convolution's (C, old, h, w) kernel for images of `in_channels` bands."""
+    old = kernel.shape[1]
     if policy == "mean":
         moved = kernel.mean(dim=1, keepdim=True).repeat(1, in_channels, 1, 1) * (old / in_channels)
     elif policy == "repeat":
@@ -153,9 +161,7 @@ def move_channels(
     else:
         moved = kernel.new_zeros(kernel.shape[0], in_channels, *kernel.shape[2:])
         moved[:, : min(old, in_channels)] = kernel[:, : min(old, in_channels)]
-    weights.tensors["patch_embed.projection.weight"] = moved.contiguous()
-    weights.config = replace(weights.config, in_channels=in_channels)
-    report.changed.append(f"input channels {old} to {in_channels}, policy {policy}")
+    return moved.contiguous()
 
 
 def move_classes(weights: Weights, num_classes: int | None, report: LoadReport) -> None:
