@@ -54,6 +54,15 @@ def test_either_side_may_be_free(fit: Fit, expected: tuple[int, int]) -> None:
     assert all(length % 32 == 0 for length in fitted.values.shape[1:])
 
 
+def test_views_of_a_further_scale_are_mmsegs(golden_dir: Path) -> None:
+    tensors = load_file(golden_dir / "mm_upernet_case1.safetensors")
+    image = tensors["input.raw_bgr_u8"][..., ::-1]
+    fit = Fit(short_side=None, long_side=None, divisor=1)
+    for number, ratio in enumerate((0.75, 1.0, 1.25)):
+        assert np.array_equal(fit(image, ratio=ratio).values, tensors[f"input.tta.{number}"][0])
+    assert Fit(short_side=512, long_side=2048).size_for((720, 960), 0.5) == (256, 341)
+
+
 def test_a_thread_of_an_image_keeps_a_pixel() -> None:
     assert scaled_size((4, 4000), 0.01) == (1, 40)
 

@@ -96,12 +96,21 @@ class Fit:
         Args:
             ratio: a further scale on top, for looking at an image in several sizes.
         """
-        factors = []
-        if self.short_side is not None:
-            factors.append(self.short_side / min(original_hw))
-        if self.long_side is not None:
-            factors.append(self.long_side / max(original_hw))
-        return scaled_size(original_hw, min(factors, default=1.0) * ratio)
+        short, long = self.short_side, self.long_side
+        if short is None and long is None:
+            if ratio == 1:
+                return original_hw
+            # The references round this size first, then fit the image into it.
+            short, long = sorted(scaled_size(original_hw, ratio))
+        else:
+            short = None if short is None else max(1, int(short * ratio))
+            long = None if long is None else max(1, int(long * ratio))
+        factors = [
+            wanted / present
+            for wanted, present in ((short, min(original_hw)), (long, max(original_hw)))
+            if wanted is not None
+        ]
+        return scaled_size(original_hw, min(factors))
 
     def __call__(self, image: np.ndarray, *, name: str | None = None, ratio: float = 1.0) -> Fitted:
         """Scale, normalise and pad one image.
