@@ -31,20 +31,22 @@ def one_by_one(maps: list[Tensor], rois: Tensor, size: int) -> Tensor:
     )
 
 
+@pytest.mark.parametrize("by_rows", [False, True])
 @pytest.mark.parametrize("size", [7, 14])
-def test_every_box_comes_from_its_level_and_keeps_its_place(size: int) -> None:
+def test_every_box_comes_from_its_level_and_keeps_its_place(size: int, by_rows: bool) -> None:
     maps, rois = pyramid(), some_rois()
     assert len(RoIPooling(size).levels(rois).unique()) == 3
-    pooled = RoIPooling(size)([*maps, maps[-1][..., ::2, ::2]], rois)
+    pooled = RoIPooling(size, by_rows=by_rows)([*maps, maps[-1][..., ::2, ::2]], rois)
     assert torch.allclose(pooled, one_by_one(maps, rois, size), atol=1e-5)
 
 
-def test_gradient_is_that_of_roi_align() -> None:
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_gradient_is_that_of_roi_align(by_rows: bool) -> None:
     maps, rois = pyramid(), some_rois()
     weight = torch.randn(len(rois), 3, 7, 7)
     ours = [level.clone().requires_grad_() for level in maps]
     theirs = [level.clone().requires_grad_() for level in maps]
-    (RoIPooling(7)(ours, rois) * weight).sum().backward()
+    (RoIPooling(7, by_rows=by_rows)(ours, rois) * weight).sum().backward()
     (one_by_one(theirs, rois, 7) * weight).sum().backward()
     for own, other in zip(ours, theirs, strict=True):
         assert own.grad is not None
@@ -61,19 +63,23 @@ def test_level_of_a_side(side: float, level: int) -> None:
     assert RoIPooling(7, (8,)).levels(rois).tolist() == [0]
 
 
-def test_half_precision_maps_keep_their_type_and_exact_boxes() -> None:
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_half_precision_maps_keep_their_type_and_exact_boxes(by_rows: bool) -> None:
     maps = pyramid()
     rois = torch.tensor([[1.0, 200.3, 100.6, 260.9, 150.2]])
-    exact = RoIPooling(7)(maps, rois)
-    half = RoIPooling(7)([level.bfloat16() for level in maps], rois)
+    exact = RoIPooling(7, by_rows=by_rows)(maps, rois)
+    half = RoIPooling(7, by_rows=by_rows)([level.bfloat16() for level in maps], rois)
     assert half.dtype == torch.bfloat16
     assert (half.float() - exact).abs().max() < 0.03
 
 
-def test_no_boxes_leave_the_maps_in_the_graph() -> None:
+@pytest.mark.parametrize("by_rows", [False, True])
+@pytest.mark.parametrize("number", [0, 1])
+def test_levels_without_boxes_stay_in_the_graph(number: int, by_rows: bool) -> None:
     maps = [level.requires_grad_() for level in pyramid()]
-    pooled = RoIPooling(7)(maps, torch.zeros(0, 5))
-    assert pooled.shape == (0, 3, 7, 7)
+    rois = torch.tensor([[0.0, 300, 300, 310, 310]])[:number]  # on the first level, off the map
+    pooled = RoIPooling(7, by_rows=by_rows)(maps, rois)
+    assert pooled.shape == (number, 3, 7, 7)
     pooled.sum().backward()
     assert all(level.grad is not None and not level.grad.any() for level in maps)
 
@@ -83,4 +89,4 @@ def test_backward_is_a_gather() -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         RoIPooling(7)(maps, some_rois()).sum().backward()
     names = {event.key for event in profile.key_averages()}
-    assert not [name for name in names if "index_put" in name or "index_add" in name]
+    assert not [name for name in names if "index_put" in name or "index_select_backward" in name]

@@ -3,8 +3,12 @@
 Legend: N instances, h w mask inside a box, H W image, n instances of a chunk, y x its crop.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from swinkit.boxes.chunks import chunks
 
 SizeHW = tuple[int, int]
 
@@ -29,9 +33,12 @@ def paste_masks(
     crops = _crops(boxes_xyxy.float(), size_hw)
     sides = (crops[:, 2:] - crops[:, :2]).clamp(min=0)
     order = (sides[:, 0] * sides[:, 1]).argsort()
-    for rows, crop_hw in _chunks(order, sides[order].tolist()):
+    for run, *crop_hw in chunks(sides[order], CHUNK_PIXELS):
+        rows = order[run]
         corner_yx = crops[rows, :2]
-        values = _interpolate(probabilities[rows].float(), boxes_xyxy[rows], corner_yx, crop_hw)
+        values = _interpolate(
+            probabilities[rows].float(), boxes_xyxy[rows].float(), corner_yx, crop_hw
+        )
         found = (values >= threshold).nonzero()  # pixels 3
         instance, y, x = found.unbind(1)
         y, x = y + corner_yx[instance, 0], x + corner_yx[instance, 1]
@@ -49,22 +56,9 @@ def _crops(boxes: Tensor, size_hw: SizeHW) -> Tensor:
     return torch.cat([low.flip(1), high.flip(1)], dim=1).to(torch.int64)
 
 
-def _chunks(order: Tensor, sides: list[list[int]]) -> list[tuple[Tensor, SizeHW]]:
-    """Cut instances, ordered by area, so that a chunk at its largest sides has few pixels."""
-    chunks: list[tuple[Tensor, SizeHW]] = []
-    begin, height, width = 0, 0, 0
-    for place, (own_height, own_width) in enumerate(sides):
-        taller, wider = max(height, own_height), max(width, own_width)
-        if place > begin and taller * wider * (place + 1 - begin) > CHUNK_PIXELS:
-            chunks.append((order[begin:place], (height, width)))
-            begin, taller, wider = place, own_height, own_width
-        height, width = taller, wider
-    if height * width > 0:
-        chunks.append((order[begin:], (height, width)))
-    return chunks
-
-
-def _interpolate(values: Tensor, boxes: Tensor, corner_yx: Tensor, crop_hw: SizeHW) -> Tensor:
+def _interpolate(
+    values: Tensor, boxes: Tensor, corner_yx: Tensor, crop_hw: Sequence[int]
+) -> Tensor:
     """(n, h, w) values over (n, 4) boxes, at the pixel centres of crops: (n, y, x)."""
     down = _weights(boxes[:, 1], boxes[:, 3], corner_yx[:, 0], crop_hw[0], values.shape[1])
     across = _weights(boxes[:, 0], boxes[:, 2], corner_yx[:, 1], crop_hw[1], values.shape[2])

@@ -3,17 +3,20 @@
 Legend: B batch, C channels, H W map, R RoIs, s side of the pooled features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from swinkit.boxes.row_pooling import pool_rows, tap_counts
 from swinkit.windows.layout import TokenMove, move_tokens
 
 # A box of this many pixels on a side, or up to twice as many, is pooled from the finest level.
 FINEST_SIDE = 56.0
+
+Pool = Callable[[Tensor, Tensor, float, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,12 @@ class RoIPooling:
 
     Attributes:
         output_size: s. strides: pixels per place of each level that may be pooled from.
+        by_rows: on a CPU, pool as weighted sums of rows, which gives the same up to rounding.
     """
 
     output_size: int
     strides: tuple[int, ...] = (4, 8, 16, 32)
+    by_rows: bool = True
 
     def levels(self, rois: Tensor) -> Tensor:
         """(R,) int64 level of each of (R, 5) RoIs."""
@@ -43,38 +48,55 @@ class RoIPooling:
         Args:
             maps: `B C H W` per level; those past the last stride are not used.
         """
-        if rois.shape[0] == 0:
-            # Still connected to the maps, so that their gradients are zeros and not missing.
-            return maps[0].new_zeros(0, maps[0].shape[1], self.output_size, self.output_size) + (
-                sum(level.sum() for level in maps[: len(self.strides)]) * 0
-            )
-        if len(self.strides) == 1:
-            return self._pool(maps[0], rois, self.strides[0])
+        count, channels, size = rois.shape[0], maps[0].shape[1], self.output_size
+        if count == 0:
+            pieces = [_none(level, size) for level in maps[: len(self.strides)]]
+            return torch.cat(pieces).view(0, channels, size, size)
+        # Boxes at half precision would be whole pixels off.
+        dtype = torch.promote_types(maps[0].dtype, torch.float32)
+        rois = rois.to(dtype)
         levels = self.levels(rois)
-        order = levels.argsort(stable=True)
+        if self.by_rows and rois.device.type == "cpu" and not torch.compiler.is_compiling():
+            scales = torch.tensor([1 / stride for stride in self.strides], dtype=dtype)[levels]
+            spread = rois.clone()
+            spread[:, 1:] *= scales[:, None]
+            order = tap_counts(spread, 1.0, size).prod(1).argsort()
+            order = order[levels[order].argsort(stable=True)]
+            rows = self._by_level(pool_rows, maps, rois, levels, order)
+            pooled = rows.view(count, size, size, channels).permute(0, 3, 1, 2)
+        else:
+            order = levels.argsort(stable=True)
+            rows = self._by_level(_sampled, maps, rois, levels, order)
+            pooled = rows.view(count, channels, size, size)
+        return pooled.to(maps[0].dtype)
+
+    def _by_level(
+        self,
+        pool: Pool,
+        maps: Sequence[Tensor],
+        rois: Tensor,
+        levels: Tensor,
+        order: Tensor,
+    ) -> Tensor:
+        """(R, C * s * s) of RoIs that are pooled in `order`, which goes level by level."""
         counts = torch.bincount(levels, minlength=len(self.strides)).tolist()
         groups = rois.index_select(0, order).split(counts)
-        pooled = torch.cat(
-            [
-                self._pool(level, own, stride)
-                for level, own, stride in zip(maps, groups, self.strides, strict=False)
-            ]
-        )
-        return _back_in_order(pooled, order)
-
-    def _pool(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
-        size = self.output_size
-        rois = rois.to(level.dtype) if level.dtype == torch.float64 else rois.float()
-        if level.dtype in (torch.float16, torch.bfloat16):
-            # Boxes at half precision would be whole pixels off.
-            pooled = roi_align(level.float(), rois, size, 1.0 / stride, 0, True)
-            return pooled.to(level.dtype)
-        return roi_align(level, rois, size, 1.0 / stride, 0, True)
+        rows = [
+            pool(level.to(rois.dtype), own, 1.0 / stride, self.output_size)
+            if own.shape[0]
+            else _none(level, self.output_size).to(rois.dtype)
+            for level, own, stride in zip(maps, groups, self.strides, strict=False)
+        ]
+        number = torch.arange(order.numel(), device=order.device)
+        back = torch.empty_like(order).scatter_(0, order, number)
+        # The backward of this permutation is a gather too.
+        return move_tokens(torch.cat(rows)[None], TokenMove(back, order, None, None))[0]
 
 
-def _back_in_order(pooled: Tensor, order: Tensor) -> Tensor:
-    """(R, C, s, s) that stand by level -> as their RoIs stood; backward is a gather too."""
-    number = torch.arange(order.numel(), device=order.device)
-    places = torch.empty_like(order).scatter_(0, order, number)
-    rows = pooled.flatten(1)[None]  # 1 R C*s*s
-    return move_tokens(rows, TokenMove(places, order, None, None))[0].view_as(pooled)
+def _none(level: Tensor, size: int) -> Tensor:
+    """(0, C * s * s), still connected to its level: that one's gradient is zeros, not missing."""
+    return level[:0].reshape(0, level.shape[1] * size * size)
+
+
+def _sampled(level: Tensor, rois: Tensor, scale: float, size: int) -> Tensor:
+    return roi_align(level, rois, size, scale, 0, True).flatten(1)
