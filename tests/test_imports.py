@@ -14,7 +14,11 @@ LIGHT = (
     "swinkit.backbones.variants",
     "swinkit.checkpoints.weights",
     "swinkit.data.config",
+    "swinkit.images.fitting",
     "swinkit.images.preprocessing",
+    "swinkit.models.test_augmentation",
+    "swinkit.results.detections",
+    "swinkit.results.semantic_map",
     "swinkit.training.config",
 )
 
