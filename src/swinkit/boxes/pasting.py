@@ -1,9 +1,8 @@
 """From the mask of a box to a mask of the image.
 
-Legend: N instances, h w mask inside a box, H W image, n instances of a chunk, y x its crop.
+Legend: N instances, h w mask inside a box, H W image, n instances of a chunk, y x its crop,
+W' width of the image in whole words of eight pixels.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,8 +11,10 @@ from swinkit.boxes.chunks import chunks
 
 SizeHW = tuple[int, int]
 
-# Pixels that are interpolated at once: 16 MB of float32.
-CHUNK_PIXELS = 1 << 22
+# Pixels that are interpolated at once: 4 MB of float32, which a processor's cache may hold.
+CHUNK_PIXELS = 1 << 20
+# Eight pixels are written as one word.
+WORD = 8
 
 
 def paste_masks(
@@ -28,37 +29,43 @@ def paste_masks(
     Source: FCNMaskHead of mmdet (grid_sample, align_corners False, zero padding), which draws the
     middle of a box's mask as a line where the box has no area; here it has no pixels.
     """
-    count = probabilities.shape[0]
-    pasted = torch.zeros(count, *size_hw, dtype=torch.bool, device=probabilities.device)
-    crops = _crops(boxes_xyxy.float(), size_hw)
-    sides = (crops[:, 2:] - crops[:, :2]).clamp(min=0)
-    order = (sides[:, 0] * sides[:, 1]).argsort()
-    for run, *crop_hw in chunks(sides[order], CHUNK_PIXELS):
+    height, width = size_hw
+    words = -(-width // WORD)
+    count, device = probabilities.shape[0], probabilities.device
+    pasted = torch.zeros(count * height * words, dtype=torch.int64, device=device)
+    boxes = boxes_xyxy.float()
+    corners, sides = _crops(boxes, size_hw)
+    order = sides.prod(1).argsort()
+    for run, tall, wide in chunks(sides[order], CHUNK_PIXELS):
         rows = order[run]
-        corner_yx = crops[rows, :2]
-        values = _interpolate(
-            probabilities[rows].float(), boxes_xyxy[rows].float(), corner_yx, crop_hw
-        )
-        found = (values >= threshold).nonzero()  # pixels 3
-        instance, y, x = found.unbind(1)
-        y, x = y + corner_yx[instance, 0], x + corner_yx[instance, 1]
-        # A chunk's crops are as large as its largest and may reach past the image.
-        inside = (y < size_hw[0]) & (x < size_hw[1])
-        place = (rows[instance] * size_hw[0] + y) * size_hw[1] + x
-        pasted.view(-1)[place[inside]] = True
-    return pasted
+        # A chunk's crops are as large as its largest; none may reach past the image.
+        limit = corners.new_tensor([height - tall, words * WORD - wide])
+        corner_yx = torch.minimum(corners[rows], limit)
+        values = _interpolate(probabilities[rows].float(), boxes[rows], corner_yx, (tall, wide))
+        found = (values >= threshold).view(torch.int64)  # n y x/8
+        y = rows[:, None] * height + corner_yx[:, :1] + torch.arange(tall, device=device)
+        x = corner_yx[:, 1:] // WORD + torch.arange(wide // WORD, device=device)
+        place = y[:, :, None] * words + x[:, None, :]  # n y x/8
+        pasted.scatter_(0, place.flatten(), found.flatten())
+    whole = pasted.view(torch.bool).view(count, height, words * WORD)  # N H W'
+    return whole[..., :width].contiguous()
 
 
-def _crops(boxes: Tensor, size_hw: SizeHW) -> Tensor:
-    """(N, 4) int64 y1, x1, y2, x2: each box with a pixel around it, within the image."""
+def _crops(boxes: Tensor, size_hw: SizeHW) -> tuple[Tensor, Tensor]:
+    """Corner and sides, (N, 2) int64 as y x, of each box with a pixel around it, in whole words;
+    sides are 0 for boxes outside the image.
+    """
     low = (boxes[:, :2].floor() - 1).clamp(min=0)
     high = torch.minimum(boxes[:, 2:].ceil() + 1, boxes.new_tensor([size_hw[1], size_hw[0]]))
-    return torch.cat([low.flip(1), high.flip(1)], dim=1).to(torch.int64)
+    empty = (high <= low).any(1)
+    word = boxes.new_tensor([WORD, 1])
+    low = (low / word).floor() * word
+    high = (high / word).ceil() * word
+    sides = torch.where(empty[:, None], 0, high - low)
+    return low.flip(1).to(torch.int64), sides.flip(1).to(torch.int64)
 
 
-def _interpolate(
-    values: Tensor, boxes: Tensor, corner_yx: Tensor, crop_hw: Sequence[int]
-) -> Tensor:
+def _interpolate(values: Tensor, boxes: Tensor, corner_yx: Tensor, crop_hw: SizeHW) -> Tensor:
     """(n, h, w) values over (n, 4) boxes, at the pixel centres of crops: (n, y, x)."""
     down = _weights(boxes[:, 1], boxes[:, 3], corner_yx[:, 0], crop_hw[0], values.shape[1])
     across = _weights(boxes[:, 0], boxes[:, 2], corner_yx[:, 1], crop_hw[1], values.shape[2])
