@@ -15,6 +15,16 @@ from swinkit.heads.roi_config import BoxHeadConfig, Norm
 GROUPS = 32
 
 
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """Batch norm over the RoIs of all processes on GPUs; of each process alone on a CPU, where
+    PyTorch cannot gather statistics and would refuse to train."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.device.type == "cpu":
+            return nn.BatchNorm2d.forward(self, features)  # type: ignore[arg-type]
+        return super().forward(features)
+
+
 def make_norm(norm: Norm, channels: int) -> nn.Module | None:
     """The named normalisation of `R channels S S` features; None for "none".
 
@@ -24,7 +34,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module | None:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "sync_batch":
-        return nn.SyncBatchNorm(channels)
+        return SyncBatchNorm(channels)
     if norm == "group":
         groups = min(GROUPS, channels)
         if channels % groups:

@@ -24,6 +24,8 @@ from swinkit.heads.rpn import RPNHead
 from swinkit.heads.semantic import SemanticBranch, paint
 from swinkit.images.fitting import Fit
 from swinkit.models.detecting import predict_detections
+from swinkit.images.fitting import Fit
+from swinkit.models.detecting import predict_detections
 from swinkit.models.detector_config import DetectorConfig, OutputConfig, RetinaConfig, RPNConfig
 from swinkit.models.info import ModelInfo
 from swinkit.necks.fpn import FPN
@@ -159,7 +161,19 @@ class SwinDetector(nn.Module):
         output = output or self.config.output
         maps = self.pyramid(images)
         if self.retina is not None:
-            return self._detect_at_once(self.retina, maps, sizes_hw, output)
+            assert self.config.retina is not None
+            found = self.retina.detect(
+                self.retina(maps),
+                sizes_hw,
+                pre_nms=self.config.retina.pre_nms,
+                score_threshold=output.score_threshold,
+                suppression=output.suppression,
+                max_per_image=output.max_per_image,
+            )
+            return [
+                RawDetections(boxes_xyxy=boxes, scores=scores, labels=labels)
+                for boxes, scores, labels, _ in found
+            ]
         semantic = None if self.semantic is None else self.semantic(maps)[1]
         return self.roi_stages(semantic).detect(
             maps,
@@ -277,26 +291,6 @@ class SwinDetector(nn.Module):
         if self.rpn is None or self.config.rpn is None:
             raise ConfigError(f"{self.config.kind} has no region proposals")
         return self.rpn, self.config.rpn
-
-    def _detect_at_once(
-        self,
-        retina: RetinaHead,
-        maps: Sequence[Tensor],
-        sizes_hw: Sequence[SizeHW],
-        output: OutputConfig,
-    ) -> list[RawDetections]:
-        found = retina.detect(
-            retina(maps),
-            sizes_hw,
-            pre_nms=self.config.retina.pre_nms if self.config.retina else 1000,
-            score_threshold=output.score_threshold,
-            suppression=output.suppression,
-            max_per_image=output.max_per_image,
-        )
-        return [
-            RawDetections(boxes_xyxy=boxes, scores=scores, labels=labels)
-            for boxes, scores, labels, _ in found
-        ]
 
 
 def _strides(strides: Sequence[int], number: int) -> tuple[int, ...]:

@@ -1,9 +1,8 @@
 """FLOPs of a detector as the published tables count them: multiply-adds of one image.
 
-The tables of the Swin papers were made with mmdet's counter at 1280 x 800. It hooks into modules,
-so it sees convolutions and linear layers, not the products of attention; the backbone's linear
-layers of attention count their padding to whole windows. The proposals are taken as given: 1000
-boxes go through every stage, 100 of them through the mask heads.
+The tables of the Swin papers were made with mmdet's counter at 1280 x 800: convolutions, linear
+layers and the products of attention, on maps padded to whole windows; no norms or activations. The
+proposals are taken as given: 1000 boxes go through every stage, 100 of them through the mask heads.
 
 Legend: H W map, C channels.
 """
@@ -24,7 +23,7 @@ def count_detector_flops(config: DetectorConfig, image_hw: SizeHW = (800, 1280))
 
     Source: `tools/analysis_tools/get_flops.py` of mmdet 2 with its `forward_dummy`.
     """
-    total = count_backbone_modules(config.backbone, image_hw)
+    total = count_padded_backbone(config.backbone, image_hw)
     maps = [_map_of(image_hw, stride) for stride in config.backbone.strides]
     channels, widths = config.fpn_channels, config.backbone.channels
     if config.retina is not None:
@@ -42,15 +41,16 @@ def count_detector_flops(config: DetectorConfig, image_hw: SizeHW = (800, 1280))
     return total + _proposals(config, maps) + _stages(config, maps)
 
 
-def count_backbone_modules(config: SwinConfig, image_hw: SizeHW) -> int:
-    """Multiply-adds of the backbone's linear layers, attention's on maps padded to windows."""
+def count_padded_backbone(config: SwinConfig, image_hw: SizeHW) -> int:
+    """Multiply-adds of the backbone, attention's on maps padded to windows."""
     grid = _map_of(image_hw, config.patch_size)
     total = float(_area(grid) * config.embed_dim * config.in_channels * config.patch_size**2)
     for stage, depth in enumerate(config.depths):
         size = _map_of(grid, 2**stage)
         channels, window = config.channels[stage], config.windows[stage]
         padded = [-(-side // of) * of for side, of in zip(size, window, strict=True)]
-        attention = 4 * padded[0] * padded[1] * channels**2
+        tokens, in_window = padded[0] * padded[1], window[0] * window[1]
+        attention = 4 * tokens * channels**2 + 2 * in_window * tokens * channels
         total += depth * (attention + 2 * _area(size) * channels**2 * config.mlp_ratio)
         if stage < config.num_stages - 1:
             total += _area(_map_of(size, 2)) * 8 * channels**2

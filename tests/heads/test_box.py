@@ -1,0 +1,66 @@
+"""The box head: shapes, norms, and RoIs that are not there."""
+
+import pytest
+import torch
+
+from swinkit.errors import ConfigError
+from swinkit.heads.box import BoxHead
+from swinkit.heads.roi_config import BoxHeadConfig
+
+
+def head(**changes: object) -> BoxHead:
+    settings = {"num_convs": 1, "conv_channels": 32, "num_fcs": 1, "fc_channels": 16, "roi_size": 3}
+    return BoxHead(8, 5, BoxHeadConfig(**{**settings, **changes}))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "sync_batch", "group"])
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_logits_and_deltas(norm: str, agnostic: bool) -> None:
+    logits, deltas = head(norm=norm, class_agnostic=agnostic)(torch.randn(7, 8, 3, 3))
+    assert logits.shape == (7, 6)
+    assert deltas.shape == (7, 4 if agnostic else 20)
+
+
+def test_names_of_weights() -> None:
+    names = set(head(norm="batch").state_dict())
+    wanted = {"convs.0.conv.weight", "convs.0.norm.running_mean", "fcs.0.bias", "scores.weight"}
+    assert wanted <= names
+    assert "convs.0.conv.bias" not in names
+    assert "convs.0.conv.bias" in head(norm="none").state_dict()
+
+
+def test_published_heads() -> None:
+    shared = BoxHead(256, 80, BoxHeadConfig())
+    assert [tuple(layer.weight.shape) for layer in shared.fcs] == [(1024, 12544), (1024, 1024)]
+
+
+def test_sync_batch_on_one_process_is_batch() -> None:
+    features = torch.randn(4, 8, 3, 3)
+    one, other = head(norm="batch"), head(norm="sync_batch")
+    other.load_state_dict(one.state_dict())
+    for left, right in zip(one(features), other(features), strict=True):
+        assert torch.equal(left, right)
+    assert torch.equal(one.convs[0].norm.running_var, other.convs[0].norm.running_var)
+
+
+@pytest.mark.parametrize("norm", ["none", "group"])
+def test_no_rois(norm: str) -> None:
+    model = head(norm=norm)
+    logits, deltas = model(torch.zeros(0, 8, 3, 3))
+    (logits.sum() + deltas.sum()).backward()
+    assert all(not parameter.grad.any() for parameter in model.parameters())
+
+
+def test_lower_precision_gives_float32() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, deltas = head()(torch.randn(2, 8, 3, 3))
+    assert logits.dtype == deltas.dtype == torch.float32
+
+
+def test_settings_that_cannot_work() -> None:
+    with pytest.raises(ConfigError, match="choose none, batch"):
+        BoxHeadConfig(norm="layer")
+    with pytest.raises(ConfigError, match="at least one"):
+        BoxHeadConfig(num_fcs=0)
+    with pytest.raises(ConfigError, match="32 equal groups, not 40"):
+        head(norm="group", conv_channels=40)
