@@ -4,7 +4,7 @@ Detectors have 80 classes, segmenters 150 and their auxiliary head, HTC no seman
 """
 
 PARAMETERS: dict[str, int] = {
-    "retinanet_swin_t": 38458798,
+    "retinanet_swin_t": 38458606,
     "faster_rcnn_swin_t": 45151322,
     "mask_rcnn_swin_t": 47794602,
     "mask_rcnn_swin_s": 69112506,
@@ -13,7 +13,7 @@ PARAMETERS: dict[str, int] = {
     "cascade_mask_rcnn_swin_b": 144977002,
     "htc_swin_b": 140201654,
     "htc_swin_l": 248700562,
-    "retinanet_swin_v2_t": 38517598,
+    "retinanet_swin_v2_t": 38517406,
     "faster_rcnn_swin_v2_t": 45210122,
     "mask_rcnn_swin_v2_t": 47853402,
     "mask_rcnn_swin_v2_s": 69234666,
@@ -22,9 +22,9 @@ PARAMETERS: dict[str, int] = {
     "cascade_mask_rcnn_swin_v2_b": 145127594,
     "htc_swin_v2_b": 140352246,
     "htc_swin_v2_l": 248908018,
-    "retinanet_swin_nano": 7719184,
-    "faster_rcnn_swin_nano": 7863740,
-    "mask_rcnn_swin_nano": 8157580,
+    "retinanet_swin_nano": 7729936,
+    "faster_rcnn_swin_nano": 7874588,
+    "mask_rcnn_swin_nano": 8168428,
     "upernet_swin_t": 59941862,
     "upernet_swin_s": 81259766,
     "upernet_swin_b": 121279716,
