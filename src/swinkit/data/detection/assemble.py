@@ -34,7 +34,7 @@ def build_samples(
         labels: (classes of the split,) the data set's label for each.
         problems: takes what is not sound.
         masks: whether the data set has masks; objects without one are then ignored.
-        first_id: number of the first image where the files give none.
+        first_id: number of the first image where the files do not give one to every image.
     """
     sizes = _image_sizes(raw.images, checked, problems)
     objects = raw.objects
@@ -58,6 +58,7 @@ def build_samples(
     boxes32 = clipped[rows].astype(np.float32)
     areas = _areas(objects.areas[rows], boxes32, segments)
     owners = objects.images[rows]
+    own_ids = all(image.image_id is not None for image in raw.images)
     samples = []
     for index, image in enumerate(raw.images):
         size = sizes[index]
@@ -69,7 +70,9 @@ def build_samples(
         samples.append(
             DetectionSample(
                 path=image.path,
-                image_id=first_id + index if image.image_id is None else image.image_id,
+                image_id=image.image_id
+                if own_ids and image.image_id is not None
+                else first_id + index,
                 size_hw=size,
                 boxes_xyxy=boxes32[part],
                 labels=labels[objects.names[rows[part]]],

@@ -14,6 +14,8 @@ from swinkit.errors import DataError
 
 KEYS = ("images", "annotations", "categories")
 FARTHEST = 1e5  # pixels; coordinates beyond mean nothing and would fill the memory
+LONGEST_SIDE = 65_535  # pixels; what run lengths can count
+LARGEST_NUMBER = 2**53  # of an image, or a coordinate; floats count no further
 
 Entry = dict[str, Any]
 
@@ -64,7 +66,7 @@ def _parse(file: Path) -> dict[str, list[Any]]:
         data = json.loads(file.read_bytes())
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check it") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: is not JSON ({error}); export it again") from error
     present = sorted(data) if isinstance(data, dict) else type(data).__name__
     missing = [k for k in KEYS if not isinstance(data, dict) or not isinstance(data.get(k), list)]
@@ -134,16 +136,24 @@ def _images(
             continue
         rows[number] = len(images)
         height, width = entry.get("height"), entry.get("width")
-        known = isinstance(height, int | float) and isinstance(width, int | float)
         images.append(
             RawImage(
                 path=finder.find(name),
-                image_id=number if isinstance(number, int) else None,
-                size_hw=(int(height), int(width)) if known else None,
+                image_id=number if _is_number(number) and isinstance(number, int) else None,
+                size_hw=(int(height), int(width)) if _is_side(height, width) else None,
                 where=f"{name} (image {number} of {file.name}; looked in {finder.described()})",
             )
         )
     return rows, images
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number of a size that means something; NaN and infinities are not."""
+    return isinstance(value, int | float) and -LARGEST_NUMBER < value < LARGEST_NUMBER
+
+
+def _is_side(*values: Any) -> bool:
+    return all(_is_number(value) and 1 <= value <= LONGEST_SIDE for value in values)
 
 
 def _is_image(entry: Any) -> bool:
@@ -197,7 +207,7 @@ def _is_annotation(entry: Any) -> bool:
     return (
         isinstance(box, list)
         and len(box) == 4
-        and all(isinstance(value, int | float) for value in box)
+        and all(_is_number(value) for value in box)
         and isinstance(entry.get("image_id"), int | str)
         and isinstance(entry.get("category_id"), int)
         and isinstance(entry.get("id"), int | str | None)
@@ -207,7 +217,7 @@ def _is_annotation(entry: Any) -> bool:
 def _areas(entries: list[Entry]) -> np.ndarray:
     """(N,) float64, NaN where no sensible number stands."""
     values = [entry.get("area") for entry in entries]
-    numbers = [value if isinstance(value, int | float) else np.nan for value in values]
+    numbers = [value if _is_number(value) else np.nan for value in values]
     areas = np.array(numbers, np.float64)
     return np.where(np.isfinite(areas) & (areas > 0), areas, np.nan)
 
@@ -255,7 +265,8 @@ def read_segment(value: Any) -> Segment | str | None:
     if (
         not isinstance(size, list)
         or len(size) != 2
-        or not all(isinstance(side, int) and side >= 1 for side in size)
+        or not all(isinstance(side, int) for side in size)
+        or not _is_side(*size)
     ):
         return f"its size is {size}, not [height, width]"
     size_hw = (size[0], size[1])

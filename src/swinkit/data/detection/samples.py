@@ -17,7 +17,7 @@ class DetectionSample:
 
     Attributes:
         path: the image file.
-        image_id: its number, unique in the data set; COCO's own where there is one.
+        image_id: its number, unique in its split; COCO's own where each image has one.
         size_hw: (height, width) in pixels, upright.
         boxes_xyxy: (G, 4) float32, inside the image, of positive area.
         labels: (G,) int64, index into the class names.

@@ -11,6 +11,7 @@ from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
 from swinkit.errors import DataError
 
+LARGEST = 2**31  # pixels; numbers beyond, and NaN, are none
 BESIDE = ("JPEGImages", "images")  # folders of images beside a folder of XML files
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -118,7 +119,8 @@ def _find(named: str | None, file: Path, finder: ImageFinder) -> Path | None:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text is not None else None
+        value = float(text) if text is not None else None
+        return value if value is not None and abs(value) < LARGEST else None
     except ValueError:  # the caller reports the entry
         return None
 

@@ -10,6 +10,7 @@ from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
 from swinkit.data.detection.rle import Segment
 
 BOX_VALUES = 4  # cx cy w h
+MOST_CLASSES = 100_000
 TOLERANCE = 1.0  # of the image's side; coordinates farther outside are pixels or nonsense
 
 
@@ -107,7 +108,7 @@ def _read_line(text: str, image: int, where: str) -> _Line | str:
     except ValueError:
         return f"holds something that is not a number ({text[:40]!r})"
     number, rest = values[0], values[1:]
-    if not np.isfinite(values).all() or number < 0 or number != int(number):
+    if not np.isfinite(values).all() or not 0 <= number < MOST_CLASSES or number % 1:
         return f"its class is {text.split()[0]!r}, or a value is not finite"
     if np.abs(rest - 0.5).max(initial=0) > 0.5 + TOLERANCE:
         return "coordinates are pixels, expected parts of the image from 0 to 1"

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from swinkit.data.classification.samples import SPLIT_ALIASES
-from swinkit.data.detection.yolo import YoloLayout, label_path
+from swinkit.data.detection.yolo import MOST_CLASSES, YoloLayout, label_path
 from swinkit.errors import DataError
 from swinkit.images.sources import walk_images
 
@@ -77,7 +77,7 @@ def _names(file: Path, value: Any) -> tuple[str, ...]:
     if isinstance(value, list) and value:
         return tuple(str(name) for name in value)
     whole = isinstance(value, dict) and all(isinstance(key, int) for key in value)
-    if whole and value and min(value) >= 0:
+    if whole and value and min(value) >= 0 and max(value) < MOST_CLASSES:
         return tuple(str(value.get(key, f"class {key}")) for key in range(max(value) + 1))
     raise DataError(f"{file}: names is {str(value)[:60]!r}; give a list, or numbers with names")
 
