@@ -12,6 +12,8 @@ IGNORED = -1
 BACKGROUND = 0
 # A candidate that a crowd region covers by more than this is not taken for background.
 INSIDE_IGNORED = 0.5
+# Candidates that are compared at once: what lies between stays in a processor's cache.
+COMPARED_AT_ONCE = 1 << 14
 
 
 def assign(
@@ -71,7 +73,8 @@ def match(
         assigned.fill_(BACKGROUND)
         most = torch.zeros(count, device=candidates.device)
     else:
-        overlaps = pairwise_iou(objects, candidates)  # G N
+        parts = candidates.split(COMPARED_AT_ONCE)
+        overlaps = torch.cat([pairwise_iou(objects, part) for part in parts], dim=1)  # G N
         most, which = overlaps.max(dim=0)
         assigned[most < negative] = BACKGROUND
         assigned = torch.where(most >= positive, which + 1, assigned)
@@ -87,6 +90,8 @@ def match(
 def _best_of(overlaps: Tensor, min_positive: float) -> Tensor:
     """(N,) k + 1 where a candidate is the best, or as good, that object k has; else 0. From G N."""
     best = overlaps.amax(1, keepdim=True)
-    equal = (overlaps == best) & (best >= min_positive) & (best > 0)
-    number = torch.arange(1, overlaps.shape[0] + 1, device=overlaps.device)
-    return torch.where(equal, number[:, None], 0).amax(0)
+    # Nothing equals the 2 that stands for a best that is too small.
+    wanted = torch.where((best >= min_positive) & (best > 0), best, 2.0)
+    rows, columns = (overlaps == wanted).nonzero(as_tuple=True)
+    found = torch.zeros(overlaps.shape[1], dtype=torch.int64, device=overlaps.device)
+    return found.scatter_reduce_(0, columns, rows + 1, "amax")

@@ -34,5 +34,6 @@ def sigmoid_focal(
     Args:
         labels: (N,) classes; K means background, no class at all.
     """
-    wanted = F.one_hot(labels, logits.shape[1] + 1)[:, :-1].to(torch.float32)
+    wanted = torch.zeros(logits.shape[0], logits.shape[1] + 1, device=logits.device)
+    wanted = wanted.scatter_(1, labels[:, None], 1.0)[:, :-1]
     return sigmoid_focal_loss(logits.float(), wanted, alpha=alpha, gamma=gamma, reduction="none")

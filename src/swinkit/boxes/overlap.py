@@ -15,19 +15,24 @@ def areas(boxes_xyxy: Tensor) -> Tensor:
     return (boxes_xyxy[..., 2] - boxes_xyxy[..., 0]) * (boxes_xyxy[..., 3] - boxes_xyxy[..., 1])
 
 
+@torch.no_grad()
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
-    """(N, M) intersection over union of (N, 4) with (M, 4) boxes_xyxy; 0 for boxes without area."""
+    """(N, M) intersection over union of (N, 4) with (M, 4) boxes_xyxy; 0 for boxes without area.
+
+    Not differentiable, as overlaps decide and do not train; `giou` is.
+    """
     first, second = first.float(), second.float()
     shared = _pairwise_intersection(first, second)
-    union = areas(first)[:, None] + areas(second)[None] - shared
-    return shared / union.clamp(min=EPSILON)
+    union = (areas(first)[:, None] + areas(second)[None]).sub_(shared).clamp_(min=EPSILON)
+    return shared.div_(union)
 
 
+@torch.no_grad()
 def pairwise_coverage(first: Tensor, second: Tensor) -> Tensor:
     """(N, M) part of each of the (N, 4) boxes that each of the (M, 4) boxes covers (IoF)."""
     first, second = first.float(), second.float()
     shared = _pairwise_intersection(first, second)
-    return shared / areas(first)[:, None].clamp(min=EPSILON)
+    return shared.div_(areas(first)[:, None].clamp(min=EPSILON))
 
 
 def giou(first: Tensor, second: Tensor) -> Tensor:
@@ -50,6 +55,10 @@ def giou(first: Tensor, second: Tensor) -> Tensor:
 def _pairwise_intersection(first: Tensor, second: Tensor) -> Tensor:
     """(N, M), one coordinate at a time: a quarter of the memory of (N, M, 2) corners."""
     a, b = first.unbind(1), second.unbind(1)
-    width = torch.minimum(a[2][:, None], b[2][None]) - torch.maximum(a[0][:, None], b[0][None])
-    height = torch.minimum(a[3][:, None], b[3][None]) - torch.maximum(a[1][:, None], b[1][None])
-    return width.clamp(min=0) * height.clamp(min=0)
+    sides = [
+        torch.minimum(a[axis + 2][:, None], b[axis + 2][None])
+        .sub_(torch.maximum(a[axis][:, None], b[axis][None]))
+        .clamp_(min=0)
+        for axis in range(2)
+    ]
+    return sides[0].mul_(sides[1])

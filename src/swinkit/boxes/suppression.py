@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+from swinkit.boxes.overlap import areas
 from swinkit.boxes.suppression_config import Suppression
 
 # From this many boxes on the reference suppresses each group on boxes that it has not moved apart.
@@ -68,28 +69,32 @@ def soft_nms(
     steps = left.numel() if max_number is None else min(max_number, left.numel())
     taken = torch.empty(steps, dtype=torch.int64, device=left.device)
     final = torch.empty(steps, dtype=left.dtype, device=left.device)
-    own_area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    sides = tuple(side.contiguous() for side in boxes.unbind(1))
+    own_area = areas(boxes)
     for step in range(steps):
         best = left.argmax().view(1)
         taken[step : step + 1], final[step : step + 1] = best, left[best]
-        overlap = _overlap_with(boxes, own_area, best)
+        overlap = _overlap_with(sides, own_area, best)
         if method == "gaussian":
             left *= torch.exp(-(overlap * overlap) / sigma)
         else:
             left *= torch.where(overlap >= iou, 1 - overlap, 1.0)
-        left[best] = -1.0
-        left[left < min_score] = -1.0
+        left.index_fill_(0, best, -1.0).masked_fill_(left < min_score, -1.0)
     sound = final >= min_score
     return final[sound], taken[sound]
 
 
-def _overlap_with(boxes: Tensor, own_area: Tensor, best: Tensor) -> Tensor:
-    """(N,) IoU with the box at index `best` (1,); rounded as the reference's C++ does."""
-    one = boxes[best]
-    sides = torch.minimum(boxes[:, 2:], one[:, 2:]) - torch.maximum(boxes[:, :2], one[:, :2])
-    shared = sides.clamp(min=0).prod(1)
+def _overlap_with(sides: tuple[Tensor, ...], own_area: Tensor, best: Tensor) -> Tensor:
+    """(N,) IoU with the box at index `best` (1,), of boxes given as four (N,) coordinates; rounded
+    as the reference's C++ does.
+    """
+    x1, y1, x2, y2 = sides
+    width = torch.minimum(x2, x2[best]).sub_(torch.maximum(x1, x1[best])).clamp_(min=0)
+    height = torch.minimum(y2, y2[best]).sub_(torch.maximum(y1, y1[best])).clamp_(min=0)
+    shared = width.mul_(height)
     union = own_area[best] + own_area - shared
-    return torch.where(union > 0, shared / union, 0.0)
+    # Two boxes without area: 0 / 0.
+    return shared.div_(union).nan_to_num_(nan=0.0)
 
 
 def suppress(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swinkit.boxes.anchors import AnchorGrid, octave_scales
-from swinkit.boxes.assignment import assign
+from swinkit.boxes.assignment import IGNORED, assign
 from swinkit.boxes.coding import BoxCoder
 from swinkit.boxes.losses import l1, sigmoid_focal
 from swinkit.boxes.suppression import suppress
@@ -94,27 +94,29 @@ class RetinaHead(nn.Module):
         each image counts at least one.
         """
         sizes = map_sizes(outputs[0])
-        logits = all_levels(outputs[0], self.num_classes)  # B N K
-        deltas = all_levels(outputs[1], 4)  # B N 4
+        logits = all_levels(outputs[0], self.num_classes).flatten(0, 1)  # B*N K
+        deltas = all_levels(outputs[1], 4).flatten(0, 1)  # B*N 4
         anchors = torch.cat(self.anchors(sizes, logits.device))
-        classes, boxes, divisor = logits.new_zeros(()), logits.new_zeros(()), 0
+        positives, wanted, labels, divisor = [], [], [], 0
         for image, target in enumerate(targets):
-            positive, training, labels = self._assign(anchors, sizes, target)
-            matched = labels[positive] - 1
-            wanted = self.coder.encode(anchors[positive], target.boxes_xyxy[matched])
-            boxes = boxes + l1(deltas[image, positive], wanted).sum()
-            own = torch.full_like(labels, self.num_classes)
-            own[positive] = target.labels[matched]
-            classes = classes + sigmoid_focal(logits[image, training], own[training]).sum()
+            assigned = self._assign(anchors, sizes, target)
+            positive = (assigned > 0).nonzero().flatten()
+            matched = assigned[positive] - 1
+            wanted.append(self.coder.encode(anchors[positive], target.boxes_xyxy[matched]))
+            positives.append(positive + image * len(anchors))
+            classes = torch.where(assigned < 0, IGNORED, self.num_classes)
+            labels.append(classes.index_copy(0, positive, target.labels[matched]))
             divisor += max(positive.numel(), 1)
-        divisor = max(divisor, 1)
-        return {"class": classes / divisor, "box": boxes / divisor}
+        own = deltas.index_select(0, torch.cat(positives))
+        label = torch.cat(labels)
+        rows = (label != IGNORED).nonzero().flatten()
+        focal = sigmoid_focal(logits.index_select(0, rows), label[rows])
+        box = l1(own, torch.cat(wanted)).sum()
+        return {"class": focal.sum() / divisor, "box": box / divisor}
 
     @torch.no_grad()
-    def _assign(
-        self, anchors: Tensor, sizes: list[SizeHW], target: InstanceTarget
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Positive anchors, all anchors that train, and the (N,) assignment of an image."""
+    def _assign(self, anchors: Tensor, sizes: list[SizeHW], target: InstanceTarget) -> Tensor:
+        """(N,) assignment of an image: -1 for anchors that do not train."""
         assigned = assign(
             anchors,
             target.boxes_xyxy,
@@ -125,8 +127,7 @@ class RetinaHead(nn.Module):
             ignored=target.ignored_xyxy,
         )
         inside = self.anchors.inside(sizes, target.size_hw, device=anchors.device)
-        assigned = assigned.masked_fill(~inside, -1)
-        return (assigned > 0).nonzero().flatten(), (assigned >= 0).nonzero().flatten(), assigned
+        return assigned.masked_fill(~inside, IGNORED)
 
     @torch.no_grad()
     def detect(

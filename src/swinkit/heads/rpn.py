@@ -78,18 +78,23 @@ class RPNHead(nn.Module):
         object and one background, as in mmdet.
         """
         sizes = map_sizes(outputs[0])
-        logits, deltas = all_levels(outputs[0], 1)[..., 0], all_levels(outputs[1], 4)  # B N (4)
+        logits, deltas = all_levels(outputs[0], 1), all_levels(outputs[1], 4)  # B N 1, B N 4
         anchors = torch.cat(self.anchors(sizes, logits.device))
-        objectness, box = logits.new_zeros(()), logits.new_zeros(())
+        positives, negatives, wanted = [], [], []
         divisor = torch.finfo(torch.float32).eps
         for image, target in enumerate(targets):
             positive, negative, matched = self._sample(anchors, sizes, target, sampler)
-            wanted = self.coder.encode(anchors[positive], target.boxes_xyxy[matched])
-            box = box + smooth_l1(deltas[image, positive], wanted, self.box_beta).sum()
-            # -log(sigmoid(x)) = softplus(-x), and -log(1 - sigmoid(x)) = softplus(x).
-            objectness = objectness + F.softplus(-logits[image, positive]).sum()
-            objectness = objectness + F.softplus(logits[image, negative]).sum()
+            wanted.append(self.coder.encode(anchors[positive], target.boxes_xyxy[matched]))
+            positives.append(positive + image * len(anchors))
+            negatives.append(negative + image * len(anchors))
             divisor += max(positive.numel(), 1) + max(negative.numel(), 1)
+        # One selection for all images: the gradient is then filled with zeros once.
+        positive, negative = torch.cat(positives), torch.cat(negatives)
+        scores, own = logits.flatten(), deltas.flatten(0, 1).index_select(0, positive)
+        # -log(sigmoid(x)) = softplus(-x), and -log(1 - sigmoid(x)) = softplus(x).
+        objectness = F.softplus(-scores.index_select(0, positive)).sum()
+        objectness = objectness + F.softplus(scores.index_select(0, negative)).sum()
+        box = smooth_l1(own, torch.cat(wanted), self.box_beta).sum()
         return {"rpn_objectness": objectness / divisor, "rpn_box": box / divisor}
 
     @torch.no_grad()
