@@ -21,7 +21,7 @@ class SyncBatchNorm(nn.SyncBatchNorm):
 
     def forward(self, features: Tensor) -> Tensor:
         if features.device.type == "cpu":
-            return nn.BatchNorm2d.forward(self, features)  # type: ignore[arg-type]
+            return nn.BatchNorm2d.forward(self, features)
         return super().forward(features)
 
 

@@ -24,8 +24,6 @@ from swinkit.heads.rpn import RPNHead
 from swinkit.heads.semantic import SemanticBranch, paint
 from swinkit.images.fitting import Fit
 from swinkit.models.detecting import predict_detections
-from swinkit.images.fitting import Fit
-from swinkit.models.detecting import predict_detections
 from swinkit.models.detector_config import DetectorConfig, OutputConfig, RetinaConfig, RPNConfig
 from swinkit.models.info import ModelInfo
 from swinkit.necks.fpn import FPN

@@ -102,8 +102,8 @@ class DetectorConfig:
     published ones.
 
     Attributes:
-        backbone: should norm the stages that are read and keep shifts on small maps, see
-            `detection_backbone`.
+        backbone: should norm all its stages and keep shifts on small maps (`detection_backbone`);
+            RetinaNet leaves out the norm of the first stage, which it does not read.
         num_classes: K, without background.
         kind: "retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn" (boxes only),
             "cascade_mask_rcnn" or "htc".
@@ -136,6 +136,9 @@ class DetectorConfig:
 
         if self.kind == "retinanet":
             default("retina", RetinaConfig())
+            # Its pyramid leaves out the finest map, whose norm would never learn.
+            used = tuple(stage for stage in self.backbone.norm_stages if stage > 0)
+            object.__setattr__(self, "backbone", replace(self.backbone, norm_stages=used))
         else:
             default("rpn", default_rpn(self.kind))
             default("roi", default_roi(self.kind))
@@ -190,12 +193,9 @@ class DetectorConfig:
         return build(cls, known)
 
 
-def detection_backbone(config: SwinConfig, kind: Kind = "mask_rcnn") -> SwinConfig:
-    """The backbone as detectors use it: every map that is read normed, shifts kept on small maps.
-
-    RetinaNet does not read the first stage; a norm there would never get a gradient.
-    """
-    stages = tuple(range(1 if kind == "retinanet" else 0, config.num_stages))
+def detection_backbone(config: SwinConfig) -> SwinConfig:
+    """The backbone as detectors use it: every map normed, shifts kept on small maps."""
+    stages = tuple(range(config.num_stages))
     return replace(config, norm_stages=stages, small_map_rule="keep")
 
 
