@@ -41,8 +41,8 @@ SIDES = (800, 1333)
 NANO_SIDES = (320, 533)
 
 
-def _backbone(name: str, drop_path_rate: float, kind: Kind) -> SwinConfig:
-    return detection_backbone(replace(VARIANTS[name].config, drop_path_rate=drop_path_rate), kind)
+def _backbone(name: str, drop_path_rate: float) -> SwinConfig:
+    return detection_backbone(replace(VARIANTS[name].config, drop_path_rate=drop_path_rate))
 
 
 def _published() -> dict[str, DetectorConfig]:
@@ -50,7 +50,7 @@ def _published() -> dict[str, DetectorConfig]:
     for prefix, backbones in (("swin", V1_BACKBONES), ("swin_v2", V2_BACKBONES)):
         for kind, sizes in SIZES.items():
             for size in sizes:
-                backbone = _backbone(backbones[size], DROP_PATH_RATES[size], kind)
+                backbone = _backbone(backbones[size], DROP_PATH_RATES[size])
                 found[f"{kind}_{prefix}_{size}"] = DetectorConfig(kind=kind, backbone=backbone)
     return found
 
@@ -64,7 +64,7 @@ def _nano(kind: Kind) -> DetectorConfig:
     Patches of 4 pixels, not the classifier's 2: photographs are larger than thumbnails. Anchors
     start at 16 pixels, half the usual, because images are taken at 320 and not at 800.
     """
-    backbone = replace(_backbone("swin_nano", 0.05, kind), patch_size=4, window_size=7)
+    backbone = replace(_backbone("swin_nano", 0.05), patch_size=4, window_size=7)
     if kind == "retinanet":
         return DetectorConfig(
             kind=kind,
