@@ -65,3 +65,10 @@ def test_no_instances_and_half_precision() -> None:
     half = paste_masks(torch.ones(1, 4, 4).bfloat16(), torch.tensor([[0.0, 0, 5, 6]]), (6, 5))
     assert half.all()
     assert half.dtype == torch.bool
+
+
+def test_autocast_changes_no_pixel() -> None:
+    masks, where = torch.rand(3, 28, 28), torch.tensor([[1.0, 2, 60, 50]] * 3)
+    plain = paste_masks(masks, where, (64, 64))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(paste_masks(masks, where, (64, 64)), plain)

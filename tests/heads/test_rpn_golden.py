@@ -1,4 +1,4 @@
-"""FPN and RPN against mmdet's Mask R-CNN and Cascade R-CNN: raw outputs, proposals, losses."""
+"""FPN and RPN against mmdet's Mask R-CNN, Cascade R-CNN and HTC: raw outputs, proposals, losses."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,9 @@ from swinkit.necks.fpn import FPN
 CASES = {
     "mm_maskrcnn_case1": {"border": -1, "box_beta": 0.0},
     "mm_cascade_case1": {"border": 0, "box_beta": 1 / 9},
+    "mm_htc_case1": {"border": 0, "box_beta": 1 / 9},
 }
-TRAIN_PROPOSALS = {"mm_maskrcnn_case1": 1000, "mm_cascade_case1": 2000}
+TRAIN_PROPOSALS = {"mm_maskrcnn_case1": 1000, "mm_cascade_case1": 2000, "mm_htc_case1": 2000}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -140,6 +141,6 @@ def test_assignment_of_proposals(case: tuple[str, dict[str, Tensor], Any]) -> No
         positive=0.5,
         negative=0.5,
         min_positive=0.5,
-        low_quality=name == "mm_maskrcnn_case1",
+        low_quality=name != "mm_cascade_case1",
     )
     assert torch.equal(assigned, golden["loss.sample0.assigned_gt_inds"].long())

@@ -69,7 +69,9 @@ def _interpolate(values: Tensor, boxes: Tensor, corner_yx: Tensor, crop_hw: Size
     """(n, h, w) values over (n, 4) boxes, at the pixel centres of crops: (n, y, x)."""
     down = _weights(boxes[:, 1], boxes[:, 3], corner_yx[:, 0], crop_hw[0], values.shape[1])
     across = _weights(boxes[:, 0], boxes[:, 2], corner_yx[:, 1], crop_hw[1], values.shape[2])
-    return down @ values @ across.transpose(1, 2)
+    # Autocast would make these products in half precision.
+    with torch.autocast(values.device.type, enabled=False):
+        return down @ values @ across.transpose(1, 2)
 
 
 def _weights(low: Tensor, high: Tensor, corner: Tensor, number: int, size: int) -> Tensor:
