@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from swinkit.data.detection.recognise import Layout, require_layout
 from swinkit.data.detection.samples import DetectionSample, DetectionSplits
 from swinkit.data.detection.voc import read_voc
 from swinkit.data.detection.yolo import read_yolo
-from swinkit.data.loading import HasPath
 from swinkit.errors import DataError
+
+if TYPE_CHECKING:
+    from swinkit.data.loading import HasPath
 
 MASKS_FROM = 0.5  # part of the objects that need an outline for a data set with masks
 FIRST_IMAGE_ID = 1  # where the files give no numbers
 
-AnySample = TypeVar("AnySample", bound=HasPath)
+AnySample = TypeVar("AnySample", bound="HasPath")
 Parts = dict[str, list[DetectionSample]]
 
 
