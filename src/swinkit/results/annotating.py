@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LONG_SIDE = (900, 1600)  # pixels of a drawn picture: smaller ones are enlarged, larger ones shrunk
 PAPER = 235  # grey of a picture whose pixels are not at hand
 MASK_OPACITY = 0.45
-SPREAD_LABELS = 60  # above this, moving labels apart moves them too far from their objects
+SPREAD_LABELS = 120  # above this, moving labels apart moves them too far from their objects
 MASKS_AT_ONCE = 16  # so many dense masks in memory at a time
 BORDER_SHADE = 0.35  # how dark the line between two regions is
 LEGEND_CLASSES = 40
@@ -69,7 +69,7 @@ def draw_objects(
     objects = sv.Detections(xyxy=boxes[order], class_id=classes)
     if masks is not None:
         scene = _paint_masks(scene, boxes[order], classes, masks.rows(order), palette)
-    thickness = max(1, round(max(height, width) / 500))
+    thickness = max(1, round(max(height, width) / (500 if len(order) <= 60 else 800)))
     scene = sv.BoxAnnotator(color=palette, thickness=thickness).annotate(scene, objects)
     writer = sv.RichLabelAnnotator(
         color=palette,
@@ -213,7 +213,5 @@ def _font() -> Path:
 
 
 def _font_size(shape_hw: tuple[int, int], objects: int) -> int:
-    size = max(shape_hw) / 70
-    if objects > 30:
-        size *= 0.75
-    return max(10, round(size))
+    crowding = 1.0 if objects <= 30 else 0.75 if objects <= 60 else 0.6
+    return max(10, round(crowding * max(shape_hw) / 70))
