@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from checkpoint_peers import strengthen
@@ -13,6 +15,7 @@ from upernet_peers import STAGES, deviation, fill, shake_norms, small_config
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError, DataError
 from swinkit.heads.segmentation_loss_config import SegmentationLossConfig
+from swinkit.images.fitting import Fit
 from swinkit.models.info import ModelInfo
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.models.segmenter_config import SegmenterConfig
@@ -187,3 +190,16 @@ def test_settings_need_no_pytorch() -> None:
         "swinkit.heads.segmentation_loss_config; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_predict_gives_maps_in_original_pixels() -> None:
+    model = create_segmenter("unet_swin_nano", class_names=("sky", "road", "car"))
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    (found,) = model.predict(image, keep_probabilities=True)
+    assert found.labels.shape == (40, 50)
+    assert found.class_names == ("sky", "road", "car")
+    assert model.training
+    model.info = replace(model.info, preprocessing=Fit(short_side=None, long_side=None, divisor=1))
+    (whole,) = model.predict(image)
+    (window,) = model.predict(image, window=64)
+    assert np.array_equal(whole.labels, window.labels)

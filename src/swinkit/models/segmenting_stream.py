@@ -3,12 +3,13 @@
 Logits are summed only where a later window still adds to them. Windows run along a row from left
 to right and rows from top to bottom; a pixel that no later window covers becomes a label and its
 logits are forgotten. What is kept: the window's own logits, and a strip of as many rows as windows
-overlap, as wide as the image.
+overlap, as wide as the image. Where that takes less, rows and columns change places.
 
 Legend: K classes, H W image, h w window.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -49,22 +50,32 @@ def slide_labels(
     """
     check_windows(window_hw, stride_hw)
     height, width = image.shape[:2]
-    rows = spans(height, window_hw[0], stride_hw[0])
-    columns = spans(width, window_hw[1], stride_hw[1])
-    strip = _Strip(height, width, rows)
+    down = spans(height, window_hw[0], stride_hw[0])
+    right = spans(width, window_hw[1], stride_hw[1])
+    # The strip lies along the axis in which it is smaller; "rows" are columns if that is the other.
+    turned = _shared(right) * height < _shared(down) * width
+    strip = _Strip(width, height, right) if turned else _Strip(height, width, down)
+    along = down if turned else right
     with torch.inference_mode():
-        for number, (top, bottom) in enumerate(rows):
+        for number, across in enumerate(strip.rows):
             strip.start(number)
-            for first in range(0, len(columns), batch_size):
-                chunk = columns[first : first + batch_size]
-                windows = [prepare(image[top:bottom, left:right]) for left, right in chunk]
-                logits = model(torch.from_numpy(np.stack(windows)).to(device))
-                for (left, _), maps in zip(chunk, logits.float(), strict=True):
-                    strip.add(left, maps)
+            for first in range(0, len(along), batch_size):
+                chunk = along[first : first + batch_size]
+                places = [(span, across) if turned else (across, span) for span in chunk]
+                windows = [prepare(image[slice(*y), slice(*x)]) for y, x in places]
+                logits = model(torch.from_numpy(np.stack(windows)).to(device)).float()
+                logits = logits.transpose(2, 3) if turned else logits
+                for (start, _), maps in zip(chunk, logits, strict=True):
+                    strip.add(start, maps)
             strip.finish()
             if progress is not None:
-                progress(number + 1, len(rows))
-    return strip.labels
+                progress(number + 1, len(strip.rows))
+    return np.ascontiguousarray(strip.labels.T) if turned else strip.labels
+
+
+def _shared(rows: list[tuple[int, int]]) -> int:
+    """The largest overlap of neighbours; the last ones, moved back to fit, can share most."""
+    return max((before[1] - after[0] for before, after in pairwise(rows)), default=0)
 
 
 class _Strip:
@@ -102,9 +113,8 @@ class _Strip:
             self._release(self.block)
 
     def _allocate(self, logits: Tensor) -> None:
-        pairs = zip(self.rows, self.rows[1:], strict=False)
-        shared = max((before[1] - after[0] for before, after in pairs), default=0)
-        self.above = logits.new_zeros((logits.shape[0], max(shared, 0), self.width))
+        shared = max(_shared(self.rows), 0)
+        self.above = logits.new_zeros((logits.shape[0], shared, self.width))
         if logits.shape[0] > 255:
             self.labels = self.labels.astype(np.uint16)
 
