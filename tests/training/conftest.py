@@ -11,6 +11,12 @@ from PIL import Image
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.data.config import AugmentationConfig, DataConfig
+from swinkit.data.detection.config import DetectionAugmentation
+from swinkit.data.detection.shapes import write_shapes
+from swinkit.data.segmentation.config import SegmentationAugmentation
+from swinkit.heads.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
+from swinkit.models.detector_config import DetectorConfig, RPNConfig
+from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.training.config import (
     ModelConfig,
     OptimiserConfig,
@@ -66,5 +72,98 @@ def tiny_config(images: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
             runtime=RuntimeConfig(**{**runtime, **sections.get("runtime", {})}),
             class_weights=sections.get("class_weights", "none"),
         )
+
+    return make
+
+
+TINY_PYRAMID = replace(TINY, norm_stages=(0, 1), small_map_rule="keep")
+TINY_DETECTOR = DetectorConfig(
+    kind="mask_rcnn",
+    backbone=TINY_PYRAMID,
+    fpn_channels=8,
+    rpn=RPNConfig(
+        scale=4.0, train_pre_nms=50, train_proposals=20, test_pre_nms=50, test_proposals=10
+    ),
+    roi=RoIConfig(
+        box=BoxHeadConfig(num_fcs=1, fc_channels=16),
+        mask=MaskHeadConfig(num_convs=1, channels=8),
+        num_samples=16,
+    ),
+)
+TINY_SEGMENTER = SegmenterConfig(
+    backbone=TINY_PYRAMID, channels=8, pool_scales=(1, 2), auxiliary_stage=1, auxiliary_channels=8
+)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10 training, 5 validation and 4 test images of 64x64 pixels with boxes and masks."""
+    return write_shapes(
+        tmp_path_factory.mktemp("shapes"), train=10, val=5, test=4, size_hw=(64, 64)
+    )
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 training and 3 validation images of 48x40 pixels: sky above, road below, void between."""
+    root = tmp_path_factory.mktemp("scenes")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 3)):
+        for part in ("images", "masks"):
+            (root / part / split).mkdir(parents=True)
+        for index in range(count):
+            horizon = int(random.integers(14, 28))
+            labels = np.zeros((40, 48), np.uint8)
+            labels[horizon:] = 1
+            pixels = random.integers(0, 60, (40, 48, 3)) + 150 * (labels == 0)[..., None]
+            labels[horizon : horizon + 2] = 255
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "images" / split / f"{index}.png")
+            Image.fromarray(labels).save(root / "masks" / split / f"{index}.png")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    return root
+
+
+@pytest.fixture
+def dense_config(tmp_path: Path) -> Callable[..., TrainConfig]:
+    """Makes settings of a tiny run of a detector or a segmenter on a data set."""
+
+    def make(data: Path, **sections: Any) -> TrainConfig:
+        runtime = {"out": tmp_path / "run", "batch_size": 4, "device": "cpu", "preview": False}
+        return TrainConfig(
+            data=DataConfig(path=data, workers=0),
+            model=replace(ModelConfig(image_size=64), **sections.get("model", {})),
+            optimiser=replace(OptimiserConfig(lr=3e-3), **sections.get("optimiser", {})),
+            schedule=replace(
+                ScheduleConfig(epochs=2, warmup_epochs=1), **sections.get("schedule", {})
+            ),
+            detection_augmentation=DetectionAugmentation(
+                short_sides=(56, 64), long_side=96, crop_probability=0.0
+            ),
+            segmentation_augmentation=SegmentationAugmentation(crop_hw=(32, 32)),
+            runtime=RuntimeConfig(**{**runtime, **sections.get("runtime", {})}),
+            **sections.get("top", {}),
+        )
+
+    return make
+
+
+@pytest.fixture
+def detection(dense_config, shapes) -> Callable[..., TrainConfig]:
+    """Settings of a tiny Mask R-CNN on shapes."""
+
+    def make(**sections: Any) -> TrainConfig:
+        model = {"detector": TINY_DETECTOR, **sections.pop("model", {})}
+        return dense_config(sections.pop("data", shapes), model=model, **sections)
+
+    return make
+
+
+@pytest.fixture
+def segmentation(dense_config, scenes) -> Callable[..., TrainConfig]:
+    """Settings of a tiny UPerNet on scenes."""
+
+    def make(**sections: Any) -> TrainConfig:
+        model = {"segmenter": TINY_SEGMENTER, "image_size": 40, **sections.pop("model", {})}
+        return dense_config(sections.pop("data", scenes), model=model, **sections)
 
     return make

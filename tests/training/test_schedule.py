@@ -28,3 +28,32 @@ def test_rises_then_falls_and_stays_in_range(epochs, steps, warmup):
     assert values[: peak + 1] == sorted(values[: peak + 1])
     assert values[peak:] == sorted(values[peak:], reverse=True)
     assert max(values) == pytest.approx(1.0)
+
+
+def test_poly_multiplies_the_warm_up_and_falls_to_the_end():
+    config = ScheduleConfig(
+        kind="poly", steps=100, warmup_steps=10, start_factor=0.0, end_factor=0.0
+    )
+    schedule = Schedule.from_config(config, 7)
+    assert [schedule(step) for step in (0, 5, 10, 60, 100)] == pytest.approx(
+        [0, 0.5 * 0.95, 0.9, 0.4, 0]
+    )
+
+
+def test_multistep_drops_at_the_published_epochs():
+    config = ScheduleConfig(kind="multistep", epochs=12, warmup_steps=0)
+    schedule = Schedule.from_config(config, 10)
+    changes = [step for step in range(1, 120) if schedule(step) != schedule(step - 1)]
+    assert changes == [80, 110]
+    assert schedule(119) == pytest.approx(0.01)
+
+
+def test_clock_takes_the_place_of_steps():
+    now = [0.0]
+    config = ScheduleConfig(minutes=5, warmup_steps=4, start_factor=0.0)
+    schedule = Schedule.from_config(config, 10, clock=lambda: now[0])
+    assert schedule(2) == pytest.approx(0.5)
+    now[0] = 0.5
+    assert schedule(1000) == pytest.approx(0.01 + 0.99 / 2)
+    now[0] = 1.2
+    assert schedule(1001) == pytest.approx(0.01)

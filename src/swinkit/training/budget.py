@@ -57,11 +57,16 @@ class Budget(Callback):
         self._started = time.perf_counter()
         self._look()
 
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
+    ) -> None:
+        """Look at the clock, just before the schedule does: the last step completes the decay."""
+        self._look()
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the clock, and stop when it is time."""
-        self._look()
+        """Stop when it is time."""
         in_time = self.seconds is None or self._passed < 1
         self.used_up = not in_time or (self.steps is not None and trainer.global_step >= self.steps)
         if self.used_up:

@@ -1,0 +1,84 @@
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from swinkit.checkpoints.load import load
+from swinkit.models.segmenter import SwinSegmenter
+from swinkit.training.module import Training
+from swinkit.training.run_folder import read_results
+from swinkit.training.schedule import Schedule
+from swinkit.training.tasks.choose import find_task
+from swinkit.training.tasks.segmentation import SegmentationTask
+from swinkit.training.train import train
+from swinkit.training.weight_average import WeightAverage
+
+
+def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(segmentation, scenes):
+    screen = io.StringIO()
+    config = segmentation(
+        runtime={"preview": True},
+        schedule={"epochs": 10, "passes": 2},
+        optimiser={"lr": 1e-2},
+        top={"class_weights": "balanced"},
+    )
+    result = train(config, console=Console(file=screen, width=250))
+    names = {path.name for path in result.folder.iterdir()}
+    assert names >= {"config.yaml", "results.csv", "summary.json", "curves.png", "val"}
+    with Image.open(result.folder / "batch_preview.png") as opened:
+        assert np.asarray(opened.convert("L")).std() > 5
+    rows = read_results(result.folder / "results.csv")
+    assert set(rows[0]) >= {"cross_entropy", "auxiliary", "val_loss", "val_miou"}
+    assert max(row["val_miou"] for row in rows) > 0.8
+    model = load(result.folder / "best.safetensors", report=None)
+    assert isinstance(model, SwinSegmenter)
+    assert model.class_names == ("sky", "road")
+    found = model.predict(scenes / "images/val")
+    assert len(found) == 3
+    assert result.metrics["val_miou"] == pytest.approx(model.info.metrics["val_miou"], abs=0.02)
+    assert "mIoU" in screen.getvalue()
+
+
+def test_task_is_found_by_looking(segmentation):
+    config = segmentation()
+    assert find_task(replace(config, model=replace(config.model, segmenter=None))) == "segmentation"
+
+
+def test_class_weights_reach_the_loss(segmentation):
+    weighted = SegmentationTask(replace(segmentation(), class_weights="balanced"))
+    assert len(weighted.loss.class_weights) == 2
+    assert SegmentationTask(segmentation()).loss.class_weights is None
+
+
+class FakeTrainer:
+    global_step = 1
+
+
+def test_average_follows_running_statistics(segmentation):
+    config = segmentation()
+    task = SegmentationTask(config)
+    module = Training(
+        task.build_model(),
+        task,
+        config,
+        schedule=Schedule.from_config(config.schedule, 3),
+        images_per_step=4,
+    )
+    average = WeightAverage(0.5)
+    average.on_fit_start(FakeTrainer(), module)
+    running = [name for name in average.average if name.endswith("running_mean")]
+    assert running
+    module.train()
+    loss = task.step(
+        module.model, (torch.randn(4, 3, 32, 32), torch.zeros(4, 32, 32).long(), None), 0
+    )
+    assert loss.terms.keys() == {"cross_entropy", "auxiliary"}
+    average.on_train_batch_end(FakeTrainer(), module, None, None, 0)
+    buffers = dict(module.model.named_buffers())
+    decay = 2 / 11
+    for name in running:
+        torch.testing.assert_close(average.average[name], (1 - decay) * buffers[name])
