@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swinkit.backbones.config import SwinConfig
     from swinkit.backbones.swin import SwinBackbone
+    from swinkit.boxes.suppression_config import Suppression
     from swinkit.checkpoints.convert import convert
     from swinkit.checkpoints.load import load
     from swinkit.checkpoints.native import save
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from swinkit.models.detectors import create_detector
     from swinkit.models.segmenter import SwinSegmenter
     from swinkit.models.segmenters import create_segmenter
+    from swinkit.models.test_augmentation import TestAugmentation
     from swinkit.results.classification import Classification
     from swinkit.results.detections import Detections, InstanceMasks
     from swinkit.results.semantic_map import SemanticMap
@@ -36,12 +38,14 @@ _HOMES = {
     "InstanceMasks": "swinkit.results.detections",
     "Preprocessing": "swinkit.images.preprocessing",
     "SemanticMap": "swinkit.results.semantic_map",
+    "Suppression": "swinkit.boxes.suppression_config",
     "SwinBackbone": "swinkit.backbones.swin",
     "SwinClassifier": "swinkit.models.classifier",
     "SwinConfig": "swinkit.backbones.config",
     "SwinDetector": "swinkit.models.detector",
     "SwinSegmenter": "swinkit.models.segmenter",
     "SwinkitError": "swinkit.errors",
+    "TestAugmentation": "swinkit.models.test_augmentation",
     "convert": "swinkit.checkpoints.convert",
     "create_backbone": "swinkit.models.create",
     "create_detector": "swinkit.models.detectors",
@@ -60,12 +64,14 @@ __all__ = [
     "InstanceMasks",
     "Preprocessing",
     "SemanticMap",
+    "Suppression",
     "SwinBackbone",
     "SwinClassifier",
     "SwinConfig",
     "SwinDetector",
     "SwinSegmenter",
     "SwinkitError",
+    "TestAugmentation",
     "convert",
     "create_backbone",
     "create_detector",

@@ -108,6 +108,9 @@ def test_tiles_and_views_of_a_detector(folder: Path, capsys: pytest.CaptureFixtu
     assert predict(folder, "box.safetensors", *flags, "--augment", "--scales", 0.5, 1) == 0
     assert len(json.loads(capsys.readouterr().out)) > 0
     assert predict(folder, "box.safetensors", *flags, "--image-size", 96) == 0
+    larger = capsys.readouterr().out
+    assert predict(folder, "box.safetensors", *flags, "--soft-nms", "linear") == 0
+    assert capsys.readouterr().out != larger
 
 
 def test_a_segmenter_writes_maps(

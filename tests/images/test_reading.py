@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swinkit.errors import ImageError
+from swinkit.images import reading
 from swinkit.images.reading import read_image
 
 
@@ -264,3 +265,13 @@ def test_luma_of_floats_matches_that_of_bytes() -> None:
     eight = read_image(pixels, channels=1).astype(np.float32) / 255
     fine = read_image(pixels / np.float32(255), channels=1)
     assert np.abs(eight - fine).max() <= 0.51 / 255
+
+
+def test_huge_arrays_stay_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    np.save(tmp_path / "huge.npy", values)
+    assert not isinstance(read_image(tmp_path / "huge.npy"), np.memmap)
+    monkeypatch.setattr(reading, "MAPPED_FROM", 100)
+    mapped = read_image(tmp_path / "huge.npy")
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, values)

@@ -4,9 +4,9 @@ import csv
 import io
 import json
 import sys
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -19,6 +19,7 @@ from swinkit.commands.answers import (
     Result,
 )
 from swinkit.commands.loading import Device, load_model
+from swinkit.commands.task_settings import refuse_settings_of_others, set_short_side, views_of
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
@@ -36,6 +37,7 @@ OWNERS = {
     "coco": ("detector",),
     "tile": ("detector",),
     "overlap": ("detector",),
+    "soft_nms": ("detector",),
     "window": ("segmenter",),
     "stride": ("segmenter",),
     "augment": ("detector", "segmenter"),
@@ -74,6 +76,8 @@ class Predict:
     """Detector: look tile by tile, this many pixels a side, for huge images and small objects."""
     overlap: float = 0.2
     """Detector: share of a tile's side that neighbours have in common."""
+    soft_nms: Literal["linear", "gaussian"] | None = None
+    """Detector: lower the scores of overlapping objects instead of dropping them."""
     window: int | None = None
     """Segmenter: slide a window of this side over the image; memory stays bounded."""
     stride: int | None = None
@@ -130,13 +134,13 @@ class Predict:
         from swinkit.models.detector import SwinDetector
 
         if self.image_size is not None:
-            _set_short_side(model, self.image_size)
+            set_short_side(model, self.image_size)
         if isinstance(model, SwinDetector):
             return self._objects(model, images)
         return self._maps(model, images)
 
     def _classes(self, model: "SwinClassifier", images: list[Path]) -> Answers:
-        self._refuse_settings_of_others("classifier")
+        refuse_settings_of_others(self, OWNERS, "classifier")
         results = model.predict(
             images,
             batch_size=self.batch_size or BATCH_SIZE["classifier"],
@@ -146,17 +150,12 @@ class Predict:
         return ClassAnswers(results, self.top_k, model.num_classes)
 
     def _objects(self, model: "SwinDetector", images: list[Path]) -> Answers:
+        from swinkit.boxes.suppression_config import Suppression
         from swinkit.models.detecting import each_detection
-        from swinkit.models.test_augmentation import TestAugmentation
 
-        self._refuse_settings_of_others("detector")
+        refuse_settings_of_others(self, OWNERS, "detector")
         if self.masks is not None and not model.config.has_masks:
             raise ConfigError("this detector finds boxes, no masks; leave --masks out")
-        augment = None
-        if self.augment:
-            short_side = model.info.any_size.short_side
-            sides = [round(short_side * scale) for scale in self.scales] if short_side else []
-            augment = TestAugmentation(short_sides=tuple(sides), flip=True)
         results = each_detection(
             model,
             images,
@@ -164,7 +163,8 @@ class Predict:
             batch_size=self.batch_size or BATCH_SIZE["detector"],
             tile=self.tile,
             overlap=self.overlap,
-            augment=augment,
+            augment=views_of(model, self.scales) if self.augment else None,
+            suppression=Suppression(method=self.soft_nms) if self.soft_nms else None,
             on_error="skip" if self.skip_bad else "raise",
             keep_images=self.plot is not None,
         )
@@ -173,7 +173,7 @@ class Predict:
     def _maps(self, model: "SwinSegmenter", images: list[Path]) -> Answers:
         from swinkit.models.mapping import each_map
 
-        self._refuse_settings_of_others("segmenter")
+        refuse_settings_of_others(self, OWNERS, "segmenter")
         results = each_map(
             model,
             images,
@@ -186,15 +186,6 @@ class Predict:
             keep_images=self.plot is not None,
         )
         return MapAnswers(results)
-
-    def _refuse_settings_of_others(self, task: str) -> None:
-        for setting in fields(self):
-            owners = OWNERS.get(setting.name, (task,))
-            if task not in owners and getattr(self, setting.name) != setting.default:
-                raise ConfigError(
-                    f"--{setting.name.replace('_', '-')} is a setting of a {' or '.join(owners)}, "
-                    f"but {self.weights} holds a {task}; leave it out"
-                )
 
     def _write(self, told: "_Told", answers: Answers) -> None:
         if self.json is not None:
@@ -239,15 +230,6 @@ class _FileNames:
             name, copy = f"{stem}-{copy}", copy + 1
         self._taken.add(name)
         return f"{name}.png"
-
-
-def _set_short_side(model: "SwinDetector | SwinSegmenter", side: int) -> None:
-    fit = model.info.any_size
-    long_side = fit.long_side
-    if long_side is not None and fit.short_side is not None:
-        long_side = max(side, round(long_side * side / fit.short_side))
-    fit = replace(fit, short_side=side, long_side=long_side)
-    model.info = replace(model.info, preprocessing=fit)
 
 
 def _name_skipped(images: list[Path], done: list[str]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,6 +15,7 @@ ImageSource = str | Path | np.ndarray | Image.Image
 
 SMALLEST_SIDE = 4  # pixels: one patch of the network
 RANGE_TOLERANCE = 1e-3  # resampled floats overshoot 0..1 a little
+MAPPED_FROM = 1 << 28  # bytes of an .npy file from which it stays on the disk, read as needed
 CHANNELS_OF_PICTURES = (1, 3, 4)  # grey, RGB, RGBA: these convert into each other
 
 
@@ -177,7 +179,11 @@ def _read_file(path: Path, channels: int) -> np.ndarray:
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: is empty (0 bytes); remove it or copy it again")
     if path.suffix.lower() == ".npy":
-        return _decode(lambda: from_array(np.load(path, allow_pickle=False), str(path)), str(path))
+        mapped: Literal["r"] | None = "r" if path.stat().st_size >= MAPPED_FROM else None
+        return _decode(
+            lambda: from_array(np.load(path, mmap_mode=mapped, allow_pickle=False), str(path)),
+            str(path),
+        )
 
     def open_and_convert() -> np.ndarray:
         with Image.open(path) as image:

@@ -141,7 +141,10 @@ class Detections:
         return entries
 
     def to_supervision(self) -> "supervision.Detections":
-        """For the tools of the package supervision: trackers, zones, annotators."""
+        """For the tools of the package supervision: trackers, zones, annotators.
+
+        Masks become one array (N, H, W) there, whatever its size.
+        """
         import supervision
 
         return supervision.Detections(
