@@ -99,7 +99,7 @@ def test_streaming_with_many_classes_and_progress() -> None:
     seen: list[tuple[int, int]] = []
     labels = slide_labels(
         model,
-        np.zeros((9, 4, 3), np.uint8),
+        np.zeros((9, 8, 3), np.uint8),
         window_hw=(4, 4),
         stride_hw=(3, 3),
         prepare=lambda pixels: pixels.transpose(2, 0, 1).astype(np.float32),
