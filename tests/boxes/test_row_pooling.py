@@ -7,7 +7,11 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from swinkit.boxes import row_pooling
-from swinkit.boxes.row_pooling import pool_rows, tap_counts
+from swinkit.boxes.row_pooling import tap_counts
+
+
+def pool_rows(level: Tensor, rois: Tensor, scale: float, size: int) -> Tensor:
+    return torch.cat(row_pooling.pool_rows(level, rois, scale, size))
 
 
 @st.composite

@@ -16,7 +16,7 @@ from swinkit.windows.layout import TokenMove, move_tokens
 # A box of this many pixels on a side, or up to twice as many, is pooled from the finest level.
 FINEST_SIDE = 56.0
 
-Pool = Callable[[Tensor, Tensor, float, int], Tensor]
+Pool = Callable[[Tensor, Tensor, float, int], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class RoIPooling:
         """(R, C * s * s) of RoIs that are pooled in `order`, which goes level by level."""
         counts = torch.bincount(levels, minlength=len(self.strides)).tolist()
         groups = rois.index_select(0, order).split(counts)
-        rows = [
-            pool(level.to(rois.dtype), own, 1.0 / stride, self.output_size)
-            if own.shape[0]
-            else _none(level, self.output_size).to(rois.dtype)
-            for level, own, stride in zip(maps, groups, self.strides, strict=False)
-        ]
+        rows: list[Tensor] = []
+        for level, own, stride in zip(maps, groups, self.strides, strict=False):
+            if own.shape[0] == 0:
+                rows.append(_none(level, self.output_size).to(rois.dtype))
+            else:
+                rows += pool(level.to(rois.dtype), own, 1.0 / stride, self.output_size)
         number = torch.arange(order.numel(), device=order.device)
         back = torch.empty_like(order).scatter_(0, order, number)
         # The backward of this permutation is a gather too.
@@ -98,5 +98,5 @@ def _none(level: Tensor, size: int) -> Tensor:
     return level[:0].reshape(0, level.shape[1] * size * size)
 
 
-def _sampled(level: Tensor, rois: Tensor, scale: float, size: int) -> Tensor:
-    return roi_align(level, rois, size, scale, 0, True).flatten(1)
+def _sampled(level: Tensor, rois: Tensor, scale: float, size: int) -> list[Tensor]:
+    return [roi_align(level, rois, size, scale, 0, True).flatten(1)]

@@ -24,8 +24,9 @@ def tap_counts(rois: Tensor, scale: float, size: int) -> Tensor:
     return samples.clamp(min=1).to(torch.int64) + 2
 
 
-def pool_rows(level: Tensor, rois: Tensor, scale: float, size: int) -> Tensor:
-    """RoIAlign (aligned, as many samples as places) of `B C H W` at (R, 5) RoIs -> R s*s*C.
+def pool_rows(level: Tensor, rois: Tensor, scale: float, size: int) -> list[Tensor]:
+    """RoIAlign (aligned, as many samples as places) of `B C H W` at (R, 5) RoIs -> R s*s*C, in
+    pieces that are still to be joined.
 
     RoIs should be ordered by the product of their tap counts; their order is kept.
     """
@@ -38,17 +39,20 @@ def pool_rows(level: Tensor, rois: Tensor, scale: float, size: int) -> Tensor:
         y, y_weights = _taps(own[:, 2], own[:, 4], scale, size, height, tall)  # R s Ty
         x, x_weights = _taps(own[:, 1], own[:, 3], scale, size, width, wide)  # R s Tx
         weights = y_weights[:, :, None, :, None] * x_weights[:, None, :, None, :]  # R s s Ty Tx
-        row = own[:, 0].to(torch.int64)[:, None, None] * height + y  # R s Ty
+        row = own[:, 0].to(torch.int32)[:, None, None] * height + y  # R s Ty
         place = row[:, :, None, :, None] * width + x[:, None, :, None, :]
         used = weights > 0
-        ends = used.flatten(3).sum(-1).flatten().cumsum(0)  # R*s*s
-        begins = F.pad(ends[:-1], (1, 0))
-        pieces.append(
-            F.embedding_bag(
-                place[used], table, begins, mode="sum", per_sample_weights=weights[used]
-            )
-        )
-    return torch.cat(pieces).view(rois.shape[0], -1)
+        ends = used.flatten(3).sum(-1, dtype=torch.int32).flatten().cumsum(0, dtype=torch.int32)
+        pairs = used.flatten().nonzero().flatten()
+        bins = F.embedding_bag(
+            place.flatten().index_select(0, pairs),
+            table,
+            F.pad(ends[:-1], (1, 0)),
+            mode="sum",
+            per_sample_weights=weights.flatten().index_select(0, pairs),
+        )  # R*s*s C
+        pieces.append(bins.view(len(own), -1))
+    return pieces
 
 
 def _samples(sides: Tensor, size: int) -> Tensor:
@@ -73,4 +77,4 @@ def _taps(
     places = first + torch.arange(number, device=low.device)  # R s T
     shares = (1 - (at[..., :, None] - places[..., None, :]).abs()).clamp(min=0)  # R s n T
     shares = torch.where(valid[..., None], shares, 0).sum(2) / count.clamp(min=1)
-    return places.clamp(max=length - 1).to(torch.int64), shares
+    return places.clamp(max=length - 1).to(torch.int32), shares
