@@ -141,10 +141,7 @@ class Detections:
         return entries
 
     def to_supervision(self) -> "supervision.Detections":
-        """For the tools of the package supervision: trackers, zones, annotators.
-
-        Masks become one array (N, H, W) there, whatever its size.
-        """
+        """For supervision's trackers, zones, annotators; masks become one array (N, H, W)."""
         import supervision
 
         return supervision.Detections(
@@ -228,13 +225,11 @@ class InstanceMasks(Detections):
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> "InstanceMasks":
         chosen = np.asarray(numbers, np.int64).reshape(-1)
-        return replace(
-            self,
-            boxes_xyxy=self.boxes_xyxy[chosen],
-            scores=self.scores[chosen],
-            labels=self.labels[chosen],
-            masks=self.masks.rows(chosen),
+        boxes, scores, labels = (
+            values[chosen] for values in (self.boxes_xyxy, self.scores, self.labels)
         )
+        masks = self.masks.rows(chosen)
+        return replace(self, boxes_xyxy=boxes, scores=scores, labels=labels, masks=masks)
 
     def label_map(self) -> np.ndarray:
         """(H, W) uint16: 0 where nothing is, i + 1 where object i is; better scores lie on top."""
