@@ -222,6 +222,14 @@ def test_images_without_masks_do_not_count_for_masks():
     evaluator = CocoEvaluator([with_mask, without], ("a", "b"))
     evaluator.update([(number, InstanceMasks(**vars(boxes), masks=masks)) for number in (1, 2)])
     scores = evaluator.compute()
+    # An image in which nothing is found may come without masks; with boxes alone it may not.
+    evaluator.reset()
+    empty = found([], [], [])
+    evaluator.update([(1, InstanceMasks(**vars(boxes), masks=masks)), (2, empty)])
+    assert evaluator.compute().mask.ap50 == pytest.approx(1.0)
+    evaluator.reset()
+    evaluator.update([(1, InstanceMasks(**vars(boxes), masks=masks)), (2, boxes)])
+    assert evaluator.compute().mask is None
     assert scores.mask.per_class[0].objects == 1
     assert scores.box.per_class[0].objects == 2
 

@@ -78,3 +78,11 @@ def test_a_refused_write_is_one_line(tmp_path: Path):
 def test_long_names_keep_both_ends():
     assert pictures.shorten("short") == "short"
     assert pictures.shorten("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
+
+
+def test_confusion_matrix_of_pixels_leaves_their_number_out():
+    counts = np.array([[30_000_000, 10_000_000], [1, 1_000_000]])
+    figure = pictures.confusion_matrix(counts, ["sky", "road"], unit="pixels")
+    assert "75%" in texts(figure)
+    assert not any("\n" in text or text == "0%" for text in texts(figure))
+    assert "75.6% of 41.0 million pixels are right" in texts(figure)

@@ -128,9 +128,12 @@ class CocoEvaluator:
 
     @property
     def has_masks(self) -> bool:
-        """Whether some truth and all detections so far carry masks."""
-        return all(found.rles is not None for found in self._found.values()) and any(
-            self.samples[self._number[key]].segments is not None for key in self._found
+        """Whether some truth carries masks, and all detections so far, where there are any."""
+        found = self._found.values()
+        return (
+            any(self.samples[self._number[key]].segments is not None for key in self._found)
+            and any(objects.rles is not None for objects in found)
+            and all(objects.rles is not None or not len(objects.scores) for objects in found)
         )
 
     def truth_rles(self, sample: DetectionSample) -> tuple[dict[str, Any], ...]:
