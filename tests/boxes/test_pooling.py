@@ -90,3 +90,11 @@ def test_backward_is_a_gather() -> None:
         RoIPooling(7)(maps, some_rois()).sum().backward()
     names = {event.key for event in profile.key_averages()}
     assert not [name for name in names if "index_put" in name or "index_select_backward" in name]
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_boxes_that_are_no_numbers_are_empty(by_rows: bool) -> None:
+    rois = torch.tensor([[1.0, 0, 0, 50, 60], [1, float("nan"), 0, 5, 5], [0, 0, 0, 9, 1e40]])
+    pooled = RoIPooling(7, by_rows=by_rows)(pyramid(), rois)
+    assert pooled[0].any()
+    assert not pooled[1:].any()

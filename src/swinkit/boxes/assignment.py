@@ -55,8 +55,8 @@ def match(
 
     A candidate belongs to the object that it overlaps most, if by `positive` or more; it is
     background below `negative`. With `low_quality` every candidate whose IoU equals the best that
-    an object has belongs to that object, if that best is at least `min_positive` and not nothing
-    at all; of two such objects the later wins.
+    an object has belongs to it, if that is at least `min_positive` and more than nothing; of two
+    such objects the later wins.
 
     Args:
         ignored: (I, 4) crowd regions; candidates more than half inside one are not background.
@@ -76,15 +76,20 @@ def match(
         parts = candidates.split(COMPARED_AT_ONCE)
         overlaps = torch.cat([pairwise_iou(objects, part) for part in parts], dim=1)  # G N
         most, which = overlaps.max(dim=0)
-        assigned[most < negative] = BACKGROUND
+        assigned.masked_fill_(most < negative, BACKGROUND)
         assigned = torch.where(most >= positive, which + 1, assigned)
         if low_quality:
             best_of = _best_of(overlaps, min_positive)
             assigned = torch.where(best_of > 0, best_of, assigned)
     if ignored is not None and ignored.shape[0] > 0 and count > 0:
-        covered = pairwise_coverage(candidates, ignored).amax(1) > INSIDE_IGNORED
-        assigned[covered & (assigned == BACKGROUND)] = IGNORED
+        _leave_out(assigned, candidates, ignored)
     return assigned, most
+
+
+def _leave_out(assigned: Tensor, candidates: Tensor, ignored: Tensor) -> None:
+    """Make IGNORED, in place, of the background that lies mostly inside an ignored region."""
+    covered = pairwise_coverage(candidates, ignored).amax(1) > INSIDE_IGNORED
+    assigned.masked_fill_(covered & (assigned == BACKGROUND), IGNORED)
 
 
 def _best_of(overlaps: Tensor, min_positive: float) -> Tensor:

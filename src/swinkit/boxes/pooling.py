@@ -13,8 +13,9 @@ from torchvision.ops import roi_align
 from swinkit.boxes.row_pooling import pool_rows, tap_counts
 from swinkit.windows.layout import TokenMove, move_tokens
 
-# A box of this many pixels on a side, or up to twice as many, is pooled from the finest level.
-FINEST_SIDE = 56.0
+# A box of this many places on a side of the finest level, or up to twice as many, is pooled from it:
+# 56 pixels at the usual stride of 4.
+FINEST_PLACES = 14.0
 
 Pool = Callable[[Tensor, Tensor, float, int], list[Tensor]]
 
@@ -23,7 +24,8 @@ Pool = Callable[[Tensor, Tensor, float, int], list[Tensor]]
 class RoIPooling:
     """Average of bilinear samples in each of s x s bins of a box, on its level of the pyramid.
 
-    Level = floor(log2(sqrt(width * height) / 56 + 1e-6)), kept within the levels there are. Each
+    Level = floor(log2(sqrt(width * height) / 56 + 1e-6)), kept within the levels there are; 56 pixels
+    for a finest stride of 4, in proportion for others. Each
     bin takes as many samples as it spans places of the map, at least one.
 
     Attributes:
@@ -39,7 +41,7 @@ class RoIPooling:
         """(R,) int64 level of each of (R, 5) RoIs."""
         boxes = rois[:, 1:].float()
         sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
-        levels = torch.floor(torch.log2(sides / FINEST_SIDE + 1e-6))
+        levels = torch.floor(torch.log2(sides / (FINEST_PLACES * self.strides[0]) + 1e-6))
         return levels.clamp(0, len(self.strides) - 1).to(torch.int64)
 
     def __call__(self, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
@@ -52,9 +54,9 @@ class RoIPooling:
         if count == 0:
             pieces = [_none(level, size) for level in maps[: len(self.strides)]]
             return torch.cat(pieces).view(0, channels, size, size)
-        # Boxes at half precision would be whole pixels off.
+        # Boxes at half precision would be whole pixels off; those that are no numbers are empty.
         dtype = torch.promote_types(maps[0].dtype, torch.float32)
-        rois = rois.to(dtype)
+        rois = torch.where(rois.isfinite().all(1, keepdim=True), rois, 0).to(dtype)
         levels = self.levels(rois)
         if self.by_rows and rois.device.type == "cpu" and not torch.compiler.is_compiling():
             scales = torch.tensor([1 / stride for stride in self.strides], dtype=dtype)[levels]
