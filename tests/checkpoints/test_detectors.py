@@ -1,5 +1,6 @@
 """Detectors from and for mmdet and the official fork: recognised, equal in their outputs, exact."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 from checkpoint_peers import deviation
 from dense_peers import (
+    BACKBONE,
     detector,
     facts,
     golden,
@@ -24,6 +26,7 @@ from swinkit.images.fitting import Fit
 from swinkit.models.detector import SwinDetector
 from swinkit.models.detector_config import DetectorConfig
 from swinkit.models.detectors import create_detector
+from swinkit.models.info import ModelInfo
 
 GOLDEN = ("mm_maskrcnn_case1", "mm_cascade_case1", "mm_htc_case1")
 KINDS = ("retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc")
@@ -85,8 +88,11 @@ def test_round_trip_is_bit_exact(tmp_path: Path, kind: Any, layout: Any) -> None
         out = convert(model, tmp_path / f"model{suffix}", to=layout, report=None)
         back = quiet(out, strict=True)
         assert same_tensors(back.state_dict(), model.state_dict())
-        header = suffix == ".safetensors"
-        assert back.config == (model.config if header else as_read(model.config, layout))
+        assert back.config == model.config
+    if layout != "native":
+        bare = quiet(read(tmp_path / "model.pth")["state_dict"], strict=True)
+        assert same_tensors(bare.state_dict(), model.state_dict())
+        assert bare.config == as_read(model.config, layout)
 
 
 def as_read(config: DetectorConfig, layout: str) -> DetectorConfig:
@@ -164,7 +170,9 @@ def test_class_names_travel(tmp_path: Path) -> None:
     model.info = replace(model.info, class_names=names, preprocessing=Fit(short_side=64))
     for layout in LAYOUTS:
         out = convert(model, tmp_path / f"{layout}.pth", to=layout, report=None)  # type: ignore[arg-type]
-        assert quiet(out).class_names == names
+        content = read(out)
+        del content["meta"]["swinkit"]
+        assert quiet(content).class_names == quiet(out).class_names == names
     back = quiet(save(model, tmp_path / "m.safetensors"))
     assert back.class_names == names
     assert back.info.preprocessing == Fit(short_side=64)
@@ -252,10 +260,32 @@ def test_retinanet_of_mmdet_norms_only_the_maps_it_reads(tmp_path: Path) -> None
             assert torch.equal(own, other)
 
 
-@pytest.mark.parametrize("name", ["mask_rcnn_swin_v2_t", "retinanet_swin_nano"])
-def test_own_files_of_named_detectors(tmp_path: Path, name: str) -> None:
-    model = create_detector(name, class_names=("cat", "dog"))
+def second_version() -> SwinDetector:
+    window = ((8, 8), (8, 8), (8, 8), (4, 4))
+    backbone = replace(BACKBONE, version=2, window_size=window, pretrained_window_size=6)
+    info = ModelInfo(class_names=("cat", "dog"), preprocessing=Fit(short_side=96, long_side=None))
+    config = DetectorConfig(backbone=backbone, num_classes=2, kind="retinanet", fpn_channels=8)
+    return SwinDetector(config, info=info)
+
+
+def named() -> SwinDetector:
+    return create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
+
+
+@pytest.mark.parametrize("build", [second_version, named])
+def test_own_files_tell_everything(tmp_path: Path, build: Callable[[], SwinDetector]) -> None:
+    model = build()
     back = quiet(save(model, tmp_path / "m.safetensors"), strict=True)
     assert same_tensors(back.state_dict(), model.state_dict())
     assert (back.config, back.info.class_names) == (model.config, ("cat", "dog"))
     assert back.info.preprocessing == model.info.preprocessing
+
+
+def test_what_the_target_must_be_told_is_said(tmp_path: Path) -> None:
+    model = named()
+    said: list[Any] = []
+    out = convert(model, tmp_path / "m.pth", to="mmdet", report=said.append)
+    assert model.config.rpn is not None
+    assert model.config.rpn.scale != 8
+    assert "anchors of scale" in str(said[0])
+    assert quiet(out, strict=True).config == model.config

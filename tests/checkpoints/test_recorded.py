@@ -16,6 +16,7 @@ _base_ = ['a.py']
 num = 3 * 5
 model = dict(
     type='CascadeRCNN',
+    rpn_head=dict(anchor_generator=dict(scales=[4], ratios=[0.5, 1.0, 2.0])),
     roi_head=dict(
         bbox_head=[
             dict(bbox_coder=dict(target_stds=[0.2, 0.2, 0.4, 0.4])),
@@ -23,7 +24,7 @@ model = dict(
             {'bbox_coder': {'target_stds': (0.05, 0.05, 0.1, 0.1)}},
         ]),
     test_cfg=dict(
-        rpn=dict(max_per_img=7),
+        rpn=dict(nms_pre=20, max_per_img=7),
         rcnn=dict(
             score_thr=0.001,
             nms=dict(type='soft_nms', iou_threshold=0.4, method='gaussian', min_score=0.01),
@@ -39,6 +40,8 @@ def test_stds_and_output_come_from_the_record(key: str) -> None:
     source = {"meta": {key: TEXT}, "state_dict": state}
     config = load(source, strict=True, report=reports.append).config
     assert [stage.stds[0] for stage in config.roi.stages] == [0.2, 0.1, 0.05]  # type: ignore[union-attr]
+    rpn = config.rpn  # type: ignore[union-attr]
+    assert (rpn.scale, rpn.test_pre_nms, rpn.test_proposals) == (4.0, 20, 7)
     output = config.output  # type: ignore[union-attr]
     assert (output.score_threshold, output.max_per_image) == (0.001, 30)
     assert output.suppression == Suppression(method="gaussian", iou=0.4, min_score=0.01)

@@ -11,7 +11,7 @@ from swinkit.checkpoints.infer_window import SizeHW
 from swinkit.checkpoints.keymap import Source, Tensors
 from swinkit.checkpoints.microsoft import DETECTION_FORK, MICROSOFT
 from swinkit.checkpoints.mmdet import MMDET
-from swinkit.checkpoints.native import Model, native_tensors
+from swinkit.checkpoints.native import Model, header_of, native_tensors
 from swinkit.checkpoints.report import ConvertReport
 from swinkit.checkpoints.timm import TIMM
 from swinkit.checkpoints.torchvision import TORCHVISION
@@ -74,15 +74,19 @@ def layout_of(model: Model, to: Layout) -> Source:
 
 
 def wrapped(model: Model, to: Layout, tensors: Tensors) -> dict[str, Any]:
-    """What a .pth file of the target holds: OpenMMLab's also name the classes."""
+    """What a .pth file of the target holds.
+
+    Beside a detector's or segmenter's weights stand the class names, as OpenMMLab writes them, and
+    swinkit's own header, which OpenMMLab passes over.
+    """
     family = layout_of(model, to)
     content: dict[str, Any] = {family.wrapper: tensors} if family.wrapper else dict(tensors)
     if isinstance(model.config, SwinConfig):
         return content
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = dict(header_of(model))
     names = model.info.class_names
     if names is not None:
-        meta = {"CLASSES": names} if to == "microsoft" else {"dataset_meta": {"classes": names}}
+        meta |= {"CLASSES": names} if to == "microsoft" else {"dataset_meta": {"classes": names}}
     return {"meta": meta, **content}
 
 

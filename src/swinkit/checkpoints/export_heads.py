@@ -9,12 +9,13 @@ from swinkit.checkpoints.native import AnyConfig
 from swinkit.checkpoints.segmenters import UPERNET_HUGGINGFACE, UPERNET_OPENMMLAB
 from swinkit.checkpoints.translation import translate
 from swinkit.errors import CheckpointError
-from swinkit.models.detector_config import DetectorConfig
+from swinkit.models.detector_config import DetectorConfig, RPNConfig, default_roi
 from swinkit.models.segmenter_config import SegmenterConfig
 
 _DETECTOR_LAYOUTS = ("native", "mmdet", "microsoft")
 _SEGMENTER_LAYOUTS = ("native", "mmseg", "microsoft", "huggingface")
 HUGGINGFACE_AUXILIARY_STAGE = 2
+USUAL_PATCH = 4
 
 
 def head_obstacles(config: AnyConfig, to: str) -> list[str]:
@@ -67,13 +68,23 @@ def _rows(tensors: Tensors, config: AnyConfig, to: str) -> tuple[Entry, ...]:
 
 
 def head_differences(config: AnyConfig, to: str) -> list[str]:
-    """Where the same weights give other results in the target's model."""
-    if not isinstance(config, DetectorConfig) or config.roi is None or config.roi.mask is None:
+    """What the target's own configuration must say for the same results."""
+    if not isinstance(config, DetectorConfig):
         return []
+    found = []
+    if config.backbone.patch_size != USUAL_PATCH:
+        found.append(f"set in the target's configuration: strides {config.backbone.strides}")
+    if config.roi is None or config.rpn is None:
+        return found
+    usual = RPNConfig()
+    if (config.rpn.scale, config.rpn.ratios) != (usual.scale, usual.ratios):
+        anchors = f"anchors of scale {config.rpn.scale:g} and ratios {config.rpn.ratios}"
+        found.append(f"set in the target's configuration: {anchors}")
+    stds = [stage.stds for stage in config.roi.stages]
+    if stds != [stage.stds for stage in default_roi(config.kind).stages]:
+        found.append(f"set in the target's configuration: target_stds {stds}")
     mask = config.roi.mask
-    if not mask.flow:
-        return []
     theirs = "last" if to == "mmdet" else "mean"
-    if mask.merge == theirs:
-        return []
-    return [f"the target takes HTC's masks by {theirs}, this model by {mask.merge}"]
+    if mask is not None and mask.flow and mask.merge != theirs:
+        found.append(f"the target takes HTC's masks by {theirs}, this model by {mask.merge}")
+    return found

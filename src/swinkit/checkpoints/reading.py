@@ -1,6 +1,7 @@
 """One file on its way to a model: opened, recognised, in swinkit's names, with its account."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -58,7 +59,7 @@ def read_weights(opened: WeightFile) -> Reading:
         family=family,
         native=native,
         heads=heads,
-        header=read_header(opened.metadata, opened.origin),
+        header=read_header(opened.metadata or _text_entries(opened.meta), opened.origin),
         account=_start_report(opened, family, native),
     )
     if heads is None and _HEAD_ROOTS & {name.split(".")[0] for name in native.other}:
@@ -67,6 +68,11 @@ def read_weights(opened: WeightFile) -> Reading:
         )
     _to_float32(native.tensors, reading.account)
     return reading
+
+
+def _text_entries(meta: dict[str, Any]) -> dict[str, str]:
+    """A .pth file's record as a .safetensors file's header."""
+    return {key: value for key, value in meta.items() if isinstance(value, str)}
 
 
 def take_heads(reading: Reading) -> HeadState:

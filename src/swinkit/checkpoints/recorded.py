@@ -40,14 +40,33 @@ def with_recorded(
     model = recorded_model(meta)
     changed = config
     try:
+        changed = _with_anchors(changed, model)
         changed = _with_stds(changed, model)
         changed = _with_output(changed, model)
     except (ConfigError, TypeError, ValueError):
         notes.append("its recorded configuration makes no sense to swinkit and is left aside")
         return config
     if changed != config:
-        notes.append("box coding and choice of detections from its recorded configuration")
+        notes.append("anchors, box coding and choice of detections from its recorded configuration")
     return changed
+
+
+def _with_anchors(config: DetectorConfig, model: dict[str, Any]) -> DetectorConfig:
+    generator = _inside(model, "rpn_head", "anchor_generator")
+    if config.rpn is None or not isinstance(generator, dict):
+        return config
+    scales, ratios = generator.get("scales"), generator.get("ratios")
+    if not scales or not ratios or len(scales) != 1:
+        return config
+    tested = _inside(model, "test_cfg", "rpn") or {}
+    rpn = replace(
+        config.rpn,
+        scale=float(scales[0]),
+        ratios=tuple(float(ratio) for ratio in ratios),
+        test_pre_nms=int(tested.get("nms_pre", config.rpn.test_pre_nms)),
+        test_proposals=int(tested.get("max_per_img", config.rpn.test_proposals)),
+    )
+    return replace(config, rpn=rpn)
 
 
 def _with_stds(config: DetectorConfig, model: dict[str, Any]) -> DetectorConfig:
