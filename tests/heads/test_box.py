@@ -64,3 +64,19 @@ def test_settings_that_cannot_work() -> None:
         BoxHeadConfig(num_fcs=0)
     with pytest.raises(ConfigError, match="32 equal groups, not 40"):
         head(norm="group", conv_channels=40)
+
+
+@pytest.mark.parametrize("norm", ["batch", "sync_batch"])
+def test_folded_norm_is_the_norm(norm: str) -> None:
+    model = head(norm=norm)
+    for _ in range(3):
+        model(torch.randn(6, 8, 3, 3) + 1)
+    torch.nn.init.normal_(model.convs[0].norm.weight)
+    torch.nn.init.normal_(model.convs[0].norm.bias)
+    features = torch.randn(5, 8, 3, 3)
+    model.eval()
+    plain = model(features)
+    with torch.no_grad():
+        folded = model(features)
+    for one, other in zip(plain, folded, strict=True):
+        torch.testing.assert_close(one, other)

@@ -41,16 +41,16 @@ class MaskHead(nn.Module):
         if before is not None and self.flow is not None:
             pooled = pooled + F.relu(self.flow(before))
         for conv in self.convs:
-            pooled = F.relu(conv(pooled))
+            pooled = F.relu(conv(pooled), inplace=True)
         return pooled
 
     def all_logits(self, features: Tensor) -> Tensor:
         """`R C S S` features -> `R K 2S 2S` logits, float32."""
-        return self.logits(F.relu(self.upsample(features))).float()
+        return self.logits(F.relu(self.upsample(features), inplace=True)).float()
 
     def label_logits(self, features: Tensor, labels: Tensor) -> Tensor:
         """`R C S S` features and (R,) labels -> (R, 2S, 2S) logits of those labels, float32."""
-        upsampled = F.relu(self.upsample(features))  # R C 2S 2S
+        upsampled = F.relu(self.upsample(features), inplace=True)  # R C 2S 2S
         weight = self.logits.weight[labels, :, 0, 0]  # R C
         picked = torch.einsum("rc,rchw->rhw", weight.to(upsampled.dtype), upsampled)
         assert self.logits.bias is not None

@@ -49,7 +49,7 @@ class SemanticBranch(nn.Module):
                 resized = F.interpolate(features, size_hw, mode="bilinear", align_corners=True)
                 fused = fused + F.relu(lateral(resized))
         for conv in self.convs:
-            fused = F.relu(conv(fused))
+            fused = F.relu(conv(fused), inplace=True)
         return self.logits(fused).float(), F.relu(self.embedding(fused))
 
     def loss(self, logits: Tensor, labels: Tensor, stride: int) -> Tensor:
