@@ -13,8 +13,8 @@ from torchvision.ops import roi_align
 from swinkit.boxes.row_pooling import pool_rows, tap_counts
 from swinkit.windows.layout import TokenMove, move_tokens
 
-# A box of this many places on a side of the finest level, or up to twice as many, is pooled from it:
-# 56 pixels at the usual stride of 4.
+# A box of this many places of the finest level on a side, or up to twice as many, is pooled from
+# it: 56 pixels at the usual stride of 4.
 FINEST_PLACES = 14.0
 
 Pool = Callable[[Tensor, Tensor, float, int], list[Tensor]]
@@ -24,9 +24,9 @@ Pool = Callable[[Tensor, Tensor, float, int], list[Tensor]]
 class RoIPooling:
     """Average of bilinear samples in each of s x s bins of a box, on its level of the pyramid.
 
-    Level = floor(log2(sqrt(width * height) / 56 + 1e-6)), kept within the levels there are; 56 pixels
-    for a finest stride of 4, in proportion for others. Each
-    bin takes as many samples as it spans places of the map, at least one.
+    Level = floor(log2(sqrt(width * height) / 56 + 1e-6)), kept within the levels there are; 56 is
+    for a finest stride of 4 and grows with it. Each bin takes as many samples as it spans places
+    of the map, at least one.
 
     Attributes:
         output_size: s. strides: pixels per place of each level that may be pooled from.
