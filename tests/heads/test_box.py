@@ -1,5 +1,9 @@
 """The box head: shapes, norms, and RoIs that are not there."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -80,3 +84,40 @@ def test_folded_norm_is_the_norm(norm: str) -> None:
         folded = model(features)
     for one, other in zip(plain, folded, strict=True):
         torch.testing.assert_close(one, other)
+
+
+TWO_PROCESSES = """
+import sys, torch, torch.distributed as dist
+from swinkit.heads.box import SyncBatchNorm
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+features, wanted, weight = torch.load(f"{folder}/in.pt")
+rows = slice(0, 2) if rank == 0 else slice(2, 5)
+own = features[rows].requires_grad_()
+norm = SyncBatchNorm(3)
+norm.weight.data.copy_(weight)
+found = norm(own)
+(found * wanted[rows]).sum().backward()
+torch.save((found.detach(), own.grad, norm.running_var), f"{folder}/out{rank}.pt")
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_have_the_statistics_of_one(tmp_path: Path) -> None:
+    features, wanted = torch.randn(5, 3, 2, 2) * 3 + 1, torch.randn(5, 3, 2, 2)
+    weight = torch.randn(3)
+    torch.save((features, wanted, weight), tmp_path / "in.pt")
+    commands = [[sys.executable, "-c", TWO_PROCESSES, str(rank), str(tmp_path)] for rank in (0, 1)]
+    running = [subprocess.Popen(command) for command in commands]
+    assert [process.wait(120) for process in running] == [0, 0]
+    whole = torch.nn.BatchNorm2d(3)
+    whole.weight.data.copy_(weight)
+    features.requires_grad_()
+    found = whole(features)
+    (found * wanted).sum().backward()
+    parts = [torch.load(tmp_path / f"out{rank}.pt") for rank in (0, 1)]
+    torch.testing.assert_close(torch.cat([part[0] for part in parts]), found.detach())
+    torch.testing.assert_close(torch.cat([part[1] for part in parts]), features.grad)
+    for part in parts:
+        torch.testing.assert_close(part[2], whole.running_var)

@@ -4,8 +4,10 @@ Legend: R RoIs, C channels of the pyramid, S side of the pooled features, K clas
 """
 
 import itertools
+from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,14 +17,53 @@ from swinkit.heads.roi_config import BoxHeadConfig, Norm
 GROUPS = 32
 
 
-class SyncBatchNorm(nn.SyncBatchNorm):
-    """Batch norm over the RoIs of all processes on GPUs; of each process alone on a CPU, where
-    PyTorch cannot gather statistics and would refuse to train."""
+class SumOfProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
+class SyncBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the RoIs of all processes, on GPUs and CPUs alike.
+
+    PyTorch's own refuses CPUs, and would not let a model that has it train there at all.
+    """
 
     def forward(self, features: Tensor) -> Tensor:
-        if features.device.type == "cpu":
-            return nn.BatchNorm2d.forward(self, features)
-        return super().forward(features)
+        together = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        if not self.training or not together:
+            return super().forward(features)
+        values = features.float()
+        count = values.new_tensor([values.numel() / values.shape[1]])
+        sums = SumOfProcesses.apply(torch.cat([values.sum((0, 2, 3)), count]))
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
+        centred = values - mean[:, None, None]
+        variance = SumOfProcesses.apply(centred.square().sum((0, 2, 3))) / count
+        self._keep(mean.detach(), variance.detach() * count / (count - 1))
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
+
+    @torch.no_grad()
+    def _keep(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics, as `nn.BatchNorm2d` does with its default momentum."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        self.num_batches_tracked += 1
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module | None:
@@ -61,7 +102,7 @@ class BoxConv(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """`R C S S` -> `R channels S S`."""
         norm = self.norm
-        if isinstance(norm, (nn.BatchNorm2d, nn.SyncBatchNorm)) and self._can_fold(features):
+        if isinstance(norm, nn.BatchNorm2d) and self._can_fold(features):
             assert norm.running_mean is not None
             assert norm.running_var is not None
             scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
@@ -86,8 +127,7 @@ class BoxHead(nn.Module):
     """Convolutions, linear layers, then logits of K classes and background, and box deltas.
 
     Background is the last logit. Class-specific deltas stand class by class, four each.
-    Source: Shared2FCBBoxHead and Shared4Conv1FCBBoxHead of mmdet (SyncBatchNorm as published; on
-    one process it is the same as batch norm).
+    Source: Shared2FCBBoxHead and Shared4Conv1FCBBoxHead of mmdet (published with SyncBatchNorm).
     """
 
     def __init__(self, in_channels: int, num_classes: int, config: BoxHeadConfig) -> None:
