@@ -1,6 +1,8 @@
-"""`make demo`: a small Swin learns handwritten digits; then it is measured, asked and drawn.
+"""`make demo`: a small Swin learns handwritten digits, another finds shapes; both are measured,
+asked and drawn.
 
-The digits come with scikit-learn; nothing is downloaded. Everything is written under runs/.
+The digits come with scikit-learn, the shapes are drawn on the spot; nothing is downloaded.
+Everything is written under runs/.
 """
 
 import shutil
@@ -11,24 +13,41 @@ from pathlib import Path
 from swinkit import train
 from swinkit.cli import main as swinkit
 from swinkit.data.classification.digits import write_digits
+from swinkit.data.detection.shapes import write_shapes
 from swinkit.training.config import load_recipe
 
 ROOT = Path("runs")
-RUN = ROOT / "demo"
 SHOWN = 8  # test images that are predicted and drawn
 
 
 def main() -> int:
     started = time.perf_counter()
     digits = write_digits(ROOT / "digits")
-    shutil.rmtree(RUN, ignore_errors=True)
-    print(f"$ swinkit train {digits} --recipe demo", flush=True)
-    folder = train(load_recipe("demo", digits)).folder
-    weights = str(folder / "best.safetensors")
     images = sorted((digits / "test").glob("*/*.png"))
-    chosen = [str(path) for path in images[:: len(images) // SHOWN][:SHOWN]]
+    code = show("demo", digits, images)
+    if code:
+        return code
+    shapes = write_shapes(ROOT / "shapes", train=240, val=40, test=40, size_hw=(128, 128))
+    code = show("demo_shapes", shapes, sorted((shapes / "images").glob("test*.png")))
+    if code:
+        return code
+    print("pictures:")
+    for name in ("demo", "demo_shapes"):
+        for picture in sorted((ROOT / name).rglob("*.png")):
+            print(f"  {picture}")
+    print(f"done in {time.perf_counter() - started:.0f} s")
+    return 0
+
+
+def show(recipe: str, data: Path, images: list[Path]) -> int:
+    """Train by a recipe, measure the test images, and answer some of them with pictures."""
+    shutil.rmtree(ROOT / recipe, ignore_errors=True)
+    print(f"$ swinkit train {data} --recipe {recipe}", flush=True)
+    folder = train(load_recipe(recipe, data)).folder
+    weights = str(folder / "best.safetensors")
+    chosen = [str(path) for path in images[:: max(1, len(images) // SHOWN)][:SHOWN]]
     commands = (
-        ["evaluate", "--weights", weights, "--data", str(digits), "--out", str(folder / "test")],
+        ["evaluate", "--weights", weights, "--data", str(data), "--out", str(folder / "test")],
         ["predict", *chosen, "--weights", weights, "--plot", str(folder / "predictions")],
     )
     for command in commands:
@@ -36,10 +55,6 @@ def main() -> int:
         code = swinkit(command)
         if code:
             return code
-    print("pictures:")
-    for picture in sorted(folder.rglob("*.png")):
-        print(f"  {picture}")
-    print(f"done in {time.perf_counter() - started:.0f} s")
     return 0
 
 

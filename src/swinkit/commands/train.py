@@ -6,27 +6,36 @@ from typing import Annotated
 
 import tyro
 
-from swinkit.errors import ConfigError
+from swinkit.data.recognise import TaskName, recognise
+from swinkit.errors import ConfigError, DataError
 from swinkit.training.config import TrainConfig, load_recipe
 
-DEFAULT_RECIPE = "fine_tune"
+DEFAULT_RECIPES: dict[TaskName, str] = {
+    "classification": "fine_tune",
+    "detection": "fine_tune_detection",
+    "segmentation": "fine_tune_segmentation",
+}
 NO_DATA = Path("FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a classifier on your own images.
+    """Train a classifier, a detector or a segmenter on your own images.
 
-    DATA is a folder with one folder of images per class, or train, val and test folders of such,
-    or a CSV file with columns path and label. The recipe gives every setting below its value; what
-    you name on the command line takes its place.
+    DATA is looked at: one folder of images per class (perhaps in train, val and test folders) or a
+    CSV file with columns path and label trains a classifier; COCO, Pascal VOC or YOLO annotations
+    train a detector, with masks where there are any; images with label masks train a segmenter.
+    The recipe gives every setting below its value; what you name on the command line takes its
+    place.
     """
 
     data: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="DATA")]] = None
     """The images; the same as --data.path."""
-    recipe: str = DEFAULT_RECIPE
-    """small_data: from scratch on few images. fine_tune: published weights on your images.
-    paper, fine_tune_paper: as published. Or a YAML file with settings of your own."""
+    recipe: str = DEFAULT_RECIPES["classification"]
+    """small_data, small_detection, small_segmentation: from scratch on few images. fine_tune,
+    fine_tune_detection, fine_tune_segmentation: published weights on your images; the one that
+    fits the data is the default. paper, fine_tune_paper, mask_rcnn_1x, mask_rcnn_3x,
+    cascade_mask_rcnn_3x, upernet_ade20k: as published. Or a YAML file with settings of your own."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 
     def run(self) -> None:
@@ -48,16 +57,42 @@ class Train:
 
 
 def train_defaults(arguments: list[str]) -> Train:
-    """The defaults of every setting: those of the recipe that the arguments name.
+    """The defaults of every setting: those of the recipe that the arguments name, or else of the
+    one that fits the data they name.
 
     Raises:
         ConfigError: no such recipe.
     """
-    recipe = DEFAULT_RECIPE
+    recipe = _value(arguments, "--recipe") or _fitting_recipe(arguments)
+    return Train(recipe=recipe, config=load_recipe(recipe, NO_DATA))
+
+
+def _value(arguments: list[str], flag: str) -> str | None:
+    found = None
     for place, argument in enumerate(arguments):
-        if argument == "--recipe" and place + 1 < len(arguments):
-            recipe = arguments[place + 1]
-        elif argument.startswith("--recipe="):
-            recipe = argument.partition("=")[2]
-    config = load_recipe(recipe, NO_DATA)
-    return Train(recipe=recipe, config=config)
+        if argument == flag and place + 1 < len(arguments):
+            found = arguments[place + 1]
+        elif argument.startswith(f"{flag}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def _first_plain(arguments: list[str]) -> str | None:
+    """The first argument that is neither a flag nor, as far as can be seen, the value of one."""
+    before = ""
+    for argument in arguments:
+        follows_flag = before.startswith("-") and "=" not in before
+        if not argument.startswith("-") and not follows_flag:
+            return argument
+        before = argument
+    return None
+
+
+def _fitting_recipe(arguments: list[str]) -> str:
+    data = _value(arguments, "--data.path") or _first_plain(arguments)
+    if data is None:
+        return DEFAULT_RECIPES["classification"]
+    try:
+        return DEFAULT_RECIPES[recognise(data).task]
+    except DataError:  # training says what is wrong with the data, once it reads them
+        return DEFAULT_RECIPES["classification"]

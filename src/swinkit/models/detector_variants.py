@@ -55,7 +55,7 @@ def _published() -> dict[str, DetectorConfig]:
     return found
 
 
-NANO_CHANNELS = 96
+NANO_CHANNELS = 64
 
 
 def _nano(kind: Kind) -> DetectorConfig:
@@ -64,7 +64,9 @@ def _nano(kind: Kind) -> DetectorConfig:
     Patches of 4 pixels, not the classifier's 2: photographs are larger than thumbnails. Anchors
     start at 16 pixels, half the usual, because images are taken at 320 and not at 800.
     """
-    backbone = replace(_backbone("swin_nano", 0.05), patch_size=4, window_size=7)
+    backbone = replace(
+        _backbone("swin_nano", 0.05), patch_size=4, window_size=7, depths=(2, 2, 2, 2)
+    )
     if kind == "retinanet":
         return DetectorConfig(
             kind=kind,

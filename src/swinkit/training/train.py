@@ -1,10 +1,7 @@
 """`swinkit.train`: a run from its settings to its folder."""
 
-import contextlib
 import logging
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from swinkit.checkpoints.load import load
 from swinkit.training.batch_size import find_batch_size
 from swinkit.training.budget import Budget
 from swinkit.training.config import TrainConfig
+from swinkit.training.guards import interruptible, threads
 from swinkit.training.loaders import Loaders, build_loaders
 from swinkit.training.module import Training
 from swinkit.training.processes import DeviceType, Processes, choose_device
@@ -72,7 +70,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
     screen = (console or Console()) if processes.rank == 0 else Console(quiet=True)
     with (
         quiet_libraries(),
-        _threads(config.runtime.threads),
+        threads(config.runtime.threads),
         processes.connected(device),
         RunLog(screen) as log,
     ):
@@ -97,31 +95,6 @@ def _settled(config: TrainConfig) -> TrainConfig:
         return replace(config, data=replace(config.data, path=path))
     kept = TrainConfig.load(RunFolder.open(resume).config)
     return replace(kept, runtime=replace(kept.runtime, resume=resume))
-
-
-@contextlib.contextmanager
-def _threads(wanted: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if wanted is not None:
-        torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _interruptible(trainer: Trainer) -> Iterator[None]:
-    """Lightning answers an interrupt by ignoring all later ones and leaving Python; here it stays
-    an ordinary KeyboardInterrupt."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as ended:
-        if not trainer.interrupted:
-            raise
-        signal.signal(signal.SIGINT, before)
-        raise KeyboardInterrupt from ended
 
 
 class _Run:
@@ -218,7 +191,7 @@ class _Run:
         module = self._module(loaders, budget)
         epochs = budget.most_epochs(loaders.steps_per_epoch(runtime.accumulate))
         trainer = self._trainer(recorder, average, budget, epochs)
-        with _interruptible(trainer):
+        with interruptible(trainer):
             trainer.fit(module, loaders.train, loaders.val, ckpt_path=state, weights_only=True)
         return recorder
 

@@ -10,7 +10,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.models.detector import SwinDetector
 from swinkit.models.detector_config import DetectorConfig, Kind
-from swinkit.models.detector_variants import sides_of
+from swinkit.models.detector_variants import DETECTORS, sides_of
 from swinkit.models.detectors import find_detector
 from swinkit.models.info import ModelInfo
 from swinkit.training.config import ModelConfig, TrainConfig
@@ -59,9 +59,13 @@ def build_detector(config: TrainConfig, splits: DetectionSplits) -> SwinDetector
 
 
 def _architecture(wanted: ModelConfig) -> tuple[DetectorConfig, ModelInfo]:
-    short_side, long_side = sides_of(wanted.name)
+    """Of a detector's name, or of a backbone's: then the Mask R-CNN on it."""
+    name = wanted.name
+    if name not in DETECTORS and f"mask_rcnn_{name}" in DETECTORS:
+        name = f"mask_rcnn_{name}"
+    short_side, long_side = sides_of(name)
     info = ModelInfo(preprocessing=Fit(short_side=short_side, long_side=long_side))
-    return wanted.detector or find_detector(wanted.name), info
+    return wanted.detector or find_detector(name), info
 
 
 def _for_data(

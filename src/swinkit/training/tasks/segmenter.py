@@ -7,6 +7,7 @@ import torch
 from swinkit.models.info import ModelInfo
 from swinkit.models.segmenter import PAPER_FIT, SwinSegmenter
 from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.models.segmenter_variants import SEGMENTERS
 from swinkit.models.segmenters import find_segmenter
 from swinkit.training.config import ModelConfig, TrainConfig
 from swinkit.training.parameter_groups import freeze
@@ -50,4 +51,8 @@ def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSe
 
 
 def _architecture(wanted: ModelConfig) -> tuple[SegmenterConfig, ModelInfo]:
-    return wanted.segmenter or find_segmenter(wanted.name), ModelInfo(preprocessing=PAPER_FIT)
+    """Of a segmenter's name, or of a backbone's: then the UPerNet on it."""
+    name = wanted.name
+    if name not in SEGMENTERS and f"upernet_{name}" in SEGMENTERS:
+        name = f"upernet_{name}"
+    return wanted.segmenter or find_segmenter(name), ModelInfo(preprocessing=PAPER_FIT)
