@@ -11,7 +11,7 @@ from swinkit.commands.task_settings import refuse_settings_of_others, set_short_
 from swinkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from swinkit.data.detection.problems import Problem
+    from swinkit.data.problems import Problem
     from swinkit.models.classifier import SwinClassifier
     from swinkit.models.detector import SwinDetector
     from swinkit.models.segmenter import SwinSegmenter
@@ -171,7 +171,7 @@ class Evaluate:
 
 def _tell(problems: Sequence["Problem"]) -> None:
     """What of the data was not sound and is left out."""
-    from swinkit.data.detection.problems import describe_problems
+    from swinkit.data.problems import describe_problems
 
     for line in describe_problems(problems):
         print(f"swinkit: {line}", file=sys.stderr)

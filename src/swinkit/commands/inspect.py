@@ -58,7 +58,7 @@ class Inspect:
         page, sheet = write_page(inspection, self.out)
         print(f"page in {page}, its pictures in {sheet}")
         if self.strict:
-            from swinkit.data.detection.problems import refuse_problems
+            from swinkit.data.problems import refuse_problems
 
             refuse_problems(self.data, inspection.problems)
 
@@ -81,7 +81,7 @@ def _print(inspection: "Inspection") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from swinkit.data.detection.problems import describe_problems
+    from swinkit.data.problems import describe_problems
 
     console = Console()
     if not console.is_terminal:

@@ -11,8 +11,8 @@ from pycocotools.coco import COCO
 
 from swinkit.data.config import DataConfig
 from swinkit.data.detection.coco import read_coco
-from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.splits import load_detection, load_detection_samples, load_parts
+from swinkit.data.problems import Problems
 from swinkit.errors import DataError
 
 Entry = dict[str, Any]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.detection.problems import Problem
 from swinkit.data.inspection.choice import choose_samples
 from swinkit.data.inspection.page import as_html, contact_sheet, write_page
 from swinkit.data.inspection.report import DrawnImage, FactTable, Inspection, size_row
+from swinkit.data.problems import Problem
 
 
 @pytest.fixture

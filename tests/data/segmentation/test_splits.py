@@ -20,7 +20,7 @@ from scenes import (
 )
 
 from swinkit.data.config import DataConfig
-from swinkit.data.detection.problems import count_kinds
+from swinkit.data.problems import count_kinds
 from swinkit.data.recognise import recognise
 from swinkit.data.segmentation.known import CITYSCAPES, ade20k_names
 from swinkit.data.segmentation.masks import IGNORE, pack, pascal_palette

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
 from swinkit.data.detection.rle import Segment, rle_areas
 from swinkit.data.detection.samples import DetectionSample
+from swinkit.data.problems import Problems
 
 EDGE_TOLERANCE = 1.0  # pixels; annotation tools round, so less than this is cut without a word
 SMALLEST_SIDE = 1e-2  # pixels; thinner boxes have no area worth the name

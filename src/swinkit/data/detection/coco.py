@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from swinkit.data.detection.finding import ImageFinder, image_folders
-from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
 from swinkit.data.detection.rle import Segment, compress_counts, rle_areas
+from swinkit.data.problems import Problems
 from swinkit.errors import DataError
 
 KEYS = ("images", "annotations", "categories")

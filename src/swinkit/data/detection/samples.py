@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.detection.problems import Problem, describe_problems
 from swinkit.data.detection.rle import Segment, decode_segments
+from swinkit.data.problems import Problem, describe_problems
 from swinkit.errors import DataError
 
 

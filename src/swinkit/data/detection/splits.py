@@ -11,13 +11,13 @@ from swinkit.data.classification.samples import SPLIT_ALIASES, SPLIT_NAMES, name
 from swinkit.data.config import DataConfig
 from swinkit.data.detection.assemble import build_samples
 from swinkit.data.detection.coco import read_coco
-from swinkit.data.detection.headers import check_images
-from swinkit.data.detection.problems import Problems, refuse_problems
 from swinkit.data.detection.raw import RawSplit
 from swinkit.data.detection.recognise import Layout, require_layout
 from swinkit.data.detection.samples import DetectionSample, DetectionSplits
 from swinkit.data.detection.voc import read_voc
 from swinkit.data.detection.yolo import read_yolo
+from swinkit.data.headers import check_images
+from swinkit.data.problems import Problems, refuse_problems
 from swinkit.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.detection.finding import ImageFinder
-from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
+from swinkit.data.problems import Problems
 from swinkit.errors import DataError
 
 LARGEST = 2**31  # pixels; numbers beyond, and NaN, are none

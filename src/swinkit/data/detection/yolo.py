@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.detection.problems import Problems
 from swinkit.data.detection.raw import RawImage, RawObjects, RawSplit
 from swinkit.data.detection.rle import Segment
+from swinkit.data.problems import Problems
 
 BOX_VALUES = 4  # cx cy w h
 MOST_CLASSES = 100_000

@@ -5,7 +5,6 @@ import numpy as np
 from swinkit.data.classification.samples import Sample, Splits
 from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
-from swinkit.data.detection.problems import Problem
 from swinkit.data.inspection.choice import choose_samples
 from swinkit.data.inspection.report import (
     SIZE_HEADER,
@@ -15,6 +14,7 @@ from swinkit.data.inspection.report import (
     file_sizes,
     size_row,
 )
+from swinkit.data.problems import Problem
 from swinkit.images.reading import read_image
 from swinkit.results.annotating import on_canvas
 

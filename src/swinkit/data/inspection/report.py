@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from swinkit.data.classification.samples import SPLIT_NAMES
-from swinkit.data.detection.headers import check_images
-from swinkit.data.detection.problems import Problem, count_kinds
+from swinkit.data.headers import check_images
+from swinkit.data.problems import Problem, count_kinds
 
 Part = TypeVar("Part")
 

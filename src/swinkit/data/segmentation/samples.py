@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.detection.problems import Problem, describe_problems
+from swinkit.data.problems import Problem, describe_problems
 from swinkit.data.segmentation.masks import IGNORE, MaskCoding, read_labels
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from swinkit.data.classification.samples import SPLIT_ALIASES, name_some
 from swinkit.data.config import DataConfig
-from swinkit.data.detection.headers import check_images
-from swinkit.data.detection.problems import Problems, refuse_problems
 from swinkit.data.detection.splits import hold_out_samples, refuse_bad_images
+from swinkit.data.headers import check_images
+from swinkit.data.problems import Problems, refuse_problems
 from swinkit.data.segmentation.coding import MaskFacts, Meaning, find_meaning, scan_masks
 from swinkit.data.segmentation.folders import Pair
 from swinkit.data.segmentation.masks import IGNORE, MaskCoding, unpack
