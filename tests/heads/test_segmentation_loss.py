@@ -62,7 +62,7 @@ def test_hard_pixels(batch: tuple[Tensor, Tensor], threshold: float, least: int)
 
 def test_dice(batch: tuple[Tensor, Tensor]) -> None:
     logits, labels = batch
-    probabilities, truth = labelled_pixels(logits.softmax(1), labels, 255)
+    probabilities, truth = labelled_pixels(logits, labels, 255)
     expected = []
     for number in range(4):
         p, t = probabilities[:, number], (truth == number).float()
@@ -83,6 +83,17 @@ def test_lovasz_of_hard_predictions_is_one_minus_iou() -> None:
         either = ((truth == number) | (guess == number)).sum()
         overlaps.append(float(both / either))
     assert float(loss) == pytest.approx(1 - np.mean(overlaps))
+
+
+def test_lovasz_of_every_second_pixel(batch: tuple[Tensor, Tensor]) -> None:
+    logits, labels = batch
+    config = SegmentationLossConfig(lovasz=0.5, lovasz_stride=2)
+    pixels = labelled_pixels(logits[:, :, ::2, ::2], labels[:, ::2, ::2], 255)
+    found = segmentation_losses(logits, labels, config)
+    assert torch.allclose(found["lovasz"], 0.5 * lovasz_softmax(*pixels))
+    every = segmentation_losses(logits, labels, SegmentationLossConfig(lovasz=0.5))
+    assert not torch.allclose(found["lovasz"], every["lovasz"])
+    assert torch.equal(found["cross_entropy"], every["cross_entropy"])
 
 
 def test_every_loss_falls_under_descent() -> None:
@@ -135,6 +146,7 @@ def test_labels_outside_the_classes(wrong: int) -> None:
         {"average": "some"},
         {"ohem_threshold": 0},
         {"ohem_least": 0},
+        {"lovasz_stride": 0},
         {"class_weights": ()},
         {"class_weights": (1, -1)},
     ],

@@ -29,12 +29,13 @@ def segmentation_losses(
     losses = {}
     if config.cross_entropy > 0:
         losses["cross_entropy"] = config.cross_entropy * cross_entropy(logits, labels, config)
-    if config.dice > 0 or config.lovasz > 0:
-        probabilities, truth = labelled_pixels(logits.softmax(1), labels, config.ignore_index)
-        if config.dice > 0:
-            losses["dice"] = config.dice * dice(probabilities, truth)
-        if config.lovasz > 0:
-            losses["lovasz"] = config.lovasz * lovasz_softmax(probabilities, truth)
+    if config.dice > 0:
+        pixels = labelled_pixels(logits, labels, config.ignore_index)
+        losses["dice"] = config.dice * dice(*pixels)
+    if config.lovasz > 0:
+        n = config.lovasz_stride
+        pixels = labelled_pixels(logits[..., ::n, ::n], labels[..., ::n, ::n], config.ignore_index)
+        losses["lovasz"] = config.lovasz * lovasz_softmax(*pixels)
     return losses
 
 
@@ -118,12 +119,10 @@ def _lovasz_gradient(belongs: Tensor) -> Tensor:
     return torch.diff(jaccard, prepend=jaccard.new_zeros(1))
 
 
-def labelled_pixels(
-    probabilities: Tensor, labels: Tensor, ignore_index: int
-) -> tuple[Tensor, Tensor]:
-    """`B K H W` and `B H W` -> `N K` and `N`."""
+def labelled_pixels(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """`B K H W` and `B H W` -> probabilities `N K` and truth `N`."""
     labelled = labels != ignore_index
-    return probabilities.permute(0, 2, 3, 1)[labelled], labels[labelled]
+    return logits.softmax(1).permute(0, 2, 3, 1)[labelled], labels[labelled]
 
 
 def check_labels(labels: Tensor, classes: int, ignore_index: int) -> None:

@@ -14,6 +14,8 @@ class SegmentationLossConfig:
         cross_entropy: weight of the cross-entropy; 0 leaves it out.
         dice: weight of the Dice loss (1606.04797), for classes of small area.
         lovasz: weight of the Lovász-softmax loss (1705.08790), which follows the IoU.
+        lovasz_stride: it reads every n-th pixel along each axis: sorting them is what it costs, and
+            a decoder at a quarter of the resolution tells neighbours hardly apart.
         auxiliary: weight of the auxiliary head's cross-entropy (the paper: 0.4).
         class_weights: one factor per class in the cross-entropy, or None.
         ignore_index: label of pixels that do not count.
@@ -31,6 +33,7 @@ class SegmentationLossConfig:
     cross_entropy: float = 1.0
     dice: float = 0.0
     lovasz: float = 0.0
+    lovasz_stride: int = 1
     auxiliary: float = 0.4
     class_weights: tuple[float, ...] | None = None
     ignore_index: int = 255
@@ -53,5 +56,6 @@ class SegmentationLossConfig:
             raise ConfigError(f"average is {self.average!r}; choose labelled or all")
         if self.ohem_threshold is not None and not 0 < self.ohem_threshold <= 1:
             raise ConfigError(f"ohem_threshold is {self.ohem_threshold}; it must lie in (0, 1]")
-        if self.ohem_least < 1:
-            raise ConfigError(f"ohem_least is {self.ohem_least}; it must be >= 1")
+        for name in ("ohem_least", "lovasz_stride"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be >= 1")

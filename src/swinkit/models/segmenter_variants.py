@@ -17,9 +17,9 @@ ALL_STAGES = (0, 1, 2, 3)
 # Patches of 4 pixels, not the classifier's 2: scenes are larger than thumbnails.
 NANO = SwinConfig(
     window_size=7,
-    embed_dim=48,
+    embed_dim=32,
     depths=(2, 2, 4, 2),
-    num_heads=(2, 4, 8, 16),
+    num_heads=(1, 2, 4, 8),
     norm_stages=ALL_STAGES,
     small_map_rule="keep",
     drop_path_rate=0.1,
@@ -57,10 +57,8 @@ def _unet(backbone: SwinConfig) -> SegmenterConfig:
 SEGMENTERS: dict[str, SegmenterConfig] = {
     **{f"upernet_{name}": _upernet(_backbone(kind)) for name, kind in BACKBONES.items()},
     **{f"unet_{name}": _unet(_backbone(kind)) for name, kind in BACKBONES.items()},
-    "upernet_swin_nano": SegmenterConfig(
-        backbone=NANO, channels=96, auxiliary_channels=64, dropout=0.1
-    ),
+    "upernet_swin_nano": SegmenterConfig(backbone=NANO, channels=64, auxiliary_stage=None),
     "unet_swin_nano": SegmenterConfig(
-        backbone=NANO, decoder="unet", channels=128, auxiliary_channels=64, dropout=0.0
+        backbone=NANO, decoder="unet", channels=64, auxiliary_stage=None, dropout=0.0
     ),
 }

@@ -53,8 +53,11 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """AdamW and what belongs to it."""
+    """AdamW or Muon, and what belongs to it."""
 
+    kind: Literal["adamw", "muon"] = "adamw"
+    """"muon" moves the matrices of the blocks by Muon (2502.16982) and the rest by AdamW: from
+    scratch it learns in fewer steps."""
     lr: float = 5e-4
     """Highest learning rate."""
     lr_batch: int | None = None
@@ -72,6 +75,8 @@ class OptimiserConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
         at_least("optimiser", self, weight_decay=0, lr_batch=1)
+        if self.kind not in ("adamw", "muon"):
+            raise ConfigError(f"optimiser: kind is {self.kind!r}; choose adamw or muon")
         if self.lr <= 0 or not 0 < self.layer_decay <= 1:
             raise ConfigError(
                 f"optimiser: lr is {self.lr}, it must be > 0; layer_decay is "

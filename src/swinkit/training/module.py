@@ -13,6 +13,7 @@ from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.training.config import TrainConfig
+from swinkit.training.optimiser import build_optimiser
 from swinkit.training.parameter_groups import frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
 from swinkit.training.tasks.task import Batch, Task
@@ -23,7 +24,7 @@ CHECK_EVERY = 50  # batches between looks at the loss on a GPU, where each look 
 
 
 class Training(LightningModule):
-    """AdamW and a schedule over the steps of a task.
+    """An optimiser and a schedule over the steps of a task.
 
     All that chance decides in a step depends on (seed, epoch, batch, process) alone, so a resumed
     run repeats an uninterrupted one.
@@ -58,13 +59,15 @@ class Training(LightningModule):
         self.skipped = self._skipped_in_a_row = 0
 
     def configure_optimizers(self) -> Any:
-        """AdamW over the groups, its schedule advancing with each step."""
+        """AdamW or Muon over the groups, its schedule advancing with each step."""
         settings = self.config.optimiser
         depths = self.model.backbone.config.depths
         groups = parameter_groups(self.model, depths, settings, self.peak_lr)
         for group in groups:
             del group["names"]
-        optimiser = torch.optim.AdamW(groups, lr=self.peak_lr, betas=settings.betas, fused=True)
+        optimiser = build_optimiser(
+            groups, kind=settings.kind, lr=self.peak_lr, betas=settings.betas
+        )
 
         # A plain function: of an object, LambdaLR would store the state.
         def factor(step: int) -> float:

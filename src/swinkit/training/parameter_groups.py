@@ -1,4 +1,4 @@
-"""Which parameters decay, how fast each layer learns, and which stages do not learn at all."""
+"""Which parameters decay, how fast each layer learns, what Muon takes, and which stages rest."""
 
 import re
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from swinkit.training.config import OptimiserConfig
 NO_DECAY = ("position_bias.", "logit_scale", "absolute_position")
 _BLOCK = re.compile(r"(?:^|\.)stages\.(\d+)\.blocks\.(\d+)\.")
 _MERGE = re.compile(r"(?:^|\.)stages\.(\d+)\.merge\.")
+_STAGES = re.compile(r"(?:^|\.)backbone\.stages\.")
 _EMBEDDING = re.compile(r"(?:^|\.)(patch_embed\.|absolute_position$)")
 
 
@@ -40,28 +41,33 @@ def layer_of(name: str, depths: Iterable[int]) -> int:
 def parameter_groups(
     model: nn.Module, depths: Iterable[int], config: OptimiserConfig, peak_lr: float
 ) -> list[dict[str, Any]]:
-    """Groups for AdamW, one per (layer, decay or not); parameters that do not learn are left out.
+    """Groups for the optimiser; parameters that do not learn are left out.
 
-    Learning rate of layer l of L: `peak_lr * layer_decay ** (L - l)`.
+    One per (layer, decay or not, Muon's matrices or not). Muon takes the weight matrices of the
+    stages: query-key-value, projection, MLP and patch merging. Learning rate of layer l of L:
+    `peak_lr * layer_decay ** (L - l)`.
 
     Raises:
         ConfigError: nothing learns.
     """
     depths = tuple(depths)
     last = 1 + sum(depths)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    groups: dict[tuple[int, bool, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         layer = layer_of(name, depths) if config.layer_decay < 1 else last
         decay = decays(name, parameter.ndim)
+        in_stage = decay and parameter.ndim == 2 and _STAGES.search(name) is not None
+        matrices = config.kind == "muon" and in_stage
         group = groups.setdefault(
-            (layer, decay),
+            (layer, decay, matrices),
             {
                 "params": [],
                 "names": [],
                 "lr": peak_lr * config.layer_decay ** (last - layer),
                 "weight_decay": config.weight_decay if decay else 0.0,
+                "matrices": matrices,
             },
         )
         group["params"].append(parameter)
