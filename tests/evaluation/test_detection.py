@@ -11,8 +11,9 @@ from swinkit.data.config import DataConfig
 from swinkit.data.detection.shapes import write_shapes
 from swinkit.data.detection.splits import load_detection, load_detection_samples
 from swinkit.errors import ConfigError, DataError, ImageError
+from swinkit.evaluation.choosing import choose_samples
 from swinkit.evaluation.coco import CocoEvaluator
-from swinkit.evaluation.detection import evaluate_detector, samples_of, write_report
+from swinkit.evaluation.detection import evaluate_detector, write_report
 from swinkit.evaluation.detection_report import report_of
 from swinkit.images.fitting import Fit
 from swinkit.models.detecting import predict_detections
@@ -22,6 +23,7 @@ from swinkit.models.test_augmentation import TestAugmentation
 
 from .detection_truth import perturbed
 
+READERS = {"load": load_detection, "load_samples": load_detection_samples}
 PICTURES = ("pr_curves.png", "predictions.png", "worst_misses.png")
 
 
@@ -60,9 +62,9 @@ def test_numbers_are_those_of_the_predictions(model, shapes):
 def test_data_may_be_a_path_settings_splits_or_samples(model, shapes):
     splits = load_detection(DataConfig(path=shapes))
     for data in (shapes, DataConfig(path=shapes), splits):
-        chosen = samples_of(model, data, "val")
+        chosen = choose_samples(model, data, "val", **READERS)
         assert [sample.path for sample in chosen] == [sample.path for sample in splits.val]
-        assert len(samples_of(model, data, None)) == 5
+        assert len(choose_samples(model, data, None, **READERS)) == 5
     assert evaluate_detector(model, splits.val[:1]).images == 1
 
 

@@ -11,13 +11,15 @@ from PIL import Image
 from swinkit.data.config import DataConfig
 from swinkit.data.segmentation.splits import load_segmentation, load_segmentation_samples
 from swinkit.errors import DataError, ImageError
-from swinkit.evaluation.segmentation import evaluate_segmenter, samples_of
+from swinkit.evaluation.choosing import choose_samples
+from swinkit.evaluation.segmentation import evaluate_segmenter
 from swinkit.images.fitting import Fit
 from swinkit.models.mapping import predict_maps
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.models.segmenters import create_segmenter
 
 NAMES = ("sky", "road", "tree")
+READERS = {"load": load_segmentation, "load_samples": load_segmentation_samples}
 PICTURES = ("confusion_matrix.png", "predictions.png", "worst_images.png")
 
 
@@ -67,9 +69,9 @@ def test_numbers_are_those_of_the_predictions(model, scenes):
 def test_data_may_be_a_path_settings_splits_or_samples(model, scenes):
     splits = load_segmentation(DataConfig(path=scenes))
     for data in (scenes, DataConfig(path=scenes), splits):
-        chosen = samples_of(model, data, "val")
+        chosen = choose_samples(model, data, "val", **READERS)
         assert [sample.path for sample in chosen] == [sample.path for sample in splits.val]
-        assert len(samples_of(model, data, None)) == 4
+        assert len(choose_samples(model, data, None, **READERS)) == 4
     assert evaluate_segmenter(model, splits.val[:1], boundary_tolerance=None).scores.images == 1
 
 

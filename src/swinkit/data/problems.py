@@ -100,3 +100,17 @@ def refuse_problems(path: Path, problems: Iterable[Problem]) -> None:
             f"{path}: {len(items)} problems, refused because of strict: {counts}; the first: "
             f"{items[0].where} ({items[0].kind}); repair them, or leave strict off"
         )
+
+
+def refuse_bad_images(path: Path, problems: Problems) -> None:
+    """What `on_bad_image` "refuse" does.
+
+    Raises:
+        DataError: an image is missing or unreadable.
+    """
+    bad = [item for item in problems if item.kind in ("bad image", "missing image")]
+    if bad:
+        raise DataError(
+            f"{path}: {len(bad)} images are bad or missing: {bad[0]}; repair or remove them, or "
+            "let on_bad_image skip them"
+        )

@@ -10,8 +10,8 @@ import torch
 from swinkit.data.config import DataConfig
 from swinkit.data.detection.samples import DetectionSample, DetectionSplits
 from swinkit.data.detection.splits import load_detection, load_detection_samples
-from swinkit.errors import DataError
 from swinkit.evaluation import detection_pictures
+from swinkit.evaluation.choosing import Split, choose_samples
 from swinkit.evaluation.coco import CocoEvaluator
 from swinkit.evaluation.detection_report import DetectionReport, report_of
 from swinkit.evaluation.pictures import write
@@ -19,7 +19,6 @@ from swinkit.models.detecting import each_detection
 from swinkit.models.detector import SwinDetector
 from swinkit.models.test_augmentation import TestAugmentation
 
-Split = Literal["train", "val", "test"]
 Data = str | Path | DataConfig | DetectionSplits | Sequence[DetectionSample]
 USUAL_LIMIT = 100  # detections per class and image in COCO's own tables
 
@@ -64,7 +63,9 @@ def evaluate_detector(
         ImageError: an unreadable image with on_bad_image="refuse".
         ConfigError: settings out of range.
     """
-    samples = samples_of(model, data, split)
+    samples: list[DetectionSample] = choose_samples(
+        model, data, split, load=load_detection, load_samples=load_detection_samples
+    )
     limit = max(USUAL_LIMIT, model.config.output.max_per_image)
     evaluator = CocoEvaluator(
         samples,
@@ -99,37 +100,3 @@ def write_report(report: DetectionReport, folder: Path) -> None:
     write(detection_pictures.precision_recall(report), folder / "pr_curves.png")
     write(detection_pictures.predictions(report), folder / "predictions.png")
     write(detection_pictures.worst_misses(report), folder / "worst_misses.png")
-
-
-def samples_of(model: SwinDetector, data: Data, split: Split | None) -> list[DetectionSample]:
-    """The samples that `data` and `split` mean, their labels in the order of the model's classes.
-
-    Raises:
-        DataError: no such data or split, no sample, or other classes than the model's.
-    """
-    names = model.info.class_names
-    if isinstance(data, (str, Path)):
-        data, loaded = load_detection_samples(data, names, split=split)
-        _check_names(loaded.class_names, model.class_names, named=names is not None)
-    elif isinstance(data, DataConfig):
-        data = load_detection(data, names)
-    if isinstance(data, DetectionSplits):
-        _check_names(data.class_names, model.class_names, named=names is not None)
-        splits = data.by_name()
-        chosen = split or ("test" if "test" in splits else "val")
-        if chosen not in splits:
-            raise DataError(f"the data has no {chosen} split, only {', '.join(splits)}")
-        data = splits[chosen]
-    samples = list(data)
-    if not samples:
-        raise DataError("no image to evaluate on; choose another split or check the data")
-    return samples
-
-
-def _check_names(data: tuple[str, ...], model: tuple[str, ...], *, named: bool) -> None:
-    if data == model or (not named and len(data) == len(model)):
-        return
-    raise DataError(
-        f"the data has the {len(data)} classes {', '.join(data[:5])}, the model the {len(model)} "
-        f"classes {', '.join(model[:5])}; evaluate on data with the model's classes"
-    )

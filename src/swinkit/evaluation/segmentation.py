@@ -13,9 +13,10 @@ from swinkit.data.config import DataConfig
 from swinkit.data.segmentation.masks import IGNORE
 from swinkit.data.segmentation.samples import SegmentationSample, SegmentationSplits
 from swinkit.data.segmentation.splits import load_segmentation, load_segmentation_samples
-from swinkit.errors import DataError, ImageError
+from swinkit.errors import ImageError
 from swinkit.evaluation import segmentation_pictures
 from swinkit.evaluation.boundary import TOLERANCE
+from swinkit.evaluation.choosing import Split, choose_samples
 from swinkit.evaluation.pictures import confusion_matrix, write
 from swinkit.evaluation.segmentation_report import Scene, SegmentationReport
 from swinkit.evaluation.segmentation_scores import SegmentationEvaluator, SegmentationScores
@@ -23,7 +24,6 @@ from swinkit.models.mapping import each_map
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.results.semantic_map import SemanticMap
 
-Split = Literal["train", "val", "test"]
 Data = str | Path | DataConfig | SegmentationSplits | Sequence[SegmentationSample]
 KEPT_SIDE = 640  # longest side of label maps that are kept for the pictures
 EXAMPLES = 6
@@ -70,7 +70,9 @@ def evaluate_segmenter(
         ImageError: an unreadable image or mask with on_bad_image="refuse".
         ConfigError: settings out of range.
     """
-    samples = samples_of(model, data, split)
+    samples: list[SegmentationSample] = choose_samples(
+        model, data, split, load=load_segmentation, load_samples=load_segmentation_samples
+    )
     by_source = {str(sample.path): sample for sample in samples}
     started = time.perf_counter()
     counter = _Counter(model.class_names, boundary_tolerance, len(samples), worst)
@@ -109,40 +111,6 @@ def write_report(report: SegmentationReport, folder: Path) -> None:
     write(
         segmentation_pictures.scenes(report, report.worst, f"lowest mean IoU first: {heading}"),
         folder / "worst_images.png",
-    )
-
-
-def samples_of(model: SwinSegmenter, data: Data, split: Split | None) -> list[SegmentationSample]:
-    """The samples that `data` and `split` mean, their labels in the order of the model's classes.
-
-    Raises:
-        DataError: no such data or split, no sample, or other classes than the model's.
-    """
-    names = model.info.class_names
-    if isinstance(data, (str, Path)):
-        data, loaded = load_segmentation_samples(data, names, split=split)
-        _check_names(loaded.class_names, model.class_names, named=names is not None)
-    elif isinstance(data, DataConfig):
-        data = load_segmentation(data, names)
-    if isinstance(data, SegmentationSplits):
-        _check_names(data.class_names, model.class_names, named=names is not None)
-        splits = data.by_name()
-        chosen = split or ("test" if "test" in splits else "val")
-        if chosen not in splits:
-            raise DataError(f"the data has no {chosen} split, only {', '.join(splits)}")
-        data = splits[chosen]
-    samples = list(data)
-    if not samples:
-        raise DataError("no image to evaluate on; choose another split or check the data")
-    return samples
-
-
-def _check_names(data: tuple[str, ...], model: tuple[str, ...], *, named: bool) -> None:
-    if data == model or (not named and len(data) == len(model)):
-        return
-    raise DataError(
-        f"the data has the {len(data)} classes {', '.join(data[:5])}, the model the {len(model)} "
-        f"classes {', '.join(model[:5])}; evaluate on data with the model's classes"
     )
 
 

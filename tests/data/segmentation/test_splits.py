@@ -187,7 +187,7 @@ def test_all_masks_bad(tmp_path: Path) -> None:
     flat(tmp_path)
     for path in (tmp_path / "masks").iterdir():
         index_mask(path, np.full(SIZE_HW, 255, np.uint8))
-    with pytest.raises(DataError, match="no training images with sound masks"):
+    with pytest.raises(DataError, match="no training images are left"):
         load(tmp_path)
     for path in (tmp_path / "masks").iterdir():
         path.write_bytes(b"nothing")

@@ -1,9 +1,7 @@
 """From a path to checked, split detection samples."""
 
-import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,16 +15,13 @@ from swinkit.data.detection.samples import DetectionSample, DetectionSplits
 from swinkit.data.detection.voc import read_voc
 from swinkit.data.detection.yolo import read_yolo
 from swinkit.data.headers import check_images
-from swinkit.data.problems import Problems, refuse_problems
+from swinkit.data.problems import Problems, refuse_bad_images, refuse_problems
+from swinkit.data.splitting import choose_split, complete_splits
 from swinkit.errors import DataError
-
-if TYPE_CHECKING:
-    from swinkit.data.loading import HasPath
 
 MASKS_FROM = 0.5  # part of the objects that need an outline for a data set with masks
 FIRST_IMAGE_ID = 1  # where the files give no numbers
 
-AnySample = TypeVar("AnySample", bound="HasPath")
 Parts = dict[str, list[DetectionSample]]
 
 
@@ -48,7 +43,7 @@ def load_detection(
     """
     loaded, parts = _load(config, class_names)
     notes = list(loaded.notes)
-    complete = _complete(parts, config, notes)
+    complete = complete_splits(parts, config, notes)
     splits = replace(
         loaded,
         train=complete["train"],
@@ -80,17 +75,7 @@ def load_detection_samples(
     """
     config = DataConfig(path=Path(path))
     loaded, parts = _load(config, class_names)
-    if split is None:
-        chosen = next((name for name in ("test", "val", "all", "train") if name in parts), "all")
-    else:
-        chosen = SPLIT_ALIASES.get(split.lower(), split)
-    if not parts.get(chosen):
-        held = [name for name, samples in parts.items() if samples]
-        raise DataError(
-            f"{config.path}: has no images in the {chosen} split, only in {name_some(held)}; "
-            "name another"
-        )
-    return parts[chosen], loaded
+    return choose_split(parts, split, config.path), loaded
 
 
 def load_parts(config: DataConfig) -> tuple[DetectionSplits, Parts]:
@@ -149,20 +134,6 @@ def _load(config: DataConfig, class_names: tuple[str, ...] | None) -> tuple[Dete
         problems=tuple(problems),
     )
     return loaded, parts
-
-
-def refuse_bad_images(path: Path, problems: Problems) -> None:
-    """What `on_bad_image` "refuse" does.
-
-    Raises:
-        DataError: an image is missing or unreadable.
-    """
-    bad = [item for item in problems if item.kind in ("bad image", "missing image")]
-    if bad:
-        raise DataError(
-            f"{path}: {len(bad)} images are bad or missing: {bad[0]}; repair or remove them, or "
-            "let on_bad_image skip them"
-        )
 
 
 def _read(layout: Layout, problems: Problems) -> dict[str, RawSplit]:
@@ -224,48 +195,3 @@ def _find_repeated(parts: Parts, problems: Problems) -> None:
             if other != split:
                 done = f"{other} and {split}: kept in both, so the scores flatter"
                 problems.add("image in two splits", sample.path, done)
-
-
-def _complete(parts: Parts, config: DataConfig, notes: list[str]) -> Parts:
-    splits = {name: samples for name, samples in parts.items() if name != "all"}
-    rest = parts.get("all", parts.get("train", []))
-    wanted = {}
-    if "val" not in splits:
-        wanted["val"] = config.val_fraction
-    if "test" not in splits and config.test_fraction > 0:
-        wanted["test"] = config.test_fraction
-    if wanted:
-        held = hold_out_samples(rest, wanted, config.split_seed, config.path)
-        if "all" not in parts:
-            notes.append(f"{config.path}: no {' and no '.join(wanted)} split: taken from train")
-        splits |= held
-    if not splits.get("train"):
-        raise DataError(f"{config.path}: no training images are left; add some")
-    if not splits["val"]:
-        raise DataError(f"{config.path}: no image is left for validation; two are needed at least")
-    return splits
-
-
-def hold_out_samples(
-    samples: list[AnySample], fractions: dict[str, float], seed: int, root: Path
-) -> dict[str, list[AnySample]]:
-    """Split by image: the fractions under their names, the rest under "train", each sorted.
-
-    The choice depends on the seed and the paths below `root`, on nothing else.
-    """
-    base = root.expanduser() if root.is_dir() else root.expanduser().parent
-
-    def key(sample: AnySample) -> str:
-        path = sample.path
-        return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
-
-    ordered = sorted(samples, key=key)
-    random.Random(f"{seed}/images").shuffle(ordered)
-    parts: dict[str, list[AnySample]] = {}
-    start = 0
-    for name, fraction in fractions.items():
-        count = min(len(ordered) - 1 - start, max(1, round(len(ordered) * fraction)))
-        parts[name] = sorted(ordered[start : start + max(0, count)], key=key)
-        start += max(0, count)
-    parts["train"] = sorted(ordered[start:], key=key)
-    return parts

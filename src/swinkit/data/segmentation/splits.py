@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.classification.samples import SPLIT_ALIASES, name_some
+from swinkit.data.classification.samples import name_some
 from swinkit.data.config import DataConfig
-from swinkit.data.detection.splits import hold_out_samples, refuse_bad_images
 from swinkit.data.headers import check_images
-from swinkit.data.problems import Problems, refuse_problems
+from swinkit.data.problems import Problems, refuse_bad_images, refuse_problems
 from swinkit.data.segmentation.coding import MaskFacts, Meaning, find_meaning, scan_masks
 from swinkit.data.segmentation.folders import Pair
 from swinkit.data.segmentation.masks import IGNORE, MaskCoding, unpack
 from swinkit.data.segmentation.recognise import Layout, require_layout
 from swinkit.data.segmentation.samples import SegmentationSample, SegmentationSplits
+from swinkit.data.splitting import choose_split, complete_splits
 from swinkit.errors import DataError
 
 PROBED = 16  # masks that are looked at where the scan is off
@@ -40,7 +40,8 @@ def load_segmentation(
     """
     loaded, parts = load_parts(config, class_names)
     notes = list(loaded.notes)
-    complete = _complete(parts, config, notes)
+    sound = {split: samples for split, samples in parts.items() if samples}
+    complete = complete_splits(sound, config, notes)
     return replace(
         loaded,
         train=complete["train"],
@@ -69,17 +70,7 @@ def load_segmentation_samples(
     """
     config = DataConfig(path=Path(path))
     loaded, parts = load_parts(config, class_names)
-    if split is None:
-        chosen = next((name for name in ("test", "val", "all", "train") if parts.get(name)), "all")
-    else:
-        chosen = SPLIT_ALIASES.get(split.lower(), split)
-    if not parts.get(chosen):
-        held = [name for name, samples in parts.items() if samples]
-        raise DataError(
-            f"{config.path}: has no images in the {chosen} split, only in {name_some(held)}; "
-            "name another"
-        )
-    return parts[chosen], loaded
+    return choose_split(parts, split, config.path), loaded
 
 
 def load_parts(
@@ -231,22 +222,3 @@ class _Builder:
         labels = coding.labels_of(codes)
         pixels = np.bincount(labels, facts.counts, minlength=IGNORE + 1)[: len(self.meaning.names)]
         return pixels.astype(np.int64)
-
-
-def _complete(parts: Parts, config: DataConfig, notes: list[str]) -> Parts:
-    splits = {name: samples for name, samples in parts.items() if name != "all" and samples}
-    rest = parts.get("all", parts.get("train", []))
-    wanted = {}
-    if "val" not in splits:
-        wanted["val"] = config.val_fraction
-    if "test" not in splits and config.test_fraction > 0:
-        wanted["test"] = config.test_fraction
-    if wanted:
-        if "all" not in parts:
-            notes.append(f"{config.path}: no {' and no '.join(wanted)} split: taken from train")
-        splits |= hold_out_samples(rest, wanted, config.split_seed, config.path)
-    if not splits.get("train"):
-        raise DataError(f"{config.path}: no training images with sound masks are left; add some")
-    if not splits["val"]:
-        raise DataError(f"{config.path}: no image is left for validation; two are needed at least")
-    return splits
