@@ -63,6 +63,21 @@ def test_views_of_a_further_scale_are_mmsegs(golden_dir: Path) -> None:
     assert Fit(short_side=512, long_side=2048).size_for((720, 960), 0.5) == (256, 341)
 
 
+@pytest.mark.parametrize(
+    ("fit", "size", "expected"),
+    [
+        (Fit(short_side=800, long_side=1333), 400, (400, 666)),
+        (Fit(short_side=512, long_side=None), 300, (300, None)),
+        (Fit(short_side=None, long_side=1000), 500, (500, 500)),
+        (Fit(short_side=800, long_side=1333), "original", (None, None)),
+    ],
+)
+def test_another_size(fit: Fit, size: int, expected: tuple) -> None:
+    other = fit.of_size(size)
+    assert (other.short_side, other.long_side) == expected
+    assert (other.divisor, other.mean) == (fit.divisor, fit.mean)
+
+
 def test_a_thread_of_an_image_keeps_a_pixel() -> None:
     assert scaled_size((4, 4000), 0.01) == (1, 40)
 

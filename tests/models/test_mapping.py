@@ -66,6 +66,16 @@ def test_windows_of_a_scaled_image(scaled: SwinSegmenter) -> None:
     assert found.size_hw == (70, 90)
 
 
+def test_another_size_on_request(same_size: SwinSegmenter, scaled: SwinSegmenter) -> None:
+    (usual,) = predict_maps(scaled, IMAGE)
+    (same,) = predict_maps(same_size, IMAGE, image_size=48)
+    assert np.array_equal(same.labels, usual.labels)
+    (own,) = predict_maps(same_size, IMAGE, window=32)
+    (original,) = predict_maps(scaled, IMAGE, window=32, image_size="original")
+    assert np.array_equal(original.labels, own.labels)
+    assert not np.array_equal(own.labels, usual.labels)
+
+
 @pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.5)])
 def test_views_mirror_with_the_image(same_size: SwinSegmenter, scales: tuple[float, ...]) -> None:
     settings = {"scales": scales, "flip": True, "keep_probabilities": True}

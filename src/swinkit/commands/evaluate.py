@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from swinkit.commands.loading import Device, load_model
-from swinkit.commands.task_settings import refuse_settings_of_others, set_short_side, views_of
+from swinkit.commands.loading import Device, ImageSize, load_model
+from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class Evaluate:
     """Images (tiles, windows) per forward pass; None: 32 of a classifier, 1 of the others."""
     workers: int = 0
     """Classifier: processes that read images, beside the main one."""
-    image_size: int | None = None
+    image_size: ImageSize = None
     """Side of the input in pixels, of detectors and segmenters the short one; None takes the
-    model's own."""
+    model's own. "original" leaves their images as they are, for tiles and windows."""
     device: Device = "auto"
     """auto takes the GPU where there is one."""
 
@@ -107,8 +107,6 @@ class Evaluate:
         # Only now: it brings torchvision's operators, which take two seconds to import.
         from swinkit.models.detector import SwinDetector
 
-        if self.image_size is not None:
-            set_short_side(model, self.image_size)
         if isinstance(model, SwinDetector):
             return self._objects(model)
         return self._scenes(model)

@@ -1,6 +1,7 @@
 """What the commands that run a trained model share."""
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from swinkit.errors import CheckpointError, ConfigError
@@ -12,47 +13,48 @@ if TYPE_CHECKING:
     from swinkit.models.segmenter import SwinSegmenter
 
 Device = Literal["auto", "cpu", "cuda"]
+ImageSize = int | Literal["original"] | None
 TaskModel: TypeAlias = Union["SwinClassifier", "SwinDetector", "SwinSegmenter"]
 
 
-def load_model(weights: str, image_size: int | None, device: Device) -> TaskModel:
+def load_model(weights: str, image_size: ImageSize, device: Device) -> TaskModel:
     """A classifier, detector or segmenter on its device, whatever the file holds.
 
     What the file does not prove is said on stderr.
 
+    Args:
+        image_size: side of a classifier's images, short side of the others'; "original" leaves
+            these in their own size; None takes the model's.
+
     Raises:
         CheckpointError: unreadable, or a backbone alone.
-        ConfigError: no GPU where one is asked for.
+        ConfigError: no GPU where one is asked for, or a classifier for images as they are.
     """
     import torch
 
     from swinkit.backbones.swin import SwinBackbone
     from swinkit.checkpoints.load import load
+    from swinkit.models.classifier import SwinClassifier
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but PyTorch finds no GPU here; use --device cpu")
-    model = load(weights, image_size=image_size, report=_report_doubts)
+    side = None if image_size == "original" else image_size
+    model = load(weights, image_size=side, report=_report_doubts)
     if isinstance(model, SwinBackbone):
         raise CheckpointError(
             f"{weights} holds a backbone without a classifier or other head; name weights of a "
             "whole model"
         )
+    if not isinstance(model, SwinClassifier) and image_size is not None:
+        fit = model.info.any_size.of_size(image_size)
+        model.info = replace(model.info, preprocessing=fit)
+    elif image_size == "original":
+        raise ConfigError(
+            f"{weights} holds a classifier, which needs images of one size; give --image-size "
+            "pixels, or leave it out"
+        )
     gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return model.to("cuda" if gpu else "cpu").eval()
-
-
-def load_classifier(weights: str, image_size: int | None, device: Device) -> "SwinClassifier":
-    """A classifier on its device; see `load_model`.
-
-    Raises:
-        CheckpointError: also where the file holds another kind of model.
-    """
-    from swinkit.models.classifier import SwinClassifier
-
-    model = load_model(weights, image_size, device)
-    if not isinstance(model, SwinClassifier):
-        raise CheckpointError(f"{weights} holds no classifier; name weights of one")
-    return model
 
 
 def _report_doubts(report: "LoadReport") -> None:

@@ -18,8 +18,8 @@ from swinkit.commands.answers import (
     ObjectAnswers,
     Result,
 )
-from swinkit.commands.loading import Device, load_model
-from swinkit.commands.task_settings import refuse_settings_of_others, set_short_side, views_of
+from swinkit.commands.loading import Device, ImageSize, load_model
+from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
@@ -90,9 +90,9 @@ class Predict:
     """Leave unreadable images out and name them; without this the first one stops the command."""
     batch_size: int | None = None
     """Images (tiles, windows) per forward pass; None: 16 of a classifier, 1 of the others."""
-    image_size: int | None = None
+    image_size: ImageSize = None
     """Side of the input in pixels, of detectors and segmenters the short one; None takes the
-    model's own."""
+    model's own. "original" leaves their images as they are, for tiles and windows."""
     device: Device = "auto"
     """auto takes the GPU where there is one."""
 
@@ -133,8 +133,6 @@ class Predict:
         # Only now: it brings torchvision's operators, which take two seconds to import.
         from swinkit.models.detector import SwinDetector
 
-        if self.image_size is not None:
-            set_short_side(model, self.image_size)
         if isinstance(model, SwinDetector):
             return self._objects(model, images)
         return self._maps(model, images)

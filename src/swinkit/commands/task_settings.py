@@ -1,14 +1,13 @@
 """Settings of the commands that only some tasks have, and what they mean to a model."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from swinkit.models.detector import SwinDetector
-    from swinkit.models.segmenter import SwinSegmenter
     from swinkit.models.test_augmentation import TestAugmentation
 
 
@@ -41,16 +40,6 @@ def refuse_settings_of_others(
                 f"--{setting.name.replace('_', '-')} is a setting of a {' or '.join(allowed)}, "
                 f"but {settings.weights} holds a {task}; leave it out"
             )
-
-
-def set_short_side(model: "SwinDetector | SwinSegmenter", side: int) -> None:
-    """Let a model take images of another short side; a limit of the long side grows with it."""
-    fit = model.info.any_size
-    long_side = fit.long_side
-    if long_side is not None and fit.short_side is not None:
-        long_side = max(side, round(long_side * side / fit.short_side))
-    fit = replace(fit, short_side=side, long_side=long_side)
-    model.info = replace(model.info, preprocessing=fit)
 
 
 def views_of(model: "SwinDetector", scales: tuple[float, ...]) -> "TestAugmentation":

@@ -5,7 +5,7 @@ Legend: H W map, C channels. NumPy only.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -89,6 +89,16 @@ class Fit:
             return self
         mean, std = sum(self.mean) / self.channels, sum(self.std) / self.channels
         return replace(self, mean=(mean,) * channels, std=(std,) * channels)
+
+    def of_size(self, side: int | Literal["original"]) -> "Fit":
+        """The same with another short side, the limit of the long side in proportion; "original"
+        leaves images in their own size."""
+        if side == "original":
+            return replace(self, short_side=None, long_side=None)
+        long_side = self.long_side
+        if long_side is not None:
+            long_side = round(long_side / (self.short_side or long_side) * side)
+        return replace(self, short_side=side, long_side=long_side)
 
     def size_for(self, original_hw: tuple[int, int], ratio: float = 1.0) -> tuple[int, int]:
         """(height, width) that an image of `original_hw` is scaled to, before padding.

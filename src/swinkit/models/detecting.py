@@ -5,7 +5,7 @@ Legend: B batch, C channels, H W pixels, N detections of an image.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ def predict_detections(
     model: "SwinDetector",
     source: Source,
     *,
+    image_size: int | Literal["original"] | None = None,
     score_threshold: float | None = None,
     batch_size: int = 1,
     tile: SizeHW | int | None = None,
@@ -58,6 +59,8 @@ def predict_detections(
         source: path of an image, a directory (searched recursively; frames of a video in the
             order of their numbers) or a glob, an array (H, W) or (H, W, C), a Pillow image, or a
             list of any of these. A memory-mapped uint8 array is read tile by tile.
+        image_size: short side in pixels that images, or tiles, are scaled to; "original" leaves
+            them as they are; None takes the model's.
         score_threshold: detections must score higher; None takes the model's.
         batch_size: images, or tiles of an image, in one forward pass; they may differ in size.
         tile: (height, width), or a side, in pixels of the image: it is looked at tile by tile,
@@ -83,6 +86,7 @@ def predict_detections(
         each_detection(
             model,
             source,
+            image_size=image_size,
             score_threshold=score_threshold,
             batch_size=batch_size,
             tile=tile,
@@ -101,6 +105,7 @@ def each_detection(
     model: "SwinDetector",
     source: Source,
     *,
+    image_size: int | Literal["original"] | None = None,
     score_threshold: float | None = None,
     batch_size: int = 1,
     tile: SizeHW | int | None = None,
@@ -114,9 +119,10 @@ def each_detection(
 ) -> Iterator[Detections]:
     """`predict_detections` one by one: only a batch of images is in memory at a time."""
     channels = model.config.backbone.in_channels
+    fit = model.info.any_size.for_channels(channels)
     finder = _Finder(
         model=model,
-        fit=model.info.any_size.for_channels(channels),
+        fit=fit if image_size is None else fit.of_size(image_size),
         output=_output(model.config.output, score_threshold, suppression, max_per_image),
         augment=augment,
         batch_size=batch_size,

@@ -6,7 +6,7 @@ Legend: C channels, H W pixels of the original image, h w of the network's input
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ def predict_maps(
     model: "SwinSegmenter",
     source: Source,
     *,
+    image_size: int | Literal["original"] | None = None,
     window: SizeHW | int | None = None,
     stride: SizeHW | int | None = None,
     scales: Sequence[float] = (1.0,),
@@ -57,9 +58,11 @@ def predict_maps(
         source: path of an image, a directory (searched recursively; frames of a video in the
             order of their numbers) or a glob, an array (H, W) or (H, W, C), a Pillow image, or a
             list of any of these.
+        image_size: short side in pixels that images are scaled to; "original" leaves them as they
+            are; None takes the model's.
         window: (height, width), or a side, in pixels of the prepared image: slide over it and
-            average where windows overlap. Where the model takes images in their own size, memory
-            does not grow with the image beyond its labels and a strip of logits.
+            average where windows overlap. With images in their own size, memory does not grow with
+            the image beyond its labels and a strip of logits.
         stride: of the window; by default two thirds of it.
         scales: sizes to look at the image in, as factors; their probabilities are averaged.
         flip: look at each scale mirrored as well.
@@ -77,6 +80,7 @@ def predict_maps(
         each_map(
             model,
             source,
+            image_size=image_size,
             window=window,
             stride=stride,
             scales=scales,
@@ -94,6 +98,7 @@ def each_map(
     model: "SwinSegmenter",
     source: Source,
     *,
+    image_size: int | Literal["original"] | None = None,
     window: SizeHW | int | None = None,
     stride: SizeHW | int | None = None,
     scales: Sequence[float] = (1.0,),
@@ -106,12 +111,13 @@ def each_map(
 ) -> Iterator[SemanticMap]:
     """`predict_maps` one by one: only a batch of images is in memory at a time."""
     channels = model.config.backbone.in_channels
+    fit = model.info.any_size.for_channels(channels)
     window_hw, stride_hw = _windows(window, stride)
     if not scales or min(scales) <= 0:
         raise ConfigError(f"scales is {tuple(scales)}; give factors above 0, such as 0.75 1 1.25")
     mapper = _Mapper(
         model=model,
-        fit=model.info.any_size.for_channels(channels),
+        fit=fit if image_size is None else fit.of_size(image_size),
         window_hw=window_hw,
         stride_hw=stride_hw,
         scales=tuple(scales),

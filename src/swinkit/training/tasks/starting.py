@@ -34,12 +34,7 @@ def adapt_backbone(backbone: SwinConfig, config: TrainConfig) -> SwinConfig:
 def adapt_fit(fit: Fit, config: TrainConfig) -> Fit:
     """The preparation with the short side that is wanted, the long side in proportion."""
     fit, side = fit.for_channels(config.data.channels), config.model.image_size
-    if side is None:
-        return fit
-    long = None
-    if fit.long_side is not None:
-        long = round(fit.long_side / (fit.short_side or fit.long_side) * side)
-    return replace(fit, short_side=side, long_side=long)
+    return fit if side is None else fit.of_size(side)
 
 
 def load_whole(wanted: ModelConfig, kind: type[Whole]) -> Whole | None:
