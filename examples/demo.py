@@ -27,7 +27,9 @@ def main() -> int:
     code = show("demo", digits, images)
     if code:
         return code
-    shapes = write_shapes(ROOT / "shapes", train=240, val=40, test=40, size_hw=(128, 128))
+    shapes = write_shapes(
+        ROOT / "shapes", train=400, val=40, test=40, size_hw=(96, 96), crowded=False
+    )
     code = show("demo_shapes", shapes, sorted((shapes / "images").glob("test*.png")))
     if code:
         return code

@@ -1,13 +1,14 @@
 """A synthetic data set of shapes, for demos and tests. G objects, H W map, C channels.
 
-Circles, squares and triangles of random size, turn and colour lie on noisy grounds and cover each
-other; what is hidden is not part of a mask. Everything follows from the seed.
+Circles, squares and triangles of random size, turn and colour lie on noisy grounds. Where they are
+crowded they cover each other and pass the edge, and what is hidden is not part of a mask; else each
+is seen whole. Everything follows from the seed.
 """
 
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -19,11 +20,14 @@ from swinkit.files import atomic_write
 
 CLASS_NAMES = ("circle", "square", "triangle")
 FINER = 4  # shapes are drawn this much larger and shrunk, for smooth edges
-MOST_OBJECTS = 7
-LEAST_VISIBLE = 0.3  # part of a shape; one that is hidden more is not drawn
+MOST_OBJECTS = {"crowded": 7, "apart": 3}
+LEAST_VISIBLE = {"crowded": 0.3, "apart": 1.0}  # part of a shape; hidden more, it is not drawn
+RADIUS = {"crowded": (0.07, 0.22), "apart": (0.12, 0.22)}  # part of the image's short side
 MARKER = "shapes.txt"
 
+BEYOND = 1.15  # corners lie this much farther out than a circle's edge
 Corners = list[tuple[float, float]]
+Layout = Literal["crowded", "apart"]
 
 
 def write_shapes(
@@ -33,6 +37,7 @@ def write_shapes(
     val: int = 40,
     test: int = 40,
     size_hw: tuple[int, int] = (160, 160),
+    crowded: bool = True,
     seed: int = 0,
 ) -> Path:
     """Write images/*.png and annotations/{train,val,test}.json in COCO's form.
@@ -43,6 +48,7 @@ def write_shapes(
         folder: where to write.
         train, val, test: images of each split.
         size_hw: of every image, in pixels.
+        crowded: up to seven shapes, some of them hidden in part; else up to three, each whole.
         seed: decides everything; the first images of a split do not depend on their number.
 
     Returns:
@@ -58,7 +64,8 @@ def write_shapes(
             "train and val need one or more, and sides of 32 pixels or more"
         )
     root = Path(folder).expanduser()
-    note = f"shapes, {train} {val} {test}, {size_hw[0]}x{size_hw[1]}, seed {seed}\n"
+    layout: Layout = "crowded" if crowded else "apart"
+    note = f"shapes, {train} {val} {test}, {size_hw[0]}x{size_hw[1]}, {layout}, seed {seed}\n"
     marker = root / MARKER
     if marker.is_file() and marker.read_text(encoding="utf-8") == note:
         return root
@@ -67,7 +74,7 @@ def write_shapes(
         marker.unlink(missing_ok=True)
         (root / "images").mkdir(parents=True, exist_ok=True)
         for number, (split, count) in enumerate(counts.items()):
-            _write_split(root, split, count, size_hw, (seed, number))
+            _write_split(root, split, count, size_hw, layout, (seed, number))
     except OSError as error:
         raise DataError(
             f"cannot write the shapes to {root}: {error.strerror or error}; "
@@ -79,21 +86,21 @@ def write_shapes(
 
 
 def draw_shapes(
-    rng: np.random.Generator, size_hw: tuple[int, int]
+    rng: np.random.Generator, size_hw: tuple[int, int], layout: Layout = "crowded"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One picture: (H, W, 3) uint8, masks (G, H, W) bool, labels (G,) int64; G from 1 on."""
     image = _ground(rng, size_hw)
     masks: list[np.ndarray] = []
     labels: list[int] = []
-    wanted = int(rng.integers(1, MOST_OBJECTS + 1))
-    for _ in range(4 * MOST_OBJECTS):
+    wanted = int(rng.integers(1, MOST_OBJECTS[layout] + 1))
+    for _ in range(4 * MOST_OBJECTS["crowded"]):
         if len(labels) == wanted:
             break
         label = int(rng.integers(len(CLASS_NAMES)))
-        cover = _shape(rng, label, size_hw)
+        cover = _shape(rng, label, size_hw, layout)
         mask = cover >= 0.5
         left = [(kept & ~mask).sum() / kept.sum() for kept in (_full(m) for m in masks)]
-        if mask.sum() < 40 or min(left, default=1.0) < LEAST_VISIBLE:
+        if mask.sum() < 40 or min(left, default=1.0) < LEAST_VISIBLE[layout]:
             continue
         image = _painted(rng, image, cover)
         masks = [kept & ~mask for kept in masks]
@@ -118,11 +125,15 @@ def _ground(rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray:
     return np.clip(smooth + rng.normal(0, 10, (*size_hw, 3)), 0, 255).astype(np.uint8)
 
 
-def _shape(rng: np.random.Generator, label: int, size_hw: tuple[int, int]) -> np.ndarray:
+def _shape(
+    rng: np.random.Generator, label: int, size_hw: tuple[int, int], layout: Layout
+) -> np.ndarray:
     """Part of each pixel (H, W) that a random shape covers, 0 to 1."""
     height, width = size_hw
-    radius = float(rng.uniform(0.07, 0.22)) * min(size_hw) * FINER
-    x, y = float(rng.uniform(0, width)) * FINER, float(rng.uniform(0, height)) * FINER
+    radius = float(rng.uniform(*RADIUS[layout])) * min(size_hw) * FINER
+    edge = 0.0 if layout == "crowded" else radius / FINER * BEYOND
+    x = float(rng.uniform(edge, width - edge)) * FINER
+    y = float(rng.uniform(edge, height - edge)) * FINER
     angle = float(rng.uniform(0, 2 * math.pi))
     canvas = Image.new("L", (width * FINER, height * FINER))
     pen = ImageDraw.Draw(canvas)
@@ -130,7 +141,7 @@ def _shape(rng: np.random.Generator, label: int, size_hw: tuple[int, int]) -> np
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     else:
         corners = 4 if CLASS_NAMES[label] == "square" else 3
-        pen.polygon(_regular(x, y, radius * 1.15, corners, angle), fill=255)
+        pen.polygon(_regular(x, y, radius * BEYOND, corners, angle), fill=255)
     small = canvas.resize((width, height), Image.Resampling.BOX)
     return np.asarray(small, np.float64) / 255
 
@@ -152,13 +163,18 @@ def _painted(rng: np.random.Generator, image: np.ndarray, cover: np.ndarray) -> 
 
 
 def _write_split(
-    root: Path, split: str, count: int, size_hw: tuple[int, int], seed: tuple[int, int]
+    root: Path,
+    split: str,
+    count: int,
+    size_hw: tuple[int, int],
+    layout: Layout,
+    seed: tuple[int, int],
 ) -> None:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
         rng = np.random.default_rng((*seed, index))
-        pixels, masks, labels = draw_shapes(rng, size_hw)
+        pixels, masks, labels = draw_shapes(rng, size_hw, layout)
         name = f"{split}_{index:05d}.png"
         # Not synced one by one, which takes minutes on a slow disk: the marker is written last.
         Image.fromarray(pixels).save(root / "images" / name)
