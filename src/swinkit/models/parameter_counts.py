@@ -41,6 +41,6 @@ PARAMETERS: dict[str, int] = {
     "unet_swin_v2_s": 51955616,
     "unet_swin_v2_b": 90343070,
     "unet_swin_v2_l": 199558298,
-    "upernet_swin_nano": 7576296,
-    "unet_swin_nano": 6885872,
+    "upernet_swin_nano": 3324940,
+    "unet_swin_nano": 2899892,
 }
