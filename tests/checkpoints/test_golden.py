@@ -15,8 +15,9 @@ from swinkit.checkpoints.load import load
 from swinkit.windows.position_bias import resize_bias_table
 
 TOLERANCE = 1e-5
-# With logit scales up to 100 the recorded maps of V2 lie up to 2.4e-5 from a float64 run.
-MAP_TOLERANCE = {1: 1e-5, 2: 3e-5}
+# V2's recorded maps lie up to 2.4e-5 from a float64 run (its cosines are scaled by up to 100);
+# another float32 run may lie as far on the other side.
+MAP_TOLERANCE = {1: 1e-5, 2: 5e-5}
 KINDS = ("auto", "sdpa", "reference")
 
 CLASSIFIERS: dict[str, dict[str, Any]] = {

@@ -19,8 +19,8 @@ from swinkit.checkpoints.load import load
 
 TOLERANCE = 1e-5
 # V2's recorded values are float32 numbers up to 2.4e-5 away from a float64 run of the same
-# weights (logits are scaled by up to 100). Only the reference kernel, which rounds in the same
-# order, can come nearer to them than they are to the truth; of the fast one we ask to be as near.
+# weights (its cosines are scaled by up to 100). How near another float32 run comes to them depends
+# on the order in which a processor adds, so of ours we ask to be as near to the truth as they are.
 ROUNDING = 2.0
 
 CLASSIFIERS: dict[str, dict[str, Any]] = {
@@ -81,11 +81,11 @@ def test_official_classifier(golden_dir: Path, name: str, kernel: str, gradients
     with torch.set_grad_enabled(gradients):
         computed = all_values(loaded, rebuilt(loaded, kernel), image)
     for key, ours in computed.items():
-        theirs = values[key]
+        theirs = values[key].view_as(ours)
         allowed = TOLERANCE
-        if kernel == "sdpa" and "_v2_" in name:
-            allowed = max(TOLERANCE, ROUNDING * deviation(theirs.view_as(ours), exact[key]))
-        assert deviation(ours.reshape(theirs.shape), theirs) <= allowed, key
+        if "_v2_" in name:
+            allowed = max(TOLERANCE, ROUNDING * deviation(theirs, exact[key]))
+        assert deviation(ours, theirs) <= allowed, key
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -63,6 +63,11 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
     return bool((ours.detach() - theirs).abs().max() <= max(1e-5 * float(theirs.std()), 5e-6))
 
 
+def same_scores(ours: Tensor, theirs: Tensor) -> bool:
+    """Equal but for the last bit: processors compute the exponential of a sigmoid differently."""
+    return bool((ours - theirs).abs().max() <= torch.finfo(torch.float32).eps)
+
+
 def test_pyramid(case: tuple[str, dict[str, Tensor], Any]) -> None:
     _, golden, _ = case
     maps = [golden[f"out.backbone.{stage}"] for stage in range(4)]
@@ -89,7 +94,7 @@ def test_proposals_from_raw_outputs_are_exact(case: tuple[str, dict[str, Tensor]
     size_hw = tuple(notes["img_metas"]["img_shape"])
     [(boxes, scores)] = rpn_of(name, golden).propose(outputs, [size_hw], 1000, 1000, 0.7)
     assert torch.equal(boxes, golden["out.proposals.bboxes"])
-    assert torch.equal(scores, golden["out.proposals.scores"])
+    assert same_scores(scores, golden["out.proposals.scores"])
 
 
 def test_images_of_a_batch_do_not_touch(case: tuple[str, dict[str, Tensor], Any]) -> None:
@@ -130,7 +135,7 @@ def test_proposals_of_training(case: tuple[str, dict[str, Tensor], Any]) -> None
     number = TRAIN_PROPOSALS[name]
     [(boxes, scores)] = rpn_of(name, golden).propose(outputs, [size_hw], 2000, number)
     assert torch.equal(boxes, golden["loss.proposals.bboxes"])
-    assert torch.equal(scores, golden["loss.proposals.scores"])
+    assert same_scores(scores, golden["loss.proposals.scores"])
 
 
 def test_assignment_of_proposals(case: tuple[str, dict[str, Tensor], Any]) -> None:
