@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from swinkit.commands.loading import Device, ImageSize, load_model
+from swinkit.commands.progress import ImagesBar
 from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.errors import ConfigError, DataError
 
@@ -94,24 +95,26 @@ class Evaluate:
             raise ConfigError(f"score is {self.score}; it must lie in 0..1")
         if not self.data.exists():
             raise DataError(f"{self.data}: no such file or folder; check the path")
-        print(self._report().table())
+        with ImagesBar() as bar:
+            report = self._report(bar)
+        print(report.table())
         if self.out is not None:
             print(f"report in {self.out}")
 
-    def _report(self) -> Report:
+    def _report(self, bar: ImagesBar) -> Report:
         from swinkit.models.classifier import SwinClassifier
 
         model = load_model(self.weights, self.image_size, self.device)
         if isinstance(model, SwinClassifier):
-            return self._classes(model)
+            return self._classes(model, bar)
         # Only now: it brings torchvision's operators, which take two seconds to import.
         from swinkit.models.detector import SwinDetector
 
         if isinstance(model, SwinDetector):
-            return self._objects(model)
-        return self._scenes(model)
+            return self._objects(model, bar)
+        return self._scenes(model, bar)
 
-    def _classes(self, model: "SwinClassifier") -> Report:
+    def _classes(self, model: "SwinClassifier", bar: ImagesBar) -> Report:
         from swinkit.evaluation.classification import evaluate
 
         refuse_settings_of_others(self, OWNERS, "classifier")
@@ -123,9 +126,10 @@ class Evaluate:
             workers=self.workers,
             out=self.out,
             on_bad_image="skip" if self.skip_bad else "refuse",
+            progress=bar.images,
         )
 
-    def _objects(self, model: "SwinDetector") -> Report:
+    def _objects(self, model: "SwinDetector", bar: ImagesBar) -> Report:
         from swinkit.data.detection.splits import load_detection_samples
         from swinkit.evaluation.detection import evaluate_detector
 
@@ -144,9 +148,10 @@ class Evaluate:
             augment=views_of(model, self.scales) if self.augment else None,
             tile=self.tile,
             overlap=self.overlap,
+            progress=bar.images,
         )
 
-    def _scenes(self, model: "SwinSegmenter") -> Report:
+    def _scenes(self, model: "SwinSegmenter", bar: ImagesBar) -> Report:
         from swinkit.data.segmentation.splits import load_segmentation_samples
         from swinkit.evaluation.segmentation import evaluate_segmenter
 
@@ -164,6 +169,7 @@ class Evaluate:
             stride=self.stride,
             scales=self.scales if self.augment else (1.0,),
             flip=self.augment,
+            progress=bar.images,
         )
 
 

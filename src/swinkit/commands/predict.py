@@ -19,6 +19,7 @@ from swinkit.commands.answers import (
     Result,
 )
 from swinkit.commands.loading import Device, ImageSize, load_model
+from swinkit.commands.progress import ImagesBar
 from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
@@ -109,14 +110,18 @@ class Predict:
                 f"top-k is {self.top_k} and batch-size {self.batch_size}; both must be >= 1"
             )
         images = [path for source in self.sources for path in find_images(source)]
-        answers, told, names = self._answers(images), _Told(), _FileNames()
-        for result in answers.each():
-            told.add(answers, result)
-            name = names.of(result.source)
-            if self.plot is not None:
-                answers.plot(result, self.plot / name)
-            if self.masks is not None:
-                answers.mask(result, self.masks / name)
+        told, names = _Told(), _FileNames()
+        with ImagesBar() as bar:
+            answers = self._answers(images, bar)
+            bar.images(0, len(images))
+            for number, result in enumerate(answers.each(), start=1):
+                told.add(answers, result)
+                name = names.of(result.source)
+                if self.plot is not None:
+                    answers.plot(result, self.plot / name)
+                if self.masks is not None:
+                    answers.mask(result, self.masks / name)
+                bar.images(number, len(images))
         if not told.sources:
             raise ConfigError(f"none of the {len(images)} images is readable; name others")
         _name_skipped(images, told.sources)
@@ -124,7 +129,7 @@ class Predict:
         if self.json != Path("-"):
             _print_table(told, answers.heading)
 
-    def _answers(self, images: list[Path]) -> Answers:
+    def _answers(self, images: list[Path], bar: ImagesBar) -> Answers:
         from swinkit.models.classifier import SwinClassifier
 
         model = load_model(self.weights, self.image_size, self.device)
@@ -134,12 +139,15 @@ class Predict:
         from swinkit.models.detector import SwinDetector
 
         if isinstance(model, SwinDetector):
-            return self._objects(model, images)
-        return self._maps(model, images)
+            return self._objects(model, images, bar)
+        return self._maps(model, images, bar)
 
     def _classes(self, model: "SwinClassifier", images: list[Path]) -> Answers:
+        from swinkit.models.classifying import each_class
+
         refuse_settings_of_others(self, OWNERS, "classifier")
-        results = model.predict(
+        results = each_class(
+            model,
             images,
             batch_size=self.batch_size or BATCH_SIZE["classifier"],
             on_error="skip" if self.skip_bad else "raise",
@@ -147,7 +155,7 @@ class Predict:
         )
         return ClassAnswers(results, self.top_k, model.num_classes)
 
-    def _objects(self, model: "SwinDetector", images: list[Path]) -> Answers:
+    def _objects(self, model: "SwinDetector", images: list[Path], bar: ImagesBar) -> Answers:
         from swinkit.boxes.suppression_config import Suppression
         from swinkit.models.detecting import each_detection
 
@@ -165,10 +173,11 @@ class Predict:
             suppression=Suppression(method=self.soft_nms) if self.soft_nms else None,
             on_error="skip" if self.skip_bad else "raise",
             keep_images=self.plot is not None,
+            progress=bar.piece,
         )
         return ObjectAnswers(results, CocoIds.read(self.coco))
 
-    def _maps(self, model: "SwinSegmenter", images: list[Path]) -> Answers:
+    def _maps(self, model: "SwinSegmenter", images: list[Path], bar: ImagesBar) -> Answers:
         from swinkit.models.mapping import each_map
 
         refuse_settings_of_others(self, OWNERS, "segmenter")
@@ -182,6 +191,7 @@ class Predict:
             batch_size=self.batch_size or BATCH_SIZE["segmenter"],
             on_error="skip" if self.skip_bad else "raise",
             keep_images=self.plot is not None,
+            progress=bar.piece,
         )
         return MapAnswers(results)
 

@@ -28,6 +28,7 @@ from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.evaluation.report import ClassificationReport, Mistake
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.models.classifier import SwinClassifier
+from swinkit.models.predicting import Progress
 
 Split = Literal["train", "val", "test"]
 Data = str | Path | DataConfig | Splits | Sequence[Sample]
@@ -44,6 +45,7 @@ def evaluate(
     out: str | Path | None = None,
     on_bad_image: Literal["skip", "refuse"] = "refuse",
     worst: int = 16,
+    progress: Progress | None = None,
 ) -> ClassificationReport:
     """Accuracy, loss, confusion, calibration and the worst mistakes on labelled images.
 
@@ -57,6 +59,7 @@ def evaluate(
         out: folder for report.json, per_class.csv, confusion_matrix.png and worst_mistakes.png.
         on_bad_image: "skip" leaves unreadable images out.
         worst: mistakes to keep.
+        progress: called with (images done, all).
 
     Raises:
         DataError: no such data or split, or classes that the model does not know.
@@ -76,7 +79,7 @@ def evaluate(
         on_bad_image=on_bad_image,
     )
     loader = build_loader(dataset, batch_size=batch_size, shuffle=False, workers=workers)
-    report = _measure(model, loader, samples, worst)
+    report = _measure(model, loader, samples, worst, progress)
     if out is not None:
         write_report(report, Path(out), channels=model.config.in_channels)
     return report
@@ -118,7 +121,11 @@ def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[Sam
 
 
 def _measure(
-    model: SwinClassifier, loader: DataLoader, samples: list[Sample], worst: int
+    model: SwinClassifier,
+    loader: DataLoader,
+    samples: list[Sample],
+    worst: int,
+    progress: Progress | None,
 ) -> ClassificationReport:
     device = next(model.parameters()).device
     metrics = _metrics(model.num_classes).to(device)
@@ -140,6 +147,8 @@ def _measure(
                 loss.update(functional.cross_entropy(logits, labels), images=len(labels))
                 mistakes += _mistakes(logits, labels, indices[fresh], samples, model.class_names)
                 mistakes = sorted(mistakes, key=lambda item: item[0])[:worst]
+                if progress is not None:
+                    progress(len(seen), len(samples))
     finally:
         model.train(was_training)
     values = metrics.compute()

@@ -17,6 +17,7 @@ from swinkit.evaluation.detection_report import DetectionReport, report_of
 from swinkit.evaluation.pictures import write
 from swinkit.models.detecting import each_detection
 from swinkit.models.detector import SwinDetector
+from swinkit.models.predicting import Progress
 from swinkit.models.test_augmentation import TestAugmentation
 
 Data = str | Path | DataConfig | DetectionSplits | Sequence[DetectionSample]
@@ -38,6 +39,7 @@ def evaluate_detector(
     tile: tuple[int, int] | int | None = None,
     overlap: float = 0.2,
     worst: int = 16,
+    progress: Progress | None = None,
 ) -> DetectionReport:
     """COCO's average precision of boxes and masks, the kinds of errors, and the worst of them.
 
@@ -57,6 +59,7 @@ def evaluate_detector(
         augment: merge several scales and mirrored views.
         tile, overlap: look at the images tile by tile.
         worst: wrong detections, and missed objects, to keep.
+        progress: called with (images done, all).
 
     Raises:
         DataError: no such data or split, no image in it, or classes that the model does not know.
@@ -74,7 +77,7 @@ def evaluate_detector(
     )
     started = time.perf_counter()
     by_source = {str(sample.path): sample for sample in samples}
-    for found in each_detection(
+    results = each_detection(
         model,
         [sample.path for sample in samples],
         batch_size=batch_size,
@@ -85,8 +88,11 @@ def evaluate_detector(
         on_error="skip" if on_bad_image == "skip" else "raise",
         device=device,
         keep_images=False,
-    ):
+    )
+    for number, found in enumerate(results, start=1):
         evaluator.update([(by_source[str(found.source)].image_id, found)])
+        if progress is not None:
+            progress(number, len(samples))
     seconds = time.perf_counter() - started
     report = report_of(evaluator, seconds=seconds, score=score, worst=worst)
     if out is not None:

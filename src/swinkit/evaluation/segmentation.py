@@ -21,6 +21,7 @@ from swinkit.evaluation.pictures import confusion_matrix, write
 from swinkit.evaluation.segmentation_report import Scene, SegmentationReport
 from swinkit.evaluation.segmentation_scores import SegmentationEvaluator, SegmentationScores
 from swinkit.models.mapping import each_map
+from swinkit.models.predicting import Progress
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.results.semantic_map import SemanticMap
 
@@ -44,6 +45,7 @@ def evaluate_segmenter(
     flip: bool = False,
     boundary_tolerance: float | None = TOLERANCE,
     worst: int = 6,
+    progress: Progress | None = None,
 ) -> SegmentationReport:
     """IoU, accuracies, boundary F1 and confusion, in the images' own pixels, and the worst images.
 
@@ -63,6 +65,7 @@ def evaluate_segmenter(
         scales, flip: average over several sizes, and over the mirrored image.
         boundary_tolerance: see `boundary_f1`; None leaves the boundaries out.
         worst: images of the lowest mean IoU to keep.
+        progress: called with (images done, all).
 
     Raises:
         DataError: no such data or split, no image in it, a mask of another size than its image,
@@ -76,7 +79,7 @@ def evaluate_segmenter(
     by_source = {str(sample.path): sample for sample in samples}
     started = time.perf_counter()
     counter = _Counter(model.class_names, boundary_tolerance, len(samples), worst)
-    for found in each_map(
+    results = each_map(
         model,
         [sample.path for sample in samples],
         batch_size=batch_size,
@@ -87,12 +90,15 @@ def evaluate_segmenter(
         on_error="skip" if on_bad_image == "skip" else "raise",
         device=device,
         keep_images=False,
-    ):
+    )
+    for number, found in enumerate(results, start=1):
         try:
             counter.add(by_source[str(found.source)], found)
         except ImageError:
             if on_bad_image == "refuse":
                 raise
+        if progress is not None:
+            progress(number, len(samples))
     report = counter.report(time.perf_counter() - started)
     if out is not None:
         write_report(report, Path(out))

@@ -21,8 +21,10 @@ from swinkit.models.packing import pack_masks
 from swinkit.models.predicting import (
     OnError,
     Opened,
+    Progress,
     Source,
     Stopwatch,
+    as_list,
     list_sources,
     place_of,
     predict_each,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 SizeHW = tuple[int, int]
 
 
-def predict_detections(
+def each_detection(
     model: "SwinDetector",
     source: Source,
     *,
@@ -52,8 +54,11 @@ def predict_detections(
     on_error: OnError = "raise",
     device: str | torch.device | None = None,
     keep_images: bool = True,
-) -> list[Detections]:
-    """Find the objects in images; always a list, in the order of the source.
+    progress: Progress | None = None,
+) -> Iterator[Detections]:
+    """Find the objects in images: answers one by one, in the order of the source.
+
+    Only a batch of images is in memory at a time. `SwinDetector.predict` gives a list of all.
 
     Args:
         source: path of an image, a directory (searched recursively; frames of a video in the
@@ -74,50 +79,15 @@ def predict_detections(
         on_error: "skip" leaves out images that cannot be read.
         device: moves the model there first; None leaves it where it is.
         keep_images: keep each picture in its result, for `plot`.
+        progress: called with (tiles done, all) of an image that is looked at tile by tile.
 
-    Returns:
+    Yields:
         `InstanceMasks` from models with masks, else `Detections`; in pixels of the images as read.
 
     Raises:
         ImageError: nothing found, or an unreadable image with on_error="raise".
         ConfigError: settings out of range.
     """
-    return list(
-        each_detection(
-            model,
-            source,
-            image_size=image_size,
-            score_threshold=score_threshold,
-            batch_size=batch_size,
-            tile=tile,
-            overlap=overlap,
-            augment=augment,
-            suppression=suppression,
-            max_per_image=max_per_image,
-            on_error=on_error,
-            device=device,
-            keep_images=keep_images,
-        )
-    )
-
-
-def each_detection(
-    model: "SwinDetector",
-    source: Source,
-    *,
-    image_size: int | Literal["original"] | None = None,
-    score_threshold: float | None = None,
-    batch_size: int = 1,
-    tile: SizeHW | int | None = None,
-    overlap: float = 0.2,
-    augment: TestAugmentation | None = None,
-    suppression: Suppression | None = None,
-    max_per_image: int | None = None,
-    on_error: OnError = "raise",
-    device: str | torch.device | None = None,
-    keep_images: bool = True,
-) -> Iterator[Detections]:
-    """`predict_detections` one by one: only a batch of images is in memory at a time."""
     channels = model.config.backbone.in_channels
     fit = model.info.any_size.for_channels(channels)
     finder = _Finder(
@@ -128,6 +98,7 @@ def each_detection(
         batch_size=batch_size,
         tile_hw=(tile, tile) if isinstance(tile, int) else tile,
         overlap=overlap,
+        progress=progress,
     )
     return predict_each(
         model,
@@ -139,6 +110,9 @@ def each_detection(
         on_error=on_error,
         device=device,
     )
+
+
+predict_detections = as_list(each_detection)
 
 
 def pad_together(images: Sequence[np.ndarray]) -> Tensor:
@@ -181,6 +155,7 @@ class _Finder:
     batch_size: int
     tile_hw: SizeHW | None
     overlap: float
+    progress: Progress | None
 
     def results(self, batch: Sequence[Opened[SizeHW]], keep_images: bool) -> list[Detections]:
         watch = Stopwatch()
@@ -214,6 +189,8 @@ class _Finder:
             parts += self.find(
                 [image[top:bottom, left:right] for left, top, right, bottom in chunk]
             )
+            if self.progress is not None:
+                self.progress(len(parts), len(tiles))
         return merge_tiles(parts, tiles, size_hw, self.output.suppression.iou)
 
     def _find_augmented(self, image: np.ndarray, augment: TestAugmentation) -> FoundObjects:

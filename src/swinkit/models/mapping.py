@@ -15,83 +15,36 @@ from torch import Tensor
 
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit, Fitted
+from swinkit.images.resizing import resize_linear
+from swinkit.models.enlarging import block_read, blocks, enlarge
 from swinkit.models.predicting import (
     OnError,
     Opened,
+    Progress,
     Source,
     Stopwatch,
+    as_list,
     list_sources,
     place_of,
     predict_each,
 )
 from swinkit.models.segmenting import augmented, check_windows, slide
 from swinkit.models.segmenting_stream import slide_labels
-from swinkit.results.semantic_map import SemanticMap
+from swinkit.models.segmenting_views import (
+    MirroredView,
+    SlidingView,
+    View,
+    WholeView,
+    mean_labels,
+)
+from swinkit.results.semantic_map import SemanticMap, label_type
 
 if TYPE_CHECKING:
     from swinkit.models.segmenter import SwinSegmenter
 
 SizeHW = tuple[int, int]
 
-STRIP_BYTES = 1 << 28  # enlarged logits that exist at a time
-EIGHT_BITS = 256  # classes whose labels fit in a byte
-
-
-def predict_maps(
-    model: "SwinSegmenter",
-    source: Source,
-    *,
-    image_size: int | Literal["original"] | None = None,
-    window: SizeHW | int | None = None,
-    stride: SizeHW | int | None = None,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    keep_probabilities: bool = False,
-    batch_size: int = 1,
-    on_error: OnError = "raise",
-    device: str | torch.device | None = None,
-    keep_images: bool = True,
-) -> list[SemanticMap]:
-    """The class of every pixel of images; always a list, in the order of the source.
-
-    Args:
-        source: path of an image, a directory (searched recursively; frames of a video in the
-            order of their numbers) or a glob, an array (H, W) or (H, W, C), a Pillow image, or a
-            list of any of these.
-        image_size: short side in pixels that images are scaled to; "original" leaves them as they
-            are; None takes the model's.
-        window: (height, width), or a side, in pixels of the prepared image: slide over it and
-            average where windows overlap. With images in their own size, memory does not grow with
-            the image beyond its labels and a strip of logits.
-        stride: of the window; by default two thirds of it.
-        scales: sizes to look at the image in, as factors; their probabilities are averaged.
-        flip: look at each scale mirrored as well.
-        keep_probabilities: keep (K, H, W) float16 in the result.
-        batch_size: images of one size, or windows, in one forward pass.
-        on_error: "skip" leaves out images that cannot be read.
-        device: moves the model there first; None leaves it where it is.
-        keep_images: keep each picture in its result, for `plot`.
-
-    Raises:
-        ImageError: nothing found, or an unreadable image with on_error="raise".
-        ConfigError: settings out of range.
-    """
-    return list(
-        each_map(
-            model,
-            source,
-            image_size=image_size,
-            window=window,
-            stride=stride,
-            scales=scales,
-            flip=flip,
-            keep_probabilities=keep_probabilities,
-            batch_size=batch_size,
-            on_error=on_error,
-            device=device,
-            keep_images=keep_images,
-        )
-    )
+BLOCK_BYTES = 1 << 28  # enlarged logits that exist at a time
 
 
 def each_map(
@@ -108,8 +61,35 @@ def each_map(
     on_error: OnError = "raise",
     device: str | torch.device | None = None,
     keep_images: bool = True,
+    progress: Progress | None = None,
 ) -> Iterator[SemanticMap]:
-    """`predict_maps` one by one: only a batch of images is in memory at a time."""
+    """The class of every pixel of images: answers one by one, in the order of the source.
+
+    Only a batch of images is in memory at a time. `SwinSegmenter.predict` gives a list of all.
+
+    Args:
+        source: path of an image, a directory (searched recursively; frames of a video in the
+            order of their numbers) or a glob, an array (H, W) or (H, W, C), a Pillow image, or a
+            list of any of these.
+        image_size: short side in pixels that images are scaled to; "original" leaves them as they
+            are; None takes the model's.
+        window: (height, width), or a side, in pixels of the prepared image: slide over it and
+            average where windows overlap. Memory then does not grow with the number of classes
+            times the pixels of the image.
+        stride: of the window; by default two thirds of it.
+        scales: sizes to look at the image in, as factors; their probabilities are averaged.
+        flip: look at each scale mirrored as well.
+        keep_probabilities: keep (K, H, W) float16 in the result.
+        batch_size: images of one size, or windows, in one forward pass.
+        on_error: "skip" leaves out images that cannot be read.
+        device: moves the model there first; None leaves it where it is.
+        keep_images: keep each picture in its result, for `plot`.
+        progress: called with (pieces done, all) of an image that is looked at piece by piece.
+
+    Raises:
+        ImageError: nothing found, or an unreadable image with on_error="raise".
+        ConfigError: settings out of range.
+    """
     channels = model.config.backbone.in_channels
     fit = model.info.any_size.for_channels(channels)
     window_hw, stride_hw = _windows(window, stride)
@@ -124,6 +104,7 @@ def each_map(
         flip=flip,
         keep_probabilities=keep_probabilities,
         batch_size=batch_size,
+        progress=progress,
     )
     return predict_each(
         model,
@@ -137,20 +118,25 @@ def each_map(
     )
 
 
+predict_maps = as_list(each_map)
+
+
 def labels_of(logits: Tensor, output_hw: SizeHW) -> np.ndarray:
     """The labels (H, W) that logits `K h w` have once enlarged bilinearly to `output_hw`.
 
-    Large answers are made strip by strip, so that the enlarged logits never exist as a whole.
+    Large answers are made block by block, so that the enlarged logits never exist as a whole.
     """
-    classes = logits.shape[0]
-    rows = max(1, STRIP_BYTES // (4 * classes * output_hw[1]))
-    if rows >= output_hw[0]:
+    classes, map_hw = logits.shape[0], (logits.shape[1], logits.shape[2])
+    pixels = BLOCK_BYTES // (4 * classes)
+    if output_hw[0] * output_hw[1] <= pixels:
         return _labels(_enlarged(logits, output_hw))
-    strips = [
-        _labels(_enlarged_rows(logits, output_hw, start, min(start + rows, output_hw[0])))
-        for start in range(0, output_hw[0], rows)
-    ]
-    return np.concatenate(strips)
+    labels = np.empty(output_hw, label_type(classes))
+    for block in blocks(output_hw, pixels):
+        read = block_read(map_hw, output_hw, block)
+        part = logits[:, slice(*read[0]), slice(*read[1])]
+        found = _labels(enlarge(part, read, map_hw, output_hw, block))
+        labels[slice(*block[0]), slice(*block[1])] = found
+    return labels
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,6 +149,7 @@ class _Mapper:
     flip: bool
     keep_probabilities: bool
     batch_size: int
+    progress: Progress | None
 
     def results(self, batch: Sequence[Opened[SizeHW]], keep_images: bool) -> list[SemanticMap]:
         results = []
@@ -215,32 +202,70 @@ class _Mapper:
         return _labels(enlarged), enlarged.softmax(0).half().cpu().numpy()
 
     def _augmented(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        views = [replace(self.fit, divisor=1)(image, ratio=scale) for scale in self.scales]
+        output_hw = (image.shape[0], image.shape[1])
+        if not self.keep_probabilities:
+            views = [view for scale in self.scales for view in self._views(image, scale)]
+            pixels = BLOCK_BYTES // (4 * self.model.num_classes)
+            labels = mean_labels(
+                views, output_hw, self.model.num_classes, pixels=pixels, progress=self.progress
+            )
+            return labels, None
+        fit = replace(self.fit, divisor=1)
         probabilities = augmented(
             self.model,
-            [self._tensor(view.values[None]) for view in views],
-            (image.shape[0], image.shape[1]),
+            [self._tensor(fit(image, ratio=scale).values[None]) for scale in self.scales],
+            output_hw,
             self.flip,
             window_hw=self.window_hw,
             stride_hw=self.stride_hw,
         )[0]
-        kept = probabilities.half().cpu().numpy() if self.keep_probabilities else None
-        return _labels(probabilities), kept
+        return _labels(probabilities), probabilities.half().cpu().numpy()
+
+    def _views(self, image: np.ndarray, scale: float) -> list[View]:
+        """The image in one size, and mirrored if asked."""
+        pixels = resize_linear(image, self.fit.size_for((image.shape[0], image.shape[1]), scale))
+        found: list[View] = [self._view(pixels)]
+        if self.flip:
+            found.append(MirroredView(self._view(pixels[:, ::-1])))
+        return found
+
+    def _view(self, pixels: np.ndarray) -> View:
+        if self.window_hw is None or self.stride_hw is None:
+            return WholeView(self.model(self._tensor(self._prepared(pixels)[None]))[0].float())
+        device, _ = place_of(self.model)
+        return SlidingView(
+            model=self._typed,
+            image=pixels,
+            window_hw=self.window_hw,
+            stride_hw=self.stride_hw,
+            prepare=self._prepared,
+            batch_size=self.batch_size,
+            device=device,
+        )
 
     def _streamed(self, image: np.ndarray) -> np.ndarray:
         assert self.window_hw is not None
         assert self.stride_hw is not None
-        fit = replace(self.fit, divisor=1)
-        device, dtype = place_of(self.model)
+        device, _ = place_of(self.model)
         return slide_labels(
-            lambda values: self.model(values.to(dtype)),
+            self._typed,
             image,
             window_hw=self.window_hw,
             stride_hw=self.stride_hw,
-            prepare=lambda window: fit.prepared(window, (window.shape[0], window.shape[1])).values,
+            prepare=self._prepared,
             batch_size=self.batch_size,
             device=device,
+            progress=self.progress,
         )
+
+    def _typed(self, values: Tensor) -> Tensor:
+        """The model, of input of any type."""
+        return self.model(values.to(place_of(self.model)[1]))
+
+    def _prepared(self, pixels: np.ndarray) -> np.ndarray:
+        """(C, h, w) float32 of pixels that have their size already."""
+        fit = replace(self.fit, divisor=1)
+        return fit.prepared(pixels, (pixels.shape[0], pixels.shape[1])).values
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         device, dtype = place_of(self.model)
@@ -264,24 +289,10 @@ def _windows(
 
 def _labels(scores: Tensor) -> np.ndarray:
     """`K H W` -> (H, W) of the best class."""
-    found = scores.argmax(0)
-    small = scores.shape[0] <= EIGHT_BITS
-    return found.to(torch.uint8 if small else torch.int32).cpu().numpy()
+    return scores.argmax(0).cpu().numpy().astype(label_type(scores.shape[0]))
 
 
 def _enlarged(logits: Tensor, output_hw: SizeHW) -> Tensor:
     if tuple(logits.shape[1:]) == tuple(output_hw):
         return logits
     return F.interpolate(logits[None], size=output_hw, mode="bilinear", align_corners=False)[0]
-
-
-def _enlarged_rows(logits: Tensor, output_hw: SizeHW, start: int, stop: int) -> Tensor:
-    """Rows `start` to `stop` of what `_enlarged` gives."""
-    height = logits.shape[1]
-    places = torch.arange(start, stop, device=logits.device, dtype=torch.float32) + 0.5
-    places = (places * (height / output_hw[0]) - 0.5).clamp(min=0)
-    above = places.long().clamp(max=height - 1)
-    below = (above + 1).clamp(max=height - 1)
-    share = (places - above)[:, None]
-    mixed = logits[:, above] * (1 - share) + logits[:, below] * share
-    return _enlarged(mixed, (stop - start, output_hw[1]))

@@ -1,11 +1,12 @@
 """The loop that every task's prediction shares: find images, read, prepare, answer in batches."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from swinkit.images.sources import find_images
 
 Source = ImageSource | Sequence[ImageSource]
 OnError = Literal["raise", "skip"]
+Progress = Callable[[int, int], None]  # pieces of an image that are done, and all of them
 
 Prepared = TypeVar("Prepared")
 Answer = TypeVar("Answer")
+Settings = ParamSpec("Settings")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,16 @@ def list_sources(source: Source) -> list[ImageSource]:
             f"cannot predict on {type(source).__name__}; give a path, an array, an image or a list"
         )
     return [found for item in source for found in list_sources(item)]
+
+
+def as_list(each: Callable[Settings, Iterator[Answer]]) -> Callable[Settings, list[Answer]]:
+    """The same prediction, all answers at once."""
+
+    @functools.wraps(each)
+    def predict(*args: Settings.args, **settings: Settings.kwargs) -> list[Answer]:
+        return list(each(*args, **settings))
+
+    return predict
 
 
 def predict_each(

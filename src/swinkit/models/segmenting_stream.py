@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from swinkit.models.predicting import Progress
 from swinkit.models.segmenting import Model, SizeHW, check_windows, spans
+from swinkit.results.semantic_map import label_type
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -29,7 +31,7 @@ def slide_labels(
     prepare: Prepare,
     batch_size: int = 1,
     device: torch.device | str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """The labels that `slide` gives, of one image, in its own pixels.
 
@@ -40,10 +42,10 @@ def slide_labels(
         prepare: makes a window (h, w, C) the network's input (C, h, w) float32, without resizing.
         batch_size: windows of a row in one pass.
         device: where the model is.
-        progress: called with (rows of windows done, all).
+        progress: called with (windows done, all).
 
     Returns:
-        (H, W) uint8, or uint16 for more than 255 classes.
+        (H, W) uint8, or uint16 for more than 256 classes.
 
     Raises:
         ConfigError: windows that leave gaps.
@@ -67,9 +69,10 @@ def slide_labels(
                 logits = logits.transpose(2, 3) if turned else logits
                 for (start, _), maps in zip(chunk, logits, strict=True):
                     strip.add(start, maps)
+                if progress is not None:
+                    done = number * len(along) + first + len(chunk)
+                    progress(done, len(strip.rows) * len(along))
             strip.finish()
-            if progress is not None:
-                progress(number + 1, len(strip.rows))
     return np.ascontiguousarray(strip.labels.T) if turned else strip.labels
 
 
@@ -115,8 +118,7 @@ class _Strip:
     def _allocate(self, logits: Tensor) -> None:
         shared = max(_shared(self.rows), 0)
         self.above = logits.new_zeros((logits.shape[0], shared, self.width))
-        if logits.shape[0] > 255:
-            self.labels = self.labels.astype(np.uint16)
+        self.labels = self.labels.astype(label_type(logits.shape[0]))
 
     def _release(self, sums: Tensor) -> None:
         """Columns from `left` on, complete in this row: label the upper rows, keep the lower."""

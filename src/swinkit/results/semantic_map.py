@@ -227,6 +227,11 @@ class SemanticMap:
         return f"SemanticMap({self.size_hw[0]}x{self.size_hw[1]}: {top or 'no class'}{where})"
 
 
+def label_type(classes: int) -> type[np.uint8] | type[np.uint16]:
+    """The smallest type that holds the labels of so many classes."""
+    return np.uint8 if classes <= VOID + 1 else np.uint16
+
+
 def _checked_labels(values: Any, classes: int, where: str) -> np.ndarray:
     given = np.asarray(values)
     if given.ndim != 2 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
@@ -240,7 +245,7 @@ def _checked_labels(values: Any, classes: int, where: str) -> np.ndarray:
         raise SwinkitError(
             f"labels{where}: expected 0..{classes - 1}, one of the class names, got {low}..{high}"
         )
-    labels = given.astype(np.uint8 if classes <= VOID + 1 else np.uint16)
+    labels = given.astype(label_type(classes))
     labels.flags.writeable = False
     return labels
 
