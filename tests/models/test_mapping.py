@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
-from swinkit.models import mapping
-from swinkit.models.mapping import each_map, labels_of, predict_maps
+from swinkit.models import mapper
+from swinkit.models.enlarging import labels_of
+from swinkit.models.mapping import each_map, predict_maps
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.models.segmenters import create_segmenter
 
@@ -61,9 +62,12 @@ def test_streamed_windows_are_the_averaged_ones(same_size: SwinSegmenter) -> Non
     assert not np.array_equal(streamed.labels, whole.labels)
 
 
-def test_windows_of_a_scaled_image(scaled: SwinSegmenter) -> None:
-    (found,) = predict_maps(scaled, IMAGE, window=32)
-    assert found.size_hw == (70, 90)
+def test_windows_of_a_scaled_image(scaled: SwinSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    (kept,) = predict_maps(scaled, IMAGE, window=32, keep_probabilities=True)
+    for pixels in (10_000, 500):  # the windows of a large image are never held at a time
+        monkeypatch.setattr(mapper, "BLOCK_BYTES", 4 * 4 * pixels)
+        (found,) = predict_maps(scaled, IMAGE, window=32)
+        assert (found.labels != kept.labels).mean() < 1e-3  # where two classes nearly tie
 
 
 def test_another_size_on_request(same_size: SwinSegmenter, scaled: SwinSegmenter) -> None:
@@ -94,7 +98,7 @@ def test_labels_of_views_are_those_of_their_mean(
 ) -> None:
     settings = {"scales": (0.5, 1.0, 1.5), "flip": True, "window": window}
     (kept,) = predict_maps(same_size, IMAGE, keep_probabilities=True, **settings)
-    monkeypatch.setattr(mapping, "BLOCK_BYTES", 4 * 4 * 900)
+    monkeypatch.setattr(mapper, "BLOCK_BYTES", 4 * 4 * 900)
     steps: list[tuple[int, int]] = []
     each = each_map(
         same_size, IMAGE, progress=lambda *step: steps.append(step), batch_size=2, **settings
@@ -133,18 +137,17 @@ def test_images_of_one_size_share_a_batch(
 
 
 @pytest.mark.parametrize("output_hw", [(37, 53), (20, 24), (9, 100), (20, 7)])
-def test_blocks_are_the_whole(output_hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_the_whole(output_hw: tuple[int, int]) -> None:
     logits = torch.randn(5, 20, 24)
-    whole = labels_of(logits, output_hw)
-    monkeypatch.setattr(mapping, "BLOCK_BYTES", 4 * 5 * 30)
-    found = labels_of(logits, output_hw)
+    whole = labels_of(logits, output_hw, 10_000)
+    found = labels_of(logits, output_hw, 30)
     assert found.shape == output_hw
     assert (found != whole).mean() < 2e-3  # where two classes tie to the last bit
 
 
 def test_many_classes_need_more_bits() -> None:
-    assert labels_of(torch.randn(300, 4, 4), (4, 4)).dtype == np.uint16
-    assert labels_of(torch.randn(256, 4, 4), (4, 4)).dtype == np.uint8
+    assert labels_of(torch.randn(300, 4, 4), (4, 4), 99).dtype == np.uint16
+    assert labels_of(torch.randn(256, 4, 4), (4, 4), 99).dtype == np.uint8
 
 
 def test_equals_mmseg_from_raw_pixels(golden_dir: Path) -> None:
@@ -152,7 +155,7 @@ def test_equals_mmseg_from_raw_pixels(golden_dir: Path) -> None:
     meta = json.loads((golden_dir / "mm_upernet_case1.json").read_text())["img_metas"]
     height, width = meta["ori_shape"]
     expected = tensors["out.whole.logits_ori_size"]
-    found = labels_of(tensors["out.whole.logits_input_size"][0], (height, width))
+    found = labels_of(tensors["out.whole.logits_input_size"][0], (height, width), height * width)
     assert np.array_equal(found, tensors["out.whole.pred"][0].numpy())
     assert tuple(expected.shape[1:]) == (height, width)
 

@@ -1,10 +1,11 @@
 """The architecture of one Swin Transformer, V1 or V2, as plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
+from swinkit.plain import build
 from swinkit.windows.kernels.choice import Kernel
 
 SizeHW = tuple[int, int]
@@ -127,6 +128,29 @@ class SwinConfig:
         """Pixels per token, along each axis, of each stage's output."""
         return tuple(self.patch_size * 2**stage for stage in range(len(self.depths)))
 
+    def adapted(
+        self,
+        *,
+        in_channels: int,
+        window_size: SizeHW | int | None = None,
+        drop_path_rate: float | None = None,
+        attention: Kernel | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> "SwinConfig":
+        """The same architecture with what a user may choose; None keeps its own.
+
+        Raises:
+            ConfigError: values outside their range.
+        """
+        return replace(
+            self,
+            in_channels=in_channels,
+            window_size=self.window_size if window_size is None else window_size,
+            drop_path_rate=self.drop_path_rate if drop_path_rate is None else drop_path_rate,
+            attention=attention or self.attention,
+            gradient_checkpointing=gradient_checkpointing,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return asdict(self)
@@ -138,13 +162,7 @@ class SwinConfig:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ConfigError(
-                f"unknown setting {', '.join(unknown)} in the model configuration; "
-                "it was written by another version of swinkit"
-            )
-        return cls(**values)
+        return build(cls, values, "the backbone")
 
 
 def per_stage(value: Any, num_stages: int, name: str, least: int) -> tuple[SizeHW, ...]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from swinkit.evaluation.report_files import finite
+
 RECALLS = np.linspace(0.0, 1.0, 101)
 NUMBERS = (
     "ap",
@@ -148,8 +150,3 @@ def scores_of(
 def _mean(values: np.ndarray) -> float:
     present = values[values > -1]
     return float(present.mean()) if present.size else math.nan
-
-
-def finite(value: float) -> float | None:
-    """None instead of NaN, which JSON does not have."""
-    return None if math.isnan(value) else float(value)

@@ -17,7 +17,7 @@ from swinkit.evaluation.coco_scores import RECALLS
 from swinkit.evaluation.detection_errors import IGNORED, RIGHT
 from swinkit.evaluation.detection_report import DetectionReport, Example, Miss
 from swinkit.evaluation.pictures import BLUE, GREY, shorten
-from swinkit.images.reading import read_image
+from swinkit.images.reading import read_image, to_8bit
 from swinkit.results.annotating import draw_objects
 from swinkit.results.colours import class_colours
 from swinkit.results.mask_store import PackedMasks
@@ -246,10 +246,9 @@ def _outlines(
 def _read(path: object) -> np.ndarray | None:
     """(H, W, 3) uint8; None for a file that is gone, or of more bands than a picture has."""
     try:
-        pixels = read_image(str(path))
+        return to_8bit(read_image(str(path)))
     except ImageError:
         return None
-    return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
 
 
 def _percent(value: float) -> str:

@@ -1,7 +1,5 @@
 """What an evaluation of a detector found. N detections, G objects, K classes, R recalls."""
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 from swinkit.data.detection.samples import DetectionSample
 from swinkit.evaluation.coco import CocoEvaluator, FoundObjects
-from swinkit.evaluation.coco_scores import RECALLS, CocoResult, finite
+from swinkit.evaluation.coco_scores import RECALLS, CocoResult
 from swinkit.evaluation.detection_errors import (
     ERRORS,
     Matching,
@@ -18,7 +16,7 @@ from swinkit.evaluation.detection_errors import (
     match_all,
     operate,
 )
-from swinkit.files import atomic_write
+from swinkit.evaluation.report_files import finite, write_numbers
 
 MISSED = "missed"
 
@@ -178,17 +176,7 @@ class DetectionReport:
 
     def write(self, folder: Path) -> None:
         """report.json and per_class.csv. Raises SwinkitError where the system refuses."""
-        with atomic_write(folder / "report.json") as temporary:
-            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text, encoding="utf-8")
-        rows = self.rows()
-        with (
-            atomic_write(folder / "per_class.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_numbers(folder, self.to_dict(), self.rows())
 
 
 def report_of(

@@ -1,7 +1,5 @@
 """What an evaluation found. K classes; row of a confusion matrix: truth, column: prediction."""
 
-import csv
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from swinkit.errors import SwinkitError
-from swinkit.files import atomic_write
+from swinkit.evaluation.report_files import finite, write_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +107,9 @@ class ClassificationReport:
         return {
             "top1": self.top1,
             "top5": self.top5,
-            "loss": self.loss,
+            "loss": finite(self.loss),
             "macro_f1": self.macro_f1,
-            "calibration_error": self.calibration_error,
+            "calibration_error": finite(self.calibration_error),
             "images": self.images,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
@@ -119,10 +117,6 @@ class ClassificationReport:
             "confusion": self.confusion.tolist(),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
-
-    def to_json(self) -> str:
-        """`to_dict` as text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     def table(self) -> str:
         """One line per class and a summary, as plain text."""
@@ -142,12 +136,4 @@ class ClassificationReport:
 
     def write(self, folder: Path) -> None:
         """report.json and per_class.csv. Raises SwinkitError where the system refuses."""
-        with atomic_write(folder / "report.json") as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
-        with (
-            atomic_write(folder / "per_class.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, list(ClassScore.__dataclass_fields__))
-            writer.writeheader()
-            writer.writerows(asdict(score) for score in self.per_class)
+        write_numbers(folder, self.to_dict(), [asdict(score) for score in self.per_class])

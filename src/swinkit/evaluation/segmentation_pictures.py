@@ -13,7 +13,7 @@ from PIL import Image
 from swinkit.errors import ImageError
 from swinkit.evaluation.pictures import GREY, shorten
 from swinkit.evaluation.segmentation_report import Scene, SegmentationReport
-from swinkit.images.reading import read_image
+from swinkit.images.reading import read_image, to_8bit
 from swinkit.results.colours import class_colours
 
 OPACITY = 0.6
@@ -109,9 +109,7 @@ def _present(report: SegmentationReport, shown: Sequence[Scene]) -> list[int]:
 def _read(path: Path, size_hw: tuple[int, ...]) -> np.ndarray | None:
     """(h, w, 3) uint8 of the kept size; None for a file that is gone or has other bands."""
     try:
-        pixels = read_image(path)
+        pixels = to_8bit(read_image(path))
     except ImageError:
         return None
-    if pixels.dtype != np.uint8:
-        pixels = np.rint(pixels * 255).astype(np.uint8)
     return np.asarray(Image.fromarray(pixels).resize((size_hw[1], size_hw[0])))

@@ -1,7 +1,5 @@
 """What an evaluation of a segmenter found. H W map, K classes."""
 
-import csv
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from swinkit.evaluation.coco_scores import finite
+from swinkit.evaluation.report_files import finite, write_numbers
 from swinkit.evaluation.segmentation_scores import SegmentationScores
-from swinkit.files import atomic_write
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,17 +110,7 @@ class SegmentationReport:
 
     def write(self, folder: Path) -> None:
         """report.json and per_class.csv. Raises SwinkitError where the system refuses."""
-        with atomic_write(folder / "report.json") as temporary:
-            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text, encoding="utf-8")
-        rows = self.rows()
-        with (
-            atomic_write(folder / "per_class.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_numbers(folder, self.to_dict(), self.rows())
 
 
 def _percent(value: float) -> str:

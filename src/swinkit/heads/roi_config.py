@@ -1,16 +1,16 @@
 """Settings of the stages that work on regions of interest, as plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from swinkit.errors import ConfigError
+from swinkit.plain import build
 
+WHAT = "the detector"  # in errors
 Norm = Literal["none", "batch", "sync_batch", "group"]
 BoxLoss = Literal["l1", "smooth_l1", "giou"]
 MaskMerge = Literal["mean", "last"]
-
-Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,27 +150,12 @@ class RoIConfig:
         """Inverse of `dataclasses.asdict`, also after a trip through JSON."""
         known = dict(values)
         if "stages" in known:
-            known["stages"] = tuple(build(StageConfig, stage) for stage in known["stages"])
+            known["stages"] = tuple(build(StageConfig, stage, WHAT) for stage in known["stages"])
         for name, kind in (
             ("box", BoxHeadConfig),
             ("mask", MaskHeadConfig),
             ("semantic", SemanticConfig),
         ):
             if known.get(name) is not None:
-                known[name] = build(kind, known[name])
-        return build(cls, known)
-
-
-def build(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """`kind(**values)`.
-
-    Raises:
-        ConfigError: a key that this version does not know.
-    """
-    unknown = sorted(set(values) - {entry.name for entry in fields(kind)})  # type: ignore[arg-type]
-    if unknown:
-        raise ConfigError(
-            f"unknown setting {', '.join(unknown)} in the detector's configuration; "
-            "it was written by another version of swinkit"
-        )
-    return kind(**values)
+                known[name] = build(kind, known[name], WHAT)
+        return build(cls, known, WHAT)

@@ -4,7 +4,7 @@ Legend: H W map, C channels. NumPy only.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from swinkit.images.reading import check_size, from_array, to_channels
 from swinkit.images.resizing import resize_linear
+from swinkit.plain import build
 
 KIND = "fit"  # names this way of preparing where a file holds either
 
@@ -176,13 +177,7 @@ class Fit:
             ConfigError: a key that this version does not know.
         """
         settings = {key: value for key, value in values.items() if key != "kind"}
-        unknown = sorted(set(settings) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ConfigError(
-                f"unknown preprocessing setting {', '.join(unknown)}; "
-                "it was written by another version of swinkit"
-            )
-        return cls(**settings)
+        return build(cls, settings, "the preprocessing")
 
 
 def scaled_size(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:

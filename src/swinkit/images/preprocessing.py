@@ -1,7 +1,7 @@
 """From an image as read to the network's input. H W map, C channels; NumPy and Pillow only."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ from PIL import Image
 
 from swinkit.errors import ConfigError
 from swinkit.images.reading import check_size, from_array, to_channels
+from swinkit.plain import build
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -144,13 +145,7 @@ class Preprocessing:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ConfigError(
-                f"unknown preprocessing setting {', '.join(unknown)}; "
-                "it was written by another version of swinkit"
-            )
-        return cls(**values)
+        return build(cls, values, "the preprocessing")
 
     def _fit(self, pixels: np.ndarray) -> np.ndarray:
         target_hw = self.size_hw

@@ -91,6 +91,11 @@ def check_size(height: int, width: int, name: str) -> None:
         )
 
 
+def to_8bit(pixels: np.ndarray) -> np.ndarray:
+    """uint8 of an image that is uint8 or float in 0..1, of any shape."""
+    return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+
+
 def from_array(values: np.ndarray, name: str) -> np.ndarray:
     """(H, W) or (H, W, C) of a supported type as (H, W, C) uint8 or float32 in 0..1.
 

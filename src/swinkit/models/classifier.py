@@ -3,7 +3,7 @@
 Legend: B batch, H W pixels, C channels, K classes.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
@@ -11,9 +11,10 @@ from swinkit.errors import ConfigError
 from swinkit.heads.classify import ClassificationHead
 from swinkit.models.classifying import predict_classes
 from swinkit.models.info import ModelInfo
+from swinkit.models.task_model import TaskModel
 
 
-class SwinClassifier(nn.Module):
+class SwinClassifier(TaskModel):
     """Backbone, mean pool, linear head (2103.14030, section 3.1), with the facts in `info`.
 
     Args:
@@ -32,7 +33,6 @@ class SwinClassifier(nn.Module):
         if num_classes < 1:
             raise ConfigError(f"num_classes is {num_classes}; a classifier needs at least one")
         self.config = config
-        self.num_classes = num_classes
         self.backbone = SwinBackbone(config)
         self.head = ClassificationHead(config.channels[-1], num_classes)
         self.info = info or ModelInfo()
@@ -40,25 +40,17 @@ class SwinClassifier(nn.Module):
     predict = predict_classes
 
     @property
-    def info(self) -> ModelInfo:
-        """Class names, preprocessing, metrics and provenance; checked when set."""
-        return self._info
+    def num_classes(self) -> int:
+        """K."""
+        return self.head.fc.out_features
 
-    @info.setter
-    def info(self, info: ModelInfo) -> None:
-        if info.class_names is not None and len(info.class_names) != self.num_classes:
-            raise ConfigError(
-                f"{len(info.class_names)} class names for a model of {self.num_classes} classes"
-            )
+    def check_preprocessing(self, info: ModelInfo) -> None:
+        """Refuse a detector's or segmenter's: a classifier's images have one size.
+
+        Raises:
+            ConfigError: it is not a classifier's.
+        """
         _ = info.fixed_size
-        self._info = info
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per logit; "class 0", "class 1", ... where they are unknown."""
-        if self.info.class_names is not None:
-            return self.info.class_names
-        return tuple(f"class {number}" for number in range(self.num_classes))
 
     def forward(self, image: Tensor) -> Tensor:
         """`B in_channels H W` -> `B K` logits."""

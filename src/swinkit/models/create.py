@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.backbones.variants import VARIANTS, Variant
 from swinkit.errors import ConfigError
@@ -54,8 +53,12 @@ def create_model(
         ConfigError: an unknown name, or settings that contradict each other.
     """
     variant = find_variant(name)
-    config = _configure(
-        variant, in_channels, window_size, drop_path_rate, attention, gradient_checkpointing
+    config = variant.config.adapted(
+        in_channels=in_channels,
+        window_size=window_size,
+        drop_path_rate=variant.drop_path_rate if drop_path_rate is None else drop_path_rate,
+        attention=attention,
+        gradient_checkpointing=gradient_checkpointing,
     )
     if num_classes is None:
         num_classes = 1000 if class_names is None else len(class_names)
@@ -85,32 +88,12 @@ def create_backbone(
     Raises:
         ConfigError: an unknown name, or settings that contradict each other.
     """
-    config = _configure(
-        find_variant(name),
-        in_channels,
-        window_size,
-        drop_path_rate,
-        attention,
-        gradient_checkpointing,
-    )
-    return SwinBackbone(replace(config, norm_stages=tuple(norm_stages)))
-
-
-def _configure(
-    variant: Variant,
-    in_channels: int,
-    window_size: int | tuple[int, int] | None,
-    drop_path_rate: float | None,
-    attention: Kernel | None,
-    gradient_checkpointing: bool,
-) -> SwinConfig:
-    config = variant.config
-    rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
-    return replace(
-        config,
+    variant = find_variant(name)
+    config = variant.config.adapted(
         in_channels=in_channels,
-        window_size=config.window_size if window_size is None else window_size,
-        drop_path_rate=rate,
-        attention=attention or config.attention,
+        window_size=window_size,
+        drop_path_rate=variant.drop_path_rate if drop_path_rate is None else drop_path_rate,
+        attention=attention,
         gradient_checkpointing=gradient_checkpointing,
     )
+    return SwinBackbone(replace(config, norm_stages=tuple(norm_stages)))

@@ -26,12 +26,13 @@ from swinkit.images.fitting import Fit
 from swinkit.models.detecting import predict_detections
 from swinkit.models.detector_config import DetectorConfig, OutputConfig, RetinaConfig, RPNConfig
 from swinkit.models.info import ModelInfo
+from swinkit.models.task_model import TaskModel
 from swinkit.necks.fpn import FPN
 
 SizeHW = tuple[int, int]
 
 
-class SwinDetector(nn.Module):
+class SwinDetector(TaskModel):
     """Backbone, feature pyramid, proposals and RoI heads, or RetinaNet's head on the pyramid.
 
     Args:
@@ -103,28 +104,9 @@ class SwinDetector(nn.Module):
     predict = predict_detections
 
     @property
-    def info(self) -> ModelInfo:
-        """Class names, preprocessing, metrics and provenance; checked when set."""
-        return self._info
-
-    @info.setter
-    def info(self, info: ModelInfo) -> None:
-        if info.class_names is not None and len(info.class_names) != self.num_classes:
-            raise ConfigError(
-                f"{len(info.class_names)} class names for a model of {self.num_classes} classes"
-            )
-        self._info = info
-
-    @property
     def num_classes(self) -> int:
+        """K."""
         return self.config.num_classes
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class; "class 0", "class 1", ... where they are unknown."""
-        if self.info.class_names is not None:
-            return self.info.class_names
-        return tuple(f"class {number}" for number in range(self.num_classes))
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from swinkit.heads.roi_config import (
     BoxHeadConfig,
     MaskHeadConfig,
     RoIConfig,
-    build,
 )
+from swinkit.plain import build
 
 Kind = Literal["retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc"]
 KINDS: tuple[Kind, ...] = (
@@ -180,17 +180,17 @@ class DetectorConfig:
         known = dict(values)
         known["backbone"] = SwinConfig.from_dict(known["backbone"])
         if known.get("rpn") is not None:
-            known["rpn"] = build(RPNConfig, known["rpn"])
+            known["rpn"] = build(RPNConfig, known["rpn"], "the detector")
         if known.get("roi") is not None:
             known["roi"] = RoIConfig.from_dict(known["roi"])
         if known.get("retina") is not None:
-            known["retina"] = build(RetinaConfig, known["retina"])
+            known["retina"] = build(RetinaConfig, known["retina"], "the detector")
         if "output" in known:
             output = dict(known["output"])
             if "suppression" in output:
-                output["suppression"] = build(Suppression, output["suppression"])
-            known["output"] = build(OutputConfig, output)
-        return build(cls, known)
+                output["suppression"] = build(Suppression, output["suppression"], "the detector")
+            known["output"] = build(OutputConfig, output, "the detector")
+        return build(cls, known, "the detector")
 
 
 def detection_backbone(config: SwinConfig) -> SwinConfig:

@@ -10,6 +10,7 @@ from swinkit.models.detector import SwinDetector
 from swinkit.models.detector_config import DetectorConfig
 from swinkit.models.detector_variants import DETECTORS, sides_of
 from swinkit.models.info import ModelInfo
+from swinkit.windows.kernels.choice import Kernel
 
 
 def find_detector(name: str) -> DetectorConfig:
@@ -31,6 +32,7 @@ def create_detector(
     in_channels: int = 3,
     window_size: int | tuple[int, int] | None = None,
     drop_path_rate: float | None = None,
+    attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
     norm: Norm | None = None,
     semantic: SemanticConfig | None = None,
@@ -45,6 +47,7 @@ def create_detector(
         in_channels: bands of the image.
         window_size: tokens a side, for all stages; by default the variant's.
         drop_path_rate: stochastic depth; by default the variant's.
+        attention: "auto", "sdpa" or "reference"; None keeps the variant's.
         gradient_checkpointing: save memory in training.
         norm: of the convolutions of box heads, where they have any; by default the variant's
             ("sync_batch" in the cascades; "group" suits small batches).
@@ -55,12 +58,11 @@ def create_detector(
         ConfigError: an unknown name, or settings that contradict each other.
     """
     config = find_detector(name)
-    backbone = config.backbone
-    backbone = replace(
-        backbone,
+    backbone = config.backbone.adapted(
         in_channels=in_channels,
-        window_size=backbone.window_size if window_size is None else window_size,
-        drop_path_rate=backbone.drop_path_rate if drop_path_rate is None else drop_path_rate,
+        window_size=window_size,
+        drop_path_rate=drop_path_rate,
+        attention=attention,
         gradient_checkpointing=gradient_checkpointing,
     )
     if num_classes is None:

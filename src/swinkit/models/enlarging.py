@@ -1,4 +1,4 @@
-"""Bilinear enlarging of a part of a map, as if all of it had been enlarged.
+"""Bilinear enlarging of maps, all at once or block by block.
 
 `F.interpolate(..., mode="bilinear", align_corners=False)` makes the whole answer; here a rectangle
 of it is made from the rectangle of the map that it reads. Large answers are made block by block,
@@ -10,13 +10,46 @@ Legend: K classes, h w part of the map, H W rectangle of the answer.
 from collections.abc import Iterator
 from math import isqrt
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swinkit.results.semantic_map import label_type
+
 SizeHW = tuple[int, int]
 Span = tuple[int, int]  # first, last + 1
 Block = tuple[Span, Span]  # rows, columns
+
+
+def labels_of(logits: Tensor, answer_hw: SizeHW, pixels: int) -> np.ndarray:
+    """The labels (H, W) that logits `K h w` have once enlarged to `answer_hw`.
+
+    Args:
+        pixels: most that are enlarged at a time; larger answers are made block by block.
+    """
+    map_hw = (logits.shape[1], logits.shape[2])
+    if answer_hw[0] * answer_hw[1] <= pixels:
+        return best_labels(enlarged_to(logits, answer_hw))
+    labels = np.empty(answer_hw, label_type(logits.shape[0]))
+    for block in blocks(answer_hw, pixels):
+        read = block_read(map_hw, answer_hw, block)
+        part = logits[:, slice(*read[0]), slice(*read[1])]
+        found = best_labels(enlarge(part, read, map_hw, answer_hw, block))
+        labels[slice(*block[0]), slice(*block[1])] = found
+    return labels
+
+
+def best_labels(scores: Tensor) -> np.ndarray:
+    """`K H W` -> (H, W) of the best class."""
+    return scores.argmax(0).cpu().numpy().astype(label_type(scores.shape[0]))
+
+
+def enlarged_to(logits: Tensor, answer_hw: SizeHW) -> Tensor:
+    """All of a map: `K h w` -> `K *answer_hw`."""
+    if tuple(logits.shape[1:]) == tuple(answer_hw):
+        return logits
+    return F.interpolate(logits[None], size=answer_hw, mode="bilinear", align_corners=False)[0]
 
 
 def enlarge(part: Tensor, read: Block, map_hw: SizeHW, answer_hw: SizeHW, block: Block) -> Tensor:

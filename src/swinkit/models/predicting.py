@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from swinkit.errors import ConfigError, ImageError
-from swinkit.images.reading import ImageSource, describe, read_image
+from swinkit.images.reading import ImageSource, describe, read_image, to_8bit
 from swinkit.images.sources import find_images
 
 Source = ImageSource | Sequence[ImageSource]
@@ -44,9 +44,7 @@ class Opened(Generic[Prepared]):
         """The pixels as (H, W, 3) uint8 for a result's `image_rgb`; None where nobody sees them."""
         if not keep or self.pixels.shape[2] not in (1, 3):
             return None
-        pixels = self.pixels
-        if pixels.dtype != np.uint8:
-            pixels = np.rint(pixels * 255).astype(np.uint8)
+        pixels = to_8bit(self.pixels)
         return pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
 
 

@@ -5,7 +5,7 @@ Legend: B batch, H W pixels, C channels, K classes.
 
 from typing import cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.errors import ConfigError
@@ -18,6 +18,7 @@ from swinkit.images.fitting import Fit
 from swinkit.models.info import ModelInfo
 from swinkit.models.mapping import predict_maps
 from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.models.task_model import TaskModel
 from swinkit.necks.ppm import PyramidPooling
 from swinkit.necks.resized_conv import resize
 
@@ -26,7 +27,7 @@ DEFAULT_LOSS = SegmentationLossConfig()
 PAPER_FIT = Fit(short_side=512, long_side=2048, divisor=1)
 
 
-class SwinSegmenter(nn.Module):
+class SwinSegmenter(TaskModel):
     """Backbone, decoder and, for training, an auxiliary head (2103.14030, section 4.3).
 
     Args:
@@ -78,27 +79,8 @@ class SwinSegmenter(nn.Module):
 
     @property
     def num_classes(self) -> int:
+        """K."""
         return self.config.num_classes
-
-    @property
-    def info(self) -> ModelInfo:
-        """Class names, preprocessing, metrics and provenance; checked when set."""
-        return self._info
-
-    @info.setter
-    def info(self, info: ModelInfo) -> None:
-        if info.class_names is not None and len(info.class_names) != self.num_classes:
-            raise ConfigError(
-                f"{len(info.class_names)} class names for a model of {self.num_classes} classes"
-            )
-        self._info = info
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class; "class 0", "class 1", ... where they are unknown."""
-        if self.info.class_names is not None:
-            return self.info.class_names
-        return tuple(f"class {number}" for number in range(self.num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """`B C H W` -> logits `B K H W`, enlarged bilinearly from the decoder's size."""

@@ -1,11 +1,12 @@
 """The architecture of one scene segmenter, as plain data. Importing this needs no PyTorch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError
+from swinkit.plain import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,5 @@ class SegmenterConfig:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ConfigError(
-                f"unknown setting {', '.join(unknown)} in the segmenter's configuration; "
-                "it was written by another version of swinkit"
-            )
-        return cls(**{**values, "backbone": SwinConfig.from_dict(values["backbone"])})
+        known = {**values, "backbone": SwinConfig.from_dict(values["backbone"])}
+        return build(cls, known, "the segmenter")

@@ -9,6 +9,7 @@ from swinkit.models.info import ModelInfo
 from swinkit.models.segmenter import PAPER_FIT, SwinSegmenter
 from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.models.segmenter_variants import SEGMENTERS
+from swinkit.windows.kernels.choice import Kernel
 
 
 def find_segmenter(name: str) -> SegmenterConfig:
@@ -30,6 +31,7 @@ def create_segmenter(
     in_channels: int = 3,
     window_size: int | tuple[int, int] | None = None,
     drop_path_rate: float | None = None,
+    attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
     fit: Fit | None = None,
 ) -> SwinSegmenter:
@@ -42,6 +44,7 @@ def create_segmenter(
         in_channels: bands of the image.
         window_size: tokens a side, for all stages; by default the variant's.
         drop_path_rate: stochastic depth; by default the variant's.
+        attention: "auto", "sdpa" or "reference"; None keeps the variant's.
         gradient_checkpointing: save memory in training.
         fit: how `predict` prepares an image; by default short side 512, long side at most 2048.
 
@@ -49,12 +52,11 @@ def create_segmenter(
         ConfigError: an unknown name, or settings that contradict each other.
     """
     config = find_segmenter(name)
-    backbone = config.backbone
-    backbone = replace(
-        backbone,
+    backbone = config.backbone.adapted(
         in_channels=in_channels,
-        window_size=backbone.window_size if window_size is None else window_size,
-        drop_path_rate=backbone.drop_path_rate if drop_path_rate is None else drop_path_rate,
+        window_size=window_size,
+        drop_path_rate=drop_path_rate,
+        attention=attention,
         gradient_checkpointing=gradient_checkpointing,
     )
     if num_classes is None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinkit.models.enlarging import Block, block_read, blocks, enlarge
+from swinkit.models.enlarging import Block, best_labels, block_read, blocks, enlarge
 from swinkit.models.predicting import Progress
 from swinkit.models.segmenting import Model, SizeHW, coverage, spans
 from swinkit.models.segmenting_stream import Prepare
@@ -149,7 +149,7 @@ def mean_labels(
                 if progress is not None:
                     progress(number * len(views) + place + 1, len(parts) * len(views))
             assert total is not None
-            labels[slice(*block[0]), slice(*block[1])] = total.argmax(0).cpu().numpy()
+            labels[slice(*block[0]), slice(*block[1])] = best_labels(total)
     return labels
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from swinkit.errors import SwinkitError
 from swinkit.results.annotating import as_figure, draw_objects
+from swinkit.results.coco import category_ids_of
 from swinkit.results.drawing import check_image, save_figure
 from swinkit.results.mask_store import PackedMasks
 
@@ -121,11 +122,7 @@ class Detections:
         Raises:
             SwinkitError: another number of ids than of classes.
         """
-        ids = range(1, len(self.class_names) + 1) if category_ids is None else category_ids
-        if len(ids) != len(self.class_names):
-            raise SwinkitError(
-                f"category_ids: expected {len(self.class_names)}, one per class, got {len(ids)}"
-            )
+        ids = category_ids_of(self.class_names, category_ids)
         entries = []
         for row, label in enumerate(self.labels):
             left, top, right, bottom = self.boxes_xyxy[row].tolist()

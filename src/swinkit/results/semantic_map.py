@@ -12,6 +12,7 @@ from PIL import Image
 from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
 from swinkit.results.annotating import draw_regions, regions_figure
+from swinkit.results.coco import category_ids_of
 from swinkit.results.colours import class_colours
 from swinkit.results.drawing import check_image, save_figure
 from swinkit.results.mask_store import PackedMasks
@@ -153,11 +154,7 @@ class SemanticMap:
         Raises:
             SwinkitError: another number of ids than of classes.
         """
-        ids = range(1, len(self.class_names) + 1) if category_ids is None else category_ids
-        if len(ids) != len(self.class_names):
-            raise SwinkitError(
-                f"category_ids: expected {len(self.class_names)}, one per class, got {len(ids)}"
-            )
+        ids = category_ids_of(self.class_names, category_ids)
         entries = []
         for name in self.areas():
             code = PackedMasks([self.mask(name)], [(0, 0)], self.size_hw).to_coco(0)

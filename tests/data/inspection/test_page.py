@@ -9,7 +9,7 @@ from PIL import Image
 
 from swinkit.data.inspection.choice import choose_samples
 from swinkit.data.inspection.page import as_html, contact_sheet, write_page
-from swinkit.data.inspection.report import DrawnImage, FactTable, Inspection, size_row
+from swinkit.data.inspection.report import DrawnImage, FactTable, Inspection, sizes_table
 from swinkit.data.problems import Problem
 
 
@@ -55,17 +55,19 @@ def test_a_sheet_without_pictures() -> None:
 
 
 def test_every_class_is_shown_where_there_is_room() -> None:
-    samples = [[0]] * 50 + [[1, 0], [2]]
-    chosen = choose_samples(samples, 3, 0, lambda classes: classes)
-    assert {label for classes in chosen for label in classes} == {0, 1, 2}
-    assert len(choose_samples(samples, 5, 0, lambda classes: classes)) == 5
-    assert choose_samples(samples, 0, 0, lambda classes: classes) == []
-    assert len(choose_samples(samples[:2], 9, 0, lambda classes: classes)) == 2
+    parts = {"train": [[0]] * 50, "val": [[1, 0], [2]]}
+    chosen = choose_samples(parts, 3, 0, lambda classes: classes)
+    assert {label for _, classes in chosen for label in classes} == {0, 1, 2}
+    assert [split for split, _ in chosen] == sorted(split for split, _ in chosen)
+    assert len(choose_samples(parts, 5, 0, lambda classes: classes)) == 5
+    assert choose_samples(parts, 0, 0, lambda classes: classes) == []
+    assert len(choose_samples({"val": [[1, 0], [2]]}, 9, 0, lambda classes: classes)) == 2
 
 
 def test_sizes_of_images() -> None:
-    row = size_row("train", [(10, 20)] * 3 + [(30, 20), (5, 5), (6, 6)])
+    sizes = {"train": [(10, 20)] * 3 + [(30, 20), (5, 5), (6, 6)], "val": []}
+    row, empty = sizes_table(sizes).rows
     assert row[:4] == ("train", "6", "5..30", "5..20")
     assert row[4].startswith("10x20: 3, ")
     assert row[4].endswith(", 1 more")
-    assert size_row("val", [])[1] == "0"
+    assert empty[:2] == ("val", "0")

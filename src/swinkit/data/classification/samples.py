@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.scan import ScanReport
+from swinkit.data.tables import align
 from swinkit.errors import DataError
 
 Labelled = tuple[Path, str]  # an image and the name of its class
@@ -74,14 +75,7 @@ class Splits:
         rows = [["class", *counts]]
         rows += [[name, *(str(counts[s][name]) for s in counts)] for name in self.class_names]
         rows += [["all", *(str(sum(counts[split].values())) for split in counts)]]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-            )
-            for row in rows
-        ]
+        lines = align(rows)
         lines += [f"note: {note}" for note in self.notes]
         if self.scan is not None and self.scan.bad:
             lines += [f"left out: {path}: {reason}" for path, reason in self.scan.bad]

@@ -10,7 +10,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from swinkit.data.config import AugmentationConfig
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import check_size, from_array, to_channels
+from swinkit.images.reading import check_size, from_array, to_8bit, to_channels
 
 Transform = Callable[[np.ndarray], Tensor]
 
@@ -58,8 +58,8 @@ class TrainTransform:
         name = f"array of shape {image.shape}"
         pixels = to_channels(from_array(image, name), self.preprocessing.channels, name)
         check_size(pixels.shape[0], pixels.shape[1], name)
-        if self.colours and pixels.dtype != np.uint8:
-            pixels = np.rint(pixels * 255).astype(np.uint8)
+        if self.colours:
+            pixels = to_8bit(pixels)
         varied = self.colour(self.geometry(self._prepared(pixels)))
         if isinstance(varied, Image.Image):
             varied = v2.functional.pil_to_tensor(varied)

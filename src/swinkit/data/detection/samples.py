@@ -8,6 +8,7 @@ import numpy as np
 
 from swinkit.data.detection.rle import Segment, decode_segments
 from swinkit.data.problems import Problem, describe_problems
+from swinkit.data.tables import align
 from swinkit.errors import DataError
 
 
@@ -108,16 +109,8 @@ class DetectionSplits:
             ["crowd or ignored", *(str(_crowds(samples)) for samples in splits.values())],
             ["images", *(str(len(samples)) for samples in splits.values())],
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-            )
-            for row in rows
-        ]
-        lines += [f"note: {note}" for note in self.notes]
-        return "\n".join(lines + describe_problems(self.problems))
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join([*align(rows), *notes, *describe_problems(self.problems)])
 
 
 def object_counts(samples: list[DetectionSample], class_names: tuple[str, ...]) -> dict[str, int]:

@@ -1,21 +1,18 @@
 """What a classification data set holds."""
 
-import numpy as np
-
 from swinkit.data.classification.samples import Sample, Splits
 from swinkit.data.classification.splits import load_splits
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection.choice import choose_samples
 from swinkit.data.inspection.report import (
-    SIZE_HEADER,
     DrawnImage,
     FactTable,
     Inspection,
     file_sizes,
-    size_row,
+    sizes_table,
 )
 from swinkit.data.problems import Problem
-from swinkit.images.reading import read_image
+from swinkit.images.reading import read_image, to_8bit
 from swinkit.results.annotating import on_canvas
 
 
@@ -39,13 +36,11 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
         title="classification",
         tables=(
             _counts(splits),
-            FactTable(
-                title="Images",
-                header=SIZE_HEADER,
-                rows=tuple(
-                    size_row(name, file_sizes([sample.path for sample in samples]))
-                    for name, samples in splits.by_name().items()
-                ),
+            sizes_table(
+                {
+                    split: file_sizes([sample.path for sample in part])
+                    for split, part in splits.by_name().items()
+                }
             ),
         ),
         notes=splits.notes,
@@ -62,16 +57,13 @@ def _counts(splits: Splits) -> FactTable:
 
 
 def _show_some(splits: Splits, count: int, seed: int) -> list[DrawnImage]:
-    samples = [(name, sample) for name, part in splits.by_name().items() for sample in part]
-    chosen = choose_samples(samples, count, seed, lambda pair: [pair[1].label])
+    chosen = choose_samples(splits.by_name(), count, seed, lambda sample: [sample.label])
     chosen.sort(key=lambda pair: pair[1].label)
     return [_show(split, sample, splits.class_names) for split, sample in chosen]
 
 
 def _show(split: str, sample: Sample, class_names: tuple[str, ...]) -> DrawnImage:
-    image = read_image(sample.path, channels=3)
-    if image.dtype != np.uint8:
-        image = np.rint(image * 255).astype(np.uint8)
+    image = to_8bit(read_image(sample.path, channels=3))
     size_hw = (image.shape[0], image.shape[1])
     return DrawnImage(
         caption=f"{class_names[sample.label]}, {split}, {size_hw[0]}x{size_hw[1]}: "

@@ -9,14 +9,13 @@ from swinkit.data.detection.samples import DetectionSample, DetectionSplits, obj
 from swinkit.data.detection.splits import Parts, load_parts
 from swinkit.data.inspection.choice import choose_samples
 from swinkit.data.inspection.report import (
-    SIZE_HEADER,
     DrawnImage,
     FactTable,
     Inspection,
     ordered,
-    size_row,
+    sizes_table,
 )
-from swinkit.images.reading import read_image
+from swinkit.images.reading import read_image, to_8bit
 from swinkit.results.annotating import draw_objects
 from swinkit.results.mask_store import PackedMasks
 
@@ -42,14 +41,7 @@ def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspec
         title=f"detection, {loaded.kind}, {'boxes and masks' if loaded.has_masks else 'boxes'}",
         tables=(
             _counts(loaded, parts),
-            FactTable(
-                title="Images",
-                header=SIZE_HEADER,
-                rows=tuple(
-                    size_row(split, [sample.size_hw for sample in samples])
-                    for split, samples in parts.items()
-                ),
-            ),
+            sizes_table({split: [s.size_hw for s in part] for split, part in parts.items()}),
             _crowding(parts),
             _object_sizes(loaded, parts),
         ),
@@ -126,8 +118,7 @@ def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
 
 
 def _draw_some(loaded: DetectionSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
-    samples = [(split, sample) for split, part in parts.items() for sample in part]
-    chosen = choose_samples(samples, count, seed, lambda pair: pair[1].labels.tolist())
+    chosen = choose_samples(parts, count, seed, lambda sample: sample.labels.tolist())
     return [
         DrawnImage(
             caption=f"{split}, {len(sample)} objects, {sample.size_hw[0]}x{sample.size_hw[1]}: "
@@ -146,9 +137,7 @@ def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.nda
     Raises:
         ImageError: the image cannot be read.
     """
-    image = read_image(sample.path, channels=3)
-    if image.dtype != np.uint8:
-        image = np.rint(image * 255).astype(np.uint8)
+    image = to_8bit(read_image(sample.path, channels=3))
     names, labels = (
         (*class_names, IGNORED),
         np.where(sample.is_crowd, len(class_names), sample.labels),

@@ -76,7 +76,16 @@ def ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
     return {name: parts[name] for name in (*SPLIT_NAMES, "all") if name in parts}
 
 
-def size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
+def sizes_table(sizes_by_split: Mapping[str, list[tuple[int, int]]]) -> FactTable:
+    """Number and (height, width) of the images of each split."""
+    return FactTable(
+        title="Images",
+        header=("split", "images", "heights", "widths", "height x width: images"),
+        rows=tuple(_size_row(split, sizes) for split, sizes in sizes_by_split.items()),
+    )
+
+
+def _size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
     """A split's images: how many, smallest, median and largest sides, and frequent sizes."""
     if not sizes_hw:
         return (name, "0", "-", "-", "-")
@@ -94,9 +103,6 @@ def size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
         f"{sides[:, 1].min()}..{sides[:, 1].max()}",
         named + more,
     )
-
-
-SIZE_HEADER = ("split", "images", "heights", "widths", "height x width: images")
 
 
 def file_sizes(paths: list[Path]) -> list[tuple[int, int]]:

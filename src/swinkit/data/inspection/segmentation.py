@@ -7,16 +7,15 @@ import numpy as np
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection.choice import choose_samples
 from swinkit.data.inspection.report import (
-    SIZE_HEADER,
     DrawnImage,
     FactTable,
     Inspection,
     ordered,
-    size_row,
+    sizes_table,
 )
 from swinkit.data.segmentation.samples import SegmentationSample, SegmentationSplits
 from swinkit.data.segmentation.splits import load_parts
-from swinkit.images.reading import read_image
+from swinkit.images.reading import read_image, to_8bit
 from swinkit.results.annotating import draw_regions
 from swinkit.results.colours import class_colours
 
@@ -44,14 +43,7 @@ def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Ins
         title=f"segmentation, {loaded.kind}",
         tables=(
             _frequencies(loaded, parts),
-            FactTable(
-                title="Images",
-                header=SIZE_HEADER,
-                rows=tuple(
-                    size_row(split, [sample.size_hw for sample in samples])
-                    for split, samples in parts.items()
-                ),
-            ),
+            sizes_table({split: [s.size_hw for s in part] for split, part in parts.items()}),
         ),
         notes=loaded.notes,
         problems=loaded.problems,
@@ -88,8 +80,7 @@ def _frequencies(loaded: SegmentationSplits, parts: Parts) -> FactTable:
 
 
 def _draw_some(loaded: SegmentationSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
-    samples = [(split, sample) for split, part in parts.items() for sample in part]
-    chosen = choose_samples(samples, count, seed, lambda pair: _classes_on(pair[1]))
+    chosen = choose_samples(parts, count, seed, _classes_on)
     return [
         DrawnImage(
             caption=_caption(split, sample, loaded.class_names),
@@ -120,9 +111,7 @@ def draw_labels(sample: SegmentationSample, loaded: SegmentationSplits) -> np.nd
     Raises:
         ImageError: the image or its mask cannot be read.
     """
-    image = read_image(sample.path, channels=3)
-    if image.dtype != np.uint8:
-        image = np.rint(image * 255).astype(np.uint8)
+    image = to_8bit(read_image(sample.path, channels=3))
     return draw_regions(image, sample.labels(), _colours(loaded), OPACITY)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from swinkit.data.problems import Problem, describe_problems
 from swinkit.data.segmentation.masks import IGNORE, MaskCoding, read_labels
+from swinkit.data.tables import align
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,16 +102,8 @@ class SegmentationSplits:
             rows.append([name, *(f"{100 * counts[s][name] / totals[s]:.2f} %" for s in splits)])
         rows.append(["void", *(_void(samples) for samples in splits.values())])
         rows.append(["images", *(str(len(samples)) for samples in splits.values())])
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-            )
-            for row in rows
-        ]
-        lines += [f"note: {note}" for note in self.notes]
-        return "\n".join(lines + describe_problems(self.problems))
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join([*align(rows), *notes, *describe_problems(self.problems)])
 
 
 def class_pixels(samples: list[SegmentationSample], classes: int) -> np.ndarray:

@@ -14,15 +14,7 @@ from swinkit.models.detector_variants import DETECTORS, sides_of
 from swinkit.models.detectors import find_detector
 from swinkit.models.info import ModelInfo
 from swinkit.training.config import ModelConfig, TrainConfig
-from swinkit.training.parameter_groups import freeze
-from swinkit.training.tasks.classifier import trained_info
-from swinkit.training.tasks.starting import (
-    adapt_backbone,
-    adapt_fit,
-    load_whole,
-    take_backbone,
-    take_fitting,
-)
+from swinkit.training.tasks.starting import adapt_backbone, adapt_fit, load_whole, start
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +41,7 @@ def build_detector(config: TrainConfig, splits: DetectionSplits) -> SwinDetector
     fit = adapt_fit(info.any_size, config)
     info = replace(info, class_names=splits.class_names, preprocessing=fit)
     model = SwinDetector(architecture, info=info)
-    if whole is not None:
-        take_fitting(model, whole.state_dict())
-    elif wanted.weights is not None:
-        take_backbone(model, architecture.backbone, wanted)
-    model.info = trained_info(model.info, config)
-    freeze(model, wanted.frozen_stages)
+    start(model, whole, config)
     return model
 
 

@@ -10,15 +10,7 @@ from swinkit.models.segmenter_config import SegmenterConfig
 from swinkit.models.segmenter_variants import SEGMENTERS
 from swinkit.models.segmenters import find_segmenter
 from swinkit.training.config import ModelConfig, TrainConfig
-from swinkit.training.parameter_groups import freeze
-from swinkit.training.tasks.classifier import trained_info
-from swinkit.training.tasks.starting import (
-    adapt_backbone,
-    adapt_fit,
-    load_whole,
-    take_backbone,
-    take_fitting,
-)
+from swinkit.training.tasks.starting import adapt_backbone, adapt_fit, load_whole, start
 
 
 def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSegmenter:
@@ -41,12 +33,7 @@ def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSe
     model = SwinSegmenter(
         architecture, info=replace(info, class_names=class_names, preprocessing=fit)
     )
-    if whole is not None:
-        take_fitting(model, whole.state_dict())
-    elif wanted.weights is not None:
-        take_backbone(model, architecture.backbone, wanted)
-    model.info = trained_info(model.info, config)
-    freeze(model, wanted.frozen_stages)
+    start(model, whole, config)
     return model
 
 

@@ -1,7 +1,6 @@
 """Starting weights of detectors and segmenters: a whole model, or a backbone for one."""
 
 import logging
-from dataclasses import replace
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -11,7 +10,11 @@ from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.load import load
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
+from swinkit.models.detector import SwinDetector
+from swinkit.models.segmenter import SwinSegmenter
 from swinkit.training.config import ModelConfig, TrainConfig
+from swinkit.training.parameter_groups import freeze
+from swinkit.training.tasks.classifier import trained_info
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +24,10 @@ Whole = TypeVar("Whole", bound=nn.Module)
 def adapt_backbone(backbone: SwinConfig, config: TrainConfig) -> SwinConfig:
     """An architecture with the settings of a run in the place of its own."""
     wanted = config.model
-    rate, window = wanted.drop_path_rate, wanted.window_size
-    return replace(
-        backbone,
+    return backbone.adapted(
         in_channels=config.data.channels,
-        window_size=backbone.window_size if window is None else window,
-        drop_path_rate=backbone.drop_path_rate if rate is None else rate,
+        window_size=wanted.window_size,
+        drop_path_rate=wanted.drop_path_rate,
         gradient_checkpointing=wanted.gradient_checkpointing,
     )
 
@@ -44,7 +45,28 @@ def load_whole(wanted: ModelConfig, kind: type[Whole]) -> Whole | None:
     return loaded if isinstance(loaded, kind) else None
 
 
-def take_backbone(model: nn.Module, config: SwinConfig, wanted: ModelConfig) -> None:
+def start(
+    model: SwinDetector | SwinSegmenter, whole: nn.Module | None, config: TrainConfig
+) -> None:
+    """Give a model its starting weights, the facts of the run and its frozen stages.
+
+    Args:
+        model: of fresh weights.
+        whole: a trained model of the same task, or None.
+        config: where `whole` is None, `model.weights` may name a backbone.
+
+    Raises:
+        ConfigError: weights that do not fit.
+    """
+    if whole is not None:
+        _take_fitting(model, whole.state_dict())
+    elif config.model.weights is not None:
+        _take_backbone(model, model.config.backbone, config.model)
+    model.info = trained_info(model.info, config)
+    freeze(model, config.model.frozen_stages)
+
+
+def _take_backbone(model: nn.Module, config: SwinConfig, wanted: ModelConfig) -> None:
     """Start a model's backbone from the backbone in the weights, moved to its windows and bands.
 
     Norms of the stages that the source does not have stay as they are made.
@@ -77,7 +99,7 @@ def take_backbone(model: nn.Module, config: SwinConfig, wanted: ModelConfig) -> 
         logger.info("the backbone starts from %s; new: %s", wanted.weights, ", ".join(fresh))
 
 
-def take_fitting(model: nn.Module, given: dict[str, Tensor]) -> None:
+def _take_fitting(model: nn.Module, given: dict[str, Tensor]) -> None:
     """Start a model from the tensors of another whose shapes fit; what does not is said."""
     own = model.state_dict()
     fitting = {
