@@ -41,8 +41,9 @@ def test_each_group_moves_as_its_own_optimiser_does():
         step(one, ours, seed)
         step(adamw, peers, seed)
         muon.step()
-    for our, peer in zip(ours, peers, strict=True):
-        torch.testing.assert_close(our, peer, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours[1], peers[1], rtol=1e-5, atol=1e-6)
+    # PyTorch's Muon iterates in bfloat16: three steps of root mean square 0.02 in all.
+    torch.testing.assert_close(ours[0], peers[0], rtol=0, atol=3e-3)
 
 
 def test_a_muon_step_has_equal_singular_values_and_the_size_of_adamws():

@@ -207,10 +207,10 @@ def _decode(work: Callable[[], np.ndarray], name: str) -> np.ndarray:
         raise ImageError(f"{name}: {explain(error)}") from error
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception, formats: str = "PNG or JPEG") -> str:
     """Why an image could not be decoded, and what to do, in half a line."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image, or of an unknown kind; remove it or save it as PNG or JPEG"
+        return f"not an image, or of an unknown kind; remove it or save it as {formats}"
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return f"more than {limit:,} pixels, refused as a decompression bomb; make it smaller"

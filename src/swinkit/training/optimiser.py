@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
+
+from swinkit.training.muon import Muon
 
 
 def build_optimiser(
@@ -21,11 +23,10 @@ def build_optimiser(
 
 
 class MuonAdamW(Optimizer):
-    """Muon (2502.16982) where a group says `matrices`, AdamW elsewhere, seen as one optimiser.
+    """Muon where a group says `matrices`, AdamW elsewhere, seen as one optimiser.
 
-    Muon moves a matrix along its averaged gradient with all singular values made one, so that no
-    direction waits for the others. Its step is scaled to the root mean square of AdamW's, so one
-    learning rate and one schedule serve both.
+    Muon's step has the root mean square of AdamW's, so one learning rate and one schedule serve
+    both.
 
     Args:
         groups: with params, lr, weight_decay and `matrices`; where that is true, all params are
@@ -43,7 +44,7 @@ class MuonAdamW(Optimizer):
         others = [group for group in self.param_groups if not group["matrices"]]
         # A group is one and the same dictionary here and in its part: a schedule reaches both.
         if matrices:
-            self.parts.append(Muon(matrices, lr=lr, adjust_lr_fn="match_rms_adamw"))
+            self.parts.append(Muon(matrices, lr=lr))
         if others:
             self.parts.append(AdamW(others, lr=lr, betas=betas, fused=True))
         self._share()

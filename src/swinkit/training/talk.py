@@ -109,5 +109,5 @@ def announce(
     )
     for note in splits.notes:
         logger.info("%s", note)
-    for reason in task.left_out():
-        logger.warning("left out %s", reason)
+    for line in task.problems():
+        logger.warning("%s", line)

@@ -85,7 +85,10 @@ def _facts(path: Path) -> MaskFacts | str:
     else:
         codes, counts = np.unique(mask.codes, return_counts=True)
     if len(codes) > MOST_COLOURS:
-        return f"the mask has {len(codes)} colours: it is a photograph, or was saved as JPEG"
+        return (
+            f"the mask has {len(codes)} colours: it is a photograph, or was saved as JPEG; save "
+            "masks as PNG"
+        )
     return MaskFacts(mask.kind, mask.size_hw, codes, counts, mask.palette)
 
 

@@ -99,7 +99,7 @@ def read_mask(path: Path) -> RawMask:
         raise
     # Decoders of damaged files raise nearly anything.
     except Exception as error:
-        raise ImageError(f"{path}: the mask {explain(error)}") from error
+        raise ImageError(f"{path}: {explain(error, 'PNG')}") from error
 
 
 def codes_as(mask: RawMask, kind: Kind, path: Path) -> np.ndarray:

@@ -137,10 +137,11 @@ class ClassificationTask(Task[SwinClassifier]):
         """Height x width."""
         return "x".join(map(str, model.info.fixed_size.size_hw))
 
-    def left_out(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Images that the scan found damaged."""
         scan = self.splits.scan
-        return [] if scan is None else [f"{path}: {reason}" for path, reason in scan.bad]
+        bad = () if scan is None else scan.bad
+        return [f"left out: {path}: {reason}" for path, reason in bad]
 
 
 class ClassificationValidation(Validation):

@@ -17,6 +17,7 @@ from swinkit.boxes.target import InstanceTarget
 from swinkit.data.detection.dataset import DetectionBatch, DetectionDataset, collate_detection
 from swinkit.data.detection.samples import DetectionSample, DetectionSplits
 from swinkit.data.detection.splits import load_detection
+from swinkit.data.problems import describe_problems
 from swinkit.errors import TrainingError
 from swinkit.evaluation.coco import CocoEvaluator
 from swinkit.evaluation.coco_scores import CocoResult
@@ -27,7 +28,7 @@ from swinkit.models.detecting import in_image
 from swinkit.models.detector import SwinDetector
 from swinkit.results.detections import Detections, InstanceMasks
 from swinkit.training.tasks.detector import build_detector
-from swinkit.training.tasks.task import Batch, Step, Task, Validation
+from swinkit.training.tasks.task import SHOWN_PROBLEMS, Batch, Step, Task, Validation
 
 PROBE_OBJECTS = 16  # made-up objects of an image that measures memory
 
@@ -187,9 +188,9 @@ class DetectionTask(Task[SwinDetector]):
         fit = model.info.any_size
         return f"short side {fit.short_side}, long side up to {fit.long_side}"
 
-    def left_out(self) -> list[str]:
-        """What of the data was not sound."""
-        return [str(problem) for problem in self.splits.problems]
+    def problems(self) -> list[str]:
+        """What of the data is not sound, counted by kind, and the first of each."""
+        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
 
 
 class DetectionValidation(Validation):

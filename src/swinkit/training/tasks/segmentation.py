@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, distributed
 from torch.nn import functional
 
+from swinkit.data.problems import describe_problems
 from swinkit.data.segmentation.dataset import SegmentationDataset, collate_segmentation
 from swinkit.data.segmentation.samples import SegmentationSample, SegmentationSplits
 from swinkit.data.segmentation.splits import load_segmentation
@@ -22,7 +23,7 @@ from swinkit.evaluation.segmentation_scores import SegmentationEvaluator
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.training.config import TrainConfig
 from swinkit.training.tasks.segmenter import build_segmenter
-from swinkit.training.tasks.task import Batch, Step, Task, Validation
+from swinkit.training.tasks.task import SHOWN_PROBLEMS, Batch, Step, Task, Validation
 
 
 class SegmentationTask(Task[SwinSegmenter]):
@@ -149,9 +150,9 @@ class SegmentationTask(Task[SwinSegmenter]):
         """Of the crops."""
         return "x".join(map(str, self.config.segmentation_augmentation.crop_hw))
 
-    def left_out(self) -> list[str]:
-        """What of the data was not sound."""
-        return [str(problem) for problem in self.splits.problems]
+    def problems(self) -> list[str]:
+        """What of the data is not sound, counted by kind, and the first of each."""
+        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
 
 
 class SegmentationValidation(Validation):

@@ -18,6 +18,7 @@ from swinkit.evaluation.curves import ScorePanel
 from swinkit.training.config import TrainConfig
 
 Model = TypeVar("Model", bound=nn.Module)
+SHOWN_PROBLEMS = 20  # of each kind, in the log of a run
 Batch = Any  # what the task's loader gives
 
 
@@ -173,6 +174,6 @@ class Task(ABC, Generic[Model]):
     def describe_size(self, model: Model) -> str:
         """The size of the images, for people."""
 
-    def left_out(self) -> list[str]:
-        """What of the data is not used and why, one line each."""
-        return []
+    @abstractmethod
+    def problems(self) -> list[str]:
+        """What of the data is not sound and what became of it, for people."""
