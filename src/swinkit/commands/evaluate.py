@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from swinkit.commands.loading import Device, ImageSize, load_model
-from swinkit.commands.progress import ImagesBar
 from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.errors import ConfigError, DataError
+from swinkit.progress import ImagesBar
 
 if TYPE_CHECKING:
     from swinkit.data.problems import Problem

@@ -19,11 +19,11 @@ from swinkit.commands.answers import (
     Result,
 )
 from swinkit.commands.loading import Device, ImageSize, load_model
-from swinkit.commands.progress import ImagesBar
 from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
+from swinkit.progress import ImagesBar
 
 if TYPE_CHECKING:
     from swinkit.models.classifier import SwinClassifier

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from swinkit.checkpoints.load import load
+from swinkit.progress import ImagesBar
 from swinkit.training.batch_size import find_batch_size
 from swinkit.training.budget import Budget
 from swinkit.training.config import TrainConfig
@@ -259,13 +260,15 @@ class _Run:
             samples = self.task.splits.by_name().get(split)
             if samples is None:
                 continue
-            measured = self.task.evaluate(
-                model,
-                samples,
-                batch_size=self.batch_size,
-                device=self.device,
-                out=self.folder.path / split if self.config.runtime.preview else None,
-            )
+            with ImagesBar(self.screen, f"measuring {split}:") as bar:
+                measured = self.task.evaluate(
+                    model,
+                    samples,
+                    batch_size=self.batch_size,
+                    device=self.device,
+                    out=self.folder.path / split if self.config.runtime.preview else None,
+                    progress=bar.images,
+                )
             metrics |= {f"{split}_{name}": value for name, value in measured.items()}
         summary = {"epochs": len(recorder.rows), "best_epoch": recorder.best_epoch, **metrics}
         self.folder.write_json(self.folder.summary, summary)

@@ -21,6 +21,7 @@ from swinkit.evaluation.classification import evaluate
 from swinkit.evaluation.curves import ScorePanel
 from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.models.classifier import SwinClassifier
+from swinkit.models.predicting import Progress
 from swinkit.training.config import TrainConfig
 from swinkit.training.tasks.classifier import build_classifier
 from swinkit.training.tasks.task import Batch, Step, Task, Validation
@@ -117,7 +118,14 @@ class ClassificationTask(Task[SwinClassifier]):
         )
 
     def evaluate(
-        self, model: Any, samples: list[Sample], *, batch_size: int, device: str, out: Path | None
+        self,
+        model: Any,
+        samples: list[Sample],
+        *,
+        batch_size: int,
+        device: str,
+        out: Path | None,
+        progress: Progress,
     ) -> dict[str, float]:
         """Accuracy and loss; confusion matrix and worst mistakes."""
         if not isinstance(model, SwinClassifier):
@@ -129,6 +137,7 @@ class ClassificationTask(Task[SwinClassifier]):
             device=device,
             workers=self.config.data.workers,
             out=out,
+            progress=progress,
             on_bad_image=self.config.data.on_bad_image,
         )
         return {"top1": report.top1, "top5": report.top5, "loss": report.loss}

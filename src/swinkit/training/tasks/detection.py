@@ -26,6 +26,7 @@ from swinkit.evaluation.detection import evaluate_detector
 from swinkit.evaluation.previews import SeenObjects, detection_preview
 from swinkit.models.detecting import in_image
 from swinkit.models.detector import SwinDetector
+from swinkit.models.predicting import Progress
 from swinkit.results.detections import Detections, InstanceMasks
 from swinkit.training.tasks.detector import build_detector
 from swinkit.training.tasks.task import SHOWN_PROBLEMS, Batch, Step, Task, Validation
@@ -169,6 +170,7 @@ class DetectionTask(Task[SwinDetector]):
         batch_size: int,
         device: str,
         out: Path | None,
+        progress: Progress,
     ) -> dict[str, float]:
         """COCO's numbers; curves, tables and pictures."""
         if not isinstance(model, SwinDetector):
@@ -179,6 +181,7 @@ class DetectionTask(Task[SwinDetector]):
             batch_size=batch_size,
             device=device,
             out=out,
+            progress=progress,
             on_bad_image=self.config.data.on_bad_image,
         )
         return average_precisions(report.scores, "")

@@ -20,6 +20,7 @@ from swinkit.evaluation.mean_loss import MeanLoss
 from swinkit.evaluation.previews import segmentation_preview
 from swinkit.evaluation.segmentation import evaluate_segmenter
 from swinkit.evaluation.segmentation_scores import SegmentationEvaluator
+from swinkit.models.predicting import Progress
 from swinkit.models.segmenter import SwinSegmenter
 from swinkit.training.config import TrainConfig
 from swinkit.training.tasks.segmenter import build_segmenter
@@ -132,6 +133,7 @@ class SegmentationTask(Task[SwinSegmenter]):
         batch_size: int,
         device: str,
         out: Path | None,
+        progress: Progress,
     ) -> dict[str, float]:
         """IoU, accuracies and boundaries; tables and pictures."""
         if not isinstance(model, SwinSegmenter):
@@ -142,6 +144,7 @@ class SegmentationTask(Task[SwinSegmenter]):
             batch_size=batch_size,
             device=device,
             out=out,
+            progress=progress,
             on_bad_image=self.config.data.on_bad_image,
         )
         return report.scores.numbers()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
 from swinkit.evaluation.curves import ScorePanel
+from swinkit.models.predicting import Progress
 from swinkit.training.config import TrainConfig
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -166,7 +167,14 @@ class Task(ABC, Generic[Model]):
 
     @abstractmethod
     def evaluate(
-        self, model: Any, samples: list[Any], *, batch_size: int, device: str, out: Path | None
+        self,
+        model: Any,
+        samples: list[Any],
+        *,
+        batch_size: int,
+        device: str,
+        out: Path | None,
+        progress: Progress,
     ) -> dict[str, float]:
         """Measure a split with the best weights; reports and pictures go to `out`."""
 

@@ -1,4 +1,4 @@
-"""What a person sees while a command works on images: a bar with the time left, on a terminal."""
+"""What a person sees while images are worked on: a bar with the time left, on a terminal."""
 
 from types import TracebackType
 
@@ -7,17 +7,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class ImagesBar:
-    """Images done, and a part of the one at work, on stderr; nothing where that is no terminal.
+    """Images done, and a part of the one at work; nothing where there is no terminal.
 
-    It appears with the first word of progress: what a command says before that, and the bars of
-    its downloads, have the terminal for themselves.
+    It appears with the first word of progress: what is said before that, and the bars of
+    downloads, have the terminal for themselves.
 
     Args:
-        console: to draw on.
+        console: to draw on; None is stderr.
+        title: what is done with the images.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, title: str = "") -> None:
         console = console or Console(stderr=True)
+        self._title = title
         self._bar = Progress(
             TextColumn("{task.fields[images]}"),
             BarColumn(bar_width=None),
@@ -62,5 +64,5 @@ class ImagesBar:
             self._task,
             completed=max(self.completed, completed),
             total=self._total,
-            images=f"{self._done}/{self._total} images",
+            images=f"{self._title} {self._done}/{self._total} images".strip(),
         )

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from swinkit.commands.progress import ImagesBar
+from swinkit.progress import ImagesBar
 
 
 def drawn(console: Console) -> str:
