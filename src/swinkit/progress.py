@@ -59,10 +59,10 @@ class ImagesBar:
 
     def _show(self, completed: float) -> None:
         # Images of a batch are told after all of them are done: the bar never moves back.
-        self._bar.start()
         self._bar.update(
             self._task,
             completed=max(self.completed, completed),
             total=self._total,
             images=f"{self._title} {self._done}/{self._total} images".strip(),
         )
+        self._bar.start()

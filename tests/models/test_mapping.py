@@ -106,8 +106,10 @@ def test_labels_of_views_are_those_of_their_mean(
     (found,) = each
     assert found.probabilities is None
     assert (found.labels != kept.labels).mean() < 1e-3  # where two classes nearly tie
-    assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
-    assert len(steps) >= 6 * 70 * 90 / 900
+    done, total = zip(*steps, strict=True)
+    assert list(done) == sorted(set(done))
+    assert set(total) == {done[-1]}
+    assert len(steps) == 6 if window is None else len(steps) > 6
 
 
 def test_padding_is_cut_off() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from swinkit.models.enlarging import block_read, blocks, enlarge
 from swinkit.models.segmenting import augmented
-from swinkit.models.segmenting_views import MirroredView, SlidingView, WholeView, mean_labels
+from swinkit.models.segmenting_views import KeptView, MirroredView, SlidingView, View, mean_labels
 
 FILTERS = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(1))
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -59,6 +59,7 @@ def test_a_block_is_a_part_of_the_whole(
     flip=st.booleans(),
     pixels=st.integers(1, 600),
     batch=st.integers(1, 3),
+    keep=st.booleans(),
 )
 def test_the_best_of_the_mean(
     sizes: list[tuple[int, int]],
@@ -68,29 +69,34 @@ def test_the_best_of_the_mean(
     flip: bool,
     pixels: int,
     batch: int,
+    keep: bool,
 ) -> None:
     rng = np.random.default_rng(0)
     images = [rng.random((*size, 3), np.float32) for size in sizes]
     stride_hw = None if window is None else (min(stride, window[0]), min(stride, window[1]))
 
-    def view(image: np.ndarray) -> WholeView | SlidingView:
-        if window is None or stride_hw is None:
-            return WholeView(toy(torch.from_numpy(prepare(image))[None])[0])
-        return SlidingView(
+    def view(image: np.ndarray) -> View:
+        sliding = SlidingView(
             model=toy,
             image=image,
-            window_hw=window,
-            stride_hw=stride_hw,
+            window_hw=window or image.shape[:2],
+            stride_hw=stride_hw or image.shape[:2],
             prepare=prepare,
             batch_size=batch,
         )
+        return KeptView(sliding) if keep or window is None else sliding
 
     views = []
     for image in images:
         views.append(view(image))
         if flip:
             views.append(MirroredView(view(image[:, ::-1])))
-    labels = mean_labels(views, output_hw, 5, pixels=pixels)
+    steps: list[tuple[int, int]] = []
+    labels = mean_labels(
+        views, output_hw, 5, pixels=pixels, progress=lambda *step: steps.append(step)
+    )
+    assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+    assert {total for _, total in steps} == {steps[-1][0]}
     whole = augmented(
         toy,
         [torch.from_numpy(prepare(image))[None] for image in images],
@@ -106,8 +112,18 @@ def test_the_best_of_the_mean(
 
 @pytest.mark.parametrize(("classes", "kind"), [(256, np.uint8), (257, np.uint16)])
 def test_type_of_the_labels(classes: int, kind: type) -> None:
-    logits = torch.zeros(classes, 3, 4)
-    logits[-1] = 1
-    labels = mean_labels([WholeView(logits)], (6, 8), classes, pixels=10)
+    def last(images: Tensor) -> Tensor:
+        logits = torch.zeros(len(images), classes, *images.shape[2:])
+        logits[:, -1] = 1
+        return logits
+
+    view = SlidingView(
+        model=last,
+        image=np.zeros((3, 4, 3), np.uint8),
+        window_hw=(2, 2),
+        stride_hw=(1, 1),
+        prepare=prepare,
+    )
+    labels = mean_labels([view], (6, 8), classes, pixels=10)
     assert labels.dtype == kind
     assert (labels == classes - 1).all()

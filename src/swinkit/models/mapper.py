@@ -19,10 +19,10 @@ from swinkit.models.predicting import Opened, Progress, Stopwatch, place_of
 from swinkit.models.segmenting import augmented, slide
 from swinkit.models.segmenting_stream import slide_labels
 from swinkit.models.segmenting_views import (
+    KeptView,
     MirroredView,
     SlidingView,
     View,
-    WholeView,
     mean_labels,
 )
 from swinkit.results.semantic_map import SemanticMap
@@ -97,15 +97,11 @@ class Mapper:
         """`B K h w`, without the padding."""
         height, width = fitted[0].size_hw
         values = self._tensor(np.stack([one.values for one in fitted]))
-        if self.window_hw is not None:
-            values = values[..., :height, :width]
-        return self._seen(values)[..., :height, :width].float()
-
-    def _seen(self, values: Tensor) -> Tensor:
-        """Logits `B K h w` of one pass, or of windows."""
         if self.window_hw is None or self.stride_hw is None:
-            return self.model(values)
-        return slide(self.model, values, self.window_hw, self.stride_hw)
+            logits = self.model(values)
+        else:
+            logits = slide(self.model, values[..., :height, :width], self.window_hw, self.stride_hw)
+        return logits[..., :height, :width].float()
 
     def _finished(self, logits: Tensor, output_hw: SizeHW) -> tuple[np.ndarray, np.ndarray | None]:
         if not self.keep_probabilities:
@@ -154,21 +150,19 @@ class Mapper:
         return found
 
     def _view(self, pixels: np.ndarray) -> View:
-        small = pixels.shape[0] * pixels.shape[1] <= self._most_pixels
-        if self.window_hw is None or small:
-            (logits,) = self._seen(self._tensor(self._prepared(pixels)[None]))
-            return WholeView(logits.float())
-        assert self.stride_hw is not None
         device, _ = place_of(self.model)
-        return SlidingView(
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        view = SlidingView(
             model=self._typed,
             image=pixels,
-            window_hw=self.window_hw,
-            stride_hw=self.stride_hw,
+            window_hw=self.window_hw or size_hw,
+            stride_hw=self.stride_hw or size_hw,
             prepare=self._prepared,
             batch_size=self.batch_size,
             device=device,
         )
+        small = pixels.shape[0] * pixels.shape[1] <= self._most_pixels
+        return KeptView(view) if small or self.window_hw is None else view
 
     def _streamed(self, image: np.ndarray) -> np.ndarray:
         assert self.window_hw is not None

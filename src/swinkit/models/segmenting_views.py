@@ -1,14 +1,14 @@
 """Labels from the mean probabilities of several views of an image, in bounded memory.
 
-A view is the image in another size, perhaps mirrored, seen whole or through a sliding window. The
-mean needs all views at the same pixels, but not all pixels at a time: block by block of the
-answer, each view is asked for the logits that the block reads. A whole view has them; a sliding
-window makes them then, and looks twice where it lies across a border between blocks.
+A view is the image in another size, perhaps mirrored, seen through windows or through one as large
+as itself. The mean needs all views at the same pixels, but not all pixels at a time: block by block
+of the answer, each view is asked for the logits that the block reads. A small view keeps them all;
+a large one makes them then, and looks twice through windows across a border between blocks.
 
 Legend: C channels, K classes, H W image, h w view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from swinkit.models.segmenting import Model, SizeHW, coverage, spans
 from swinkit.models.segmenting_stream import Prepare
 from swinkit.results.semantic_map import label_type
 
+Seen = Callable[[int], None]  # so many more windows are done
+
 
 class View(Protocol):
     """Logits of an image in some size."""
@@ -29,22 +31,11 @@ class View(Protocol):
     @property
     def size_hw(self) -> SizeHW: ...
 
-    def logits(self, block: Block) -> Tensor:
+    def looks(self, blocks: Sequence[Block]) -> int:
+        """Windows that are looked through for these parts of the view, one after the other."""
+
+    def logits(self, block: Block, seen: Seen) -> Tensor:
         """`K rows columns` of a part of the view."""
-
-
-@dataclass(frozen=True, eq=False)
-class WholeView:
-    """A view that was seen in one pass: `K h w`."""
-
-    maps: Tensor
-
-    @property
-    def size_hw(self) -> SizeHW:
-        return self.maps.shape[1], self.maps.shape[2]
-
-    def logits(self, block: Block) -> Tensor:
-        return self.maps[:, slice(*block[0]), slice(*block[1])]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -72,14 +63,21 @@ class SlidingView:
     def size_hw(self) -> SizeHW:
         return self.image.shape[0], self.image.shape[1]
 
-    def logits(self, block: Block) -> Tensor:
+    def windows(self, block: Block) -> list[Block]:
+        """Those that lie over a part of the view."""
         rows, columns = (
             [span for span in spans(length, window, stride) if span[0] < last and span[1] > first]
             for length, window, stride, (first, last) in zip(
                 self.size_hw, self.window_hw, self.stride_hw, block, strict=True
             )
         )
-        windows = [(down, across) for down in rows for across in columns]
+        return [(down, across) for down in rows for across in columns]
+
+    def looks(self, blocks: Sequence[Block]) -> int:
+        return sum(len(self.windows(block)) for block in blocks)
+
+    def logits(self, block: Block, seen: Seen) -> Tensor:
+        windows = self.windows(block)
         (top, bottom), (left, right) = block
         total: Tensor | None = None
         for start in range(0, len(windows), self.batch_size):
@@ -90,6 +88,7 @@ class SlidingView:
                 total = maps.new_zeros((maps.shape[1], bottom - top, right - left))
             for (y, x), logits in zip(chunk, maps, strict=True):
                 _add(total, (top, left), logits, (y[0], x[0]))
+            seen(len(chunk))
         assert total is not None, "windows cover every place"
         down, across = (
             coverage(length, window, stride, total.device)[slice(*span)]
@@ -98,6 +97,31 @@ class SlidingView:
             )
         )
         return total.div_(down[:, None] * across)
+
+
+@dataclass(eq=False)
+class KeptView:
+    """A view whose logits are made once, all of them, and kept."""
+
+    view: View
+    maps: Tensor | None = None  # K h w
+
+    @property
+    def size_hw(self) -> SizeHW:
+        return self.view.size_hw
+
+    def looks(self, blocks: Sequence[Block]) -> int:
+        return self.view.looks([self._all])
+
+    def logits(self, block: Block, seen: Seen) -> Tensor:
+        if self.maps is None:
+            self.maps = self.view.logits(self._all, seen)
+        return self.maps[:, slice(*block[0]), slice(*block[1])]
+
+    @property
+    def _all(self) -> Block:
+        height, width = self.size_hw
+        return (0, height), (0, width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +134,16 @@ class MirroredView:
     def size_hw(self) -> SizeHW:
         return self.mirrored.size_hw
 
-    def logits(self, block: Block) -> Tensor:
+    def looks(self, blocks: Sequence[Block]) -> int:
+        return self.mirrored.looks([self._turned(block) for block in blocks])
+
+    def logits(self, block: Block, seen: Seen) -> Tensor:
+        return self.mirrored.logits(self._turned(block), seen).flip(-1)
+
+    def _turned(self, block: Block) -> Block:
         rows, (left, right) = block
         width = self.size_hw[1]
-        return self.mirrored.logits((rows, (width - right, width - left))).flip(-1)
+        return rows, (width - right, width - left)
 
 
 def mean_labels(
@@ -131,23 +161,30 @@ def mean_labels(
         output_hw: size of the answer.
         num_classes: K.
         pixels: of a block; several times K numbers exist for each of them.
-        progress: called with (blocks of views done, all).
+        progress: called with (windows done, all).
 
     Returns:
         (H, W) uint8, or uint16 for more than 256 classes.
     """
     labels = np.empty(output_hw, label_type(num_classes))
     parts = list(blocks(output_hw, pixels))
+    reads = [[block_read(view.size_hw, output_hw, part) for part in parts] for view in views]
+    looks = sum(view.looks(read) for view, read in zip(views, reads, strict=True))
+    done = 0
+
+    def seen(number: int) -> None:
+        nonlocal done
+        done += number
+        if progress is not None:
+            progress(done, looks)
+
     with torch.inference_mode():
-        for number, block in enumerate(parts):
+        for block, *read in zip(parts, *reads, strict=True):
             total: Tensor | None = None
-            for place, view in enumerate(views):
-                read = block_read(view.size_hw, output_hw, block)
-                maps = enlarge(view.logits(read), read, view.size_hw, output_hw, block)
-                probabilities = maps.softmax(0)
+            for view, part in zip(views, read, strict=True):
+                logits = view.logits(part, seen)
+                probabilities = enlarge(logits, part, view.size_hw, output_hw, block).softmax(0)
                 total = probabilities if total is None else total.add_(probabilities)
-                if progress is not None:
-                    progress(number * len(views) + place + 1, len(parts) * len(views))
             assert total is not None
             labels[slice(*block[0]), slice(*block[1])] = best_labels(total)
     return labels
