@@ -214,6 +214,8 @@ def explain(error: Exception, formats: str = "PNG or JPEG") -> str:
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return f"more than {limit:,} pixels, refused as a decompression bomb; make it smaller"
+    if isinstance(error, FileNotFoundError):
+        return "no such file; check the path"
     if isinstance(error, PermissionError):
         return "no permission to read it; change the permissions"
     reason = str(error) or type(error).__name__
