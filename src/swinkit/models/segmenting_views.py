@@ -180,12 +180,13 @@ def mean_labels(
 
     with torch.inference_mode():
         for block, *read in zip(parts, *reads, strict=True):
-            total: Tensor | None = None
+            total: Tensor | float = 0.0
             for view, part in zip(views, read, strict=True):
-                logits = view.logits(part, seen)
-                probabilities = enlarge(logits, part, view.size_hw, output_hw, block).softmax(0)
-                total = probabilities if total is None else total.add_(probabilities)
-            assert total is not None
+                # Without names, so that nothing of a view outlives its turn.
+                total += enlarge(
+                    view.logits(part, seen), part, view.size_hw, output_hw, block
+                ).softmax(0)
+            assert isinstance(total, Tensor)
             labels[slice(*block[0]), slice(*block[1])] = best_labels(total)
     return labels
 
