@@ -64,7 +64,7 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
 
 
 def same_scores(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal but for the last bit: processors compute the exponential of a sigmoid differently."""
+    """Within float32 epsilon: processors compute the exponential of a sigmoid differently."""
     return bool((ours - theirs).abs().max() <= torch.finfo(torch.float32).eps)
 
 

@@ -29,20 +29,15 @@ class SwinClassifier(TaskModel):
     def __init__(
         self, config: SwinConfig, *, num_classes: int = 1000, info: ModelInfo | None = None
     ) -> None:
-        super().__init__()
         if num_classes < 1:
             raise ConfigError(f"num_classes is {num_classes}; a classifier needs at least one")
+        super().__init__(num_classes)
         self.config = config
         self.backbone = SwinBackbone(config)
         self.head = ClassificationHead(config.channels[-1], num_classes)
         self.info = info or ModelInfo()
 
     predict = predict_classes
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return self.head.fc.out_features
 
     def check_preprocessing(self, info: ModelInfo) -> None:
         """Refuse a detector's or segmenter's: a classifier's images have one size.

@@ -44,7 +44,7 @@ class SwinDetector(TaskModel):
     """
 
     def __init__(self, config: DetectorConfig, *, info: ModelInfo | None = None) -> None:
-        super().__init__()
+        super().__init__(config.num_classes)
         self.config = config
         self.backbone = SwinBackbone(config.backbone)
         self.box_heads, self.mask_heads = nn.ModuleList(), nn.ModuleList()
@@ -102,11 +102,6 @@ class SwinDetector(TaskModel):
             self.pool_semantic = RoIPooling(side, strides[roi.semantic.level :][:1])
 
     predict = predict_detections
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return self.config.num_classes
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ def each_map(
             are; None takes the model's.
         window: (height, width), or a side, in pixels of the prepared image: slide over it and
             average where windows overlap. Memory then does not grow with the number of classes
-            times the pixels of the image.
+            times the pixels of the image, unless probabilities are kept.
         stride: of the window; by default two thirds of it.
         scales: sizes to look at the image in, as factors; their probabilities are averaged.
         flip: look at each scale mirrored as well.

@@ -39,7 +39,7 @@ class SwinSegmenter(TaskModel):
     """
 
     def __init__(self, config: SegmenterConfig, *, info: ModelInfo | None = None) -> None:
-        super().__init__()
+        super().__init__(config.num_classes)
         self.config = config
         self.backbone = SwinBackbone(config.backbone)
         widths = config.backbone.channels
@@ -76,11 +76,6 @@ class SwinSegmenter(TaskModel):
         self.info = info or ModelInfo(preprocessing=fit)
 
     predict = predict_maps
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return self.config.num_classes
 
     def forward(self, images: Tensor) -> Tensor:
         """`B C H W` -> logits `B K H W`, enlarged bilinearly from the decoder's size."""

@@ -7,12 +7,15 @@ from swinkit.models.info import ModelInfo
 
 
 class TaskModel(nn.Module):
-    """A network for `num_classes` classes, whose names and preprocessing `info` holds."""
+    """A network for `num_classes` classes, whose names and preprocessing `info` holds.
 
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        raise AttributeError(f"{type(self).__name__} does not say how many classes it has")
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
 
     @property
     def info(self) -> ModelInfo:

@@ -19,9 +19,9 @@ class Muon(Optimizer):
     """Muon for two-dimensional parameters, its step scaled to the root mean square of AdamW's.
 
     The numbers are those of `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")`, which iterates in
-    bfloat16 everywhere. Processors without instructions for it take thirty times as long for that
-    as in float32, so on a CPU this one iterates in float32; and matrices of one shape are worked
-    on together.
+    bfloat16 everywhere. A processor without instructions for that took thirty times as long as in
+    float32, so on a CPU this one iterates in float32; and matrices of one shape are worked on
+    together.
 
     Args:
         groups: with params, and perhaps lr and weight_decay.
