@@ -19,12 +19,12 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.data.classification.samples import Sample
-from swinkit.data.classification.splits import load_splits
+from swinkit.classification.data.samples import Sample
+from swinkit.classification.data.splits import load_splits
+from swinkit.classification.model import SwinClassifier
 from swinkit.data.config import DataConfig
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import read_image
-from swinkit.models.classifier import SwinClassifier
 
 SIZES = {"embed_dim": 48, "depths": (2, 2, 4, 2), "num_heads": (2, 4, 8, 16)}
 BATCH, PEAK_LR, WEIGHT_DECAY, WARM_UP, SMOOTHING, DROP_PATH = 64, 1e-3, 0.05, 0.1, 0.1, 0.1

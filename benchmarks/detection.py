@@ -24,10 +24,10 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from swinkit.boxes.pasting import paste_masks
-from swinkit.boxes.suppression import multiclass_nms
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detectors import create_detector
+from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes.suppression import multiclass_nms
+from swinkit.detection.create import create_detector
+from swinkit.detection.model import SwinDetector
 
 NUM_CLASSES = 10
 WIDTHS = [96, 192, 384, 768]

@@ -22,18 +22,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from swinkit.data.config import DataConfig
-from swinkit.data.detection.config import DetectionAugmentation
-from swinkit.data.detection.dataset import DetectionBatch, DetectionDataset, collate_detection
-from swinkit.data.detection.splits import load_detection
 from swinkit.data.loading import build_loader
-from swinkit.data.segmentation.config import SegmentationAugmentation
-from swinkit.data.segmentation.dataset import SegmentationDataset, collate_segmentation
-from swinkit.data.segmentation.splits import load_segmentation
-from swinkit.evaluation.coco import CocoEvaluator
-from swinkit.evaluation.segmentation_scores import SegmentationEvaluator
+from swinkit.detection.data.config import DetectionAugmentation
+from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
+from swinkit.detection.data.splits import load_detection
+from swinkit.detection.evaluate.coco import CocoEvaluator
+from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.images.fitting import Fit
 from swinkit.images.reading import read_image
-from swinkit.results.detections import Detections, InstanceMasks
+from swinkit.segmentation.data.config import SegmentationAugmentation
+from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
+from swinkit.segmentation.data.splits import load_segmentation
+from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 
 DETECTORS = ("fasterrcnn_mobilenet_v3_large_fpn", "maskrcnn_resnet50_fpn")
 WARM_UP = 0.05

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from swinkit import train
+from swinkit.classification.data.digits import write_digits
 from swinkit.cli import main as swinkit
-from swinkit.data.classification.digits import write_digits
-from swinkit.data.detection.shapes import write_shapes
-from swinkit.training.config import load_recipe
+from swinkit.detection.data.shapes import write_shapes
+from swinkit.task.train_config import load_recipe
 
 ROOT = Path("runs")
 SHOWN = 8  # test images that are predicted and drawn

@@ -17,13 +17,13 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import VARIANTS
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
+from swinkit.classification.model import SwinClassifier
 from swinkit.cli import main
+from swinkit.detection.variants import DETECTORS
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.models.classifier import SwinClassifier
-from swinkit.models.detector_variants import DETECTORS
-from swinkit.models.info import ModelInfo
-from swinkit.models.segmenter_variants import SEGMENTERS
+from swinkit.segmentation.variants import SEGMENTERS
+from swinkit.task.info import ModelInfo
 
 COMMANDS = ("train", "evaluate", "predict", "convert", "models")
 NAMES = ("cat", "dog", "heron")
@@ -351,7 +351,7 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_flags_override_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from swinkit.training.config import load_recipe
+    from swinkit.task.train_config import load_recipe
 
     seen = []
     monkeypatch.setattr("swinkit.commands.train.Train.run", lambda self: seen.append(self))

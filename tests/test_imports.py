@@ -10,19 +10,19 @@ ROOT = Path(__file__).resolve().parents[1]
 LIGHT = (
     "swinkit",
     "swinkit.cli",
-    "swinkit.results.classification",
+    "swinkit.classification.result",
     "swinkit.backbones.variants",
     "swinkit.checkpoints.weights",
     "swinkit.data.config",
-    "swinkit.data.recognise",
-    "swinkit.data.detection.splits",
-    "swinkit.data.detection.config",
+    "swinkit.registry",
+    "swinkit.detection.data.splits",
+    "swinkit.detection.data.config",
     "swinkit.images.fitting",
     "swinkit.images.preprocessing",
-    "swinkit.models.test_augmentation",
-    "swinkit.results.detections",
-    "swinkit.results.semantic_map",
-    "swinkit.training.config",
+    "swinkit.task.views",
+    "swinkit.detection.result",
+    "swinkit.segmentation.result",
+    "swinkit.task.train_config",
 )
 
 

@@ -9,49 +9,49 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swinkit.backbones.config import SwinConfig
     from swinkit.backbones.swin import SwinBackbone
-    from swinkit.boxes.suppression_config import Suppression
     from swinkit.checkpoints.convert import convert
     from swinkit.checkpoints.load import load
     from swinkit.checkpoints.native import save
+    from swinkit.classification.create import create_backbone, create_model
+    from swinkit.classification.evaluate import evaluate
+    from swinkit.classification.model import SwinClassifier
+    from swinkit.classification.result import Classification
+    from swinkit.detection.boxes.suppression_config import Suppression
+    from swinkit.detection.create import create_detector
+    from swinkit.detection.model import SwinDetector
+    from swinkit.detection.result import Detections, InstanceMasks
     from swinkit.errors import SwinkitError
-    from swinkit.evaluation.classification import evaluate
     from swinkit.images.fitting import Fit
     from swinkit.images.preprocessing import Preprocessing
-    from swinkit.models.classifier import SwinClassifier
-    from swinkit.models.create import create_backbone, create_model
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.detectors import create_detector
-    from swinkit.models.segmenter import SwinSegmenter
-    from swinkit.models.segmenters import create_segmenter
-    from swinkit.models.test_augmentation import TestAugmentation
-    from swinkit.results.classification import Classification
-    from swinkit.results.detections import Detections, InstanceMasks
-    from swinkit.results.semantic_map import SemanticMap
+    from swinkit.segmentation.create import create_segmenter
+    from swinkit.segmentation.model import SwinSegmenter
+    from swinkit.segmentation.result import SemanticMap
+    from swinkit.task.views import TestAugmentation
     from swinkit.training.train import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Classification": "swinkit.results.classification",
-    "Detections": "swinkit.results.detections",
+    "Classification": "swinkit.classification.result",
+    "Detections": "swinkit.detection.result",
     "Fit": "swinkit.images.fitting",
-    "InstanceMasks": "swinkit.results.detections",
+    "InstanceMasks": "swinkit.detection.result",
     "Preprocessing": "swinkit.images.preprocessing",
-    "SemanticMap": "swinkit.results.semantic_map",
-    "Suppression": "swinkit.boxes.suppression_config",
+    "SemanticMap": "swinkit.segmentation.result",
+    "Suppression": "swinkit.detection.boxes.suppression_config",
     "SwinBackbone": "swinkit.backbones.swin",
-    "SwinClassifier": "swinkit.models.classifier",
+    "SwinClassifier": "swinkit.classification.model",
     "SwinConfig": "swinkit.backbones.config",
-    "SwinDetector": "swinkit.models.detector",
-    "SwinSegmenter": "swinkit.models.segmenter",
+    "SwinDetector": "swinkit.detection.model",
+    "SwinSegmenter": "swinkit.segmentation.model",
     "SwinkitError": "swinkit.errors",
-    "TestAugmentation": "swinkit.models.test_augmentation",
+    "TestAugmentation": "swinkit.task.views",
     "convert": "swinkit.checkpoints.convert",
-    "create_backbone": "swinkit.models.create",
-    "create_detector": "swinkit.models.detectors",
-    "create_model": "swinkit.models.create",
-    "create_segmenter": "swinkit.models.segmenters",
-    "evaluate": "swinkit.evaluation.classification",
+    "create_backbone": "swinkit.classification.create",
+    "create_detector": "swinkit.detection.create",
+    "create_model": "swinkit.classification.create",
+    "create_segmenter": "swinkit.segmentation.create",
+    "evaluate": "swinkit.classification.evaluate",
     "load": "swinkit.checkpoints.load",
     "save": "swinkit.checkpoints.native",
     "train": "swinkit.training.train",

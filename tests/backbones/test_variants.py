@@ -6,7 +6,7 @@ import torch
 from swinkit.backbones.flops import count_flops
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.backbones.variants import VARIANTS
-from swinkit.models.classifier import SwinClassifier
+from swinkit.classification.model import SwinClassifier
 
 # From torchvision's documentation of its own weights of these sizes.
 EXACT = {

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.heads.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig, SemanticConfig
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detector_config import DetectorConfig, Kind, default_roi
-from swinkit.models.segmenter import SwinSegmenter
-from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.detection.config import DetectorConfig, Kind, default_roi
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig, SemanticConfig
+from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.model import SwinSegmenter
 
 BACKBONE = SwinConfig(
     embed_dim=8,

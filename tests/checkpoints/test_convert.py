@@ -20,8 +20,8 @@ from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.convert import convert, export_tensors
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.models.classifier import SwinClassifier
 
 SMALL: dict[str, Any] = {"embed_dim": 16, "depths": (2, 2, 2, 2), "num_heads": (1, 2, 4, 8)}
 LAYOUTS = ("native", "microsoft", "timm", "torchvision", "huggingface", "mmdet", "mmseg")

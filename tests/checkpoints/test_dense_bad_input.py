@@ -12,8 +12,8 @@ from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.export import export_tensors
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import header_of, save
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.models.classifier import SwinClassifier
 
 
 def message(source: Any, **settings: Any) -> str:

@@ -22,11 +22,11 @@ from torch import Tensor
 from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
+from swinkit.detection.config import DetectorConfig
+from swinkit.detection.create import create_detector
+from swinkit.detection.model import SwinDetector
 from swinkit.images.fitting import Fit
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detector_config import DetectorConfig
-from swinkit.models.detectors import create_detector
-from swinkit.models.info import ModelInfo
+from swinkit.task.info import ModelInfo
 
 GOLDEN = ("mm_maskrcnn_case1", "mm_cascade_case1", "mm_htc_case1")
 KINDS = ("retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc")

@@ -19,7 +19,7 @@ from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.sources import recognise
 from swinkit.checkpoints.translation import read
-from swinkit.models.classifier import SwinClassifier
+from swinkit.classification.model import SwinClassifier
 
 TOLERANCE = 1e-5
 Build = Callable[[], nn.Module]

@@ -13,7 +13,7 @@ from torch import nn
 from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.export import export_tensors
 from swinkit.checkpoints.load import load
-from swinkit.models.segmenter import SwinSegmenter
+from swinkit.segmentation.model import SwinSegmenter
 
 NAME = "mm_upernet_case1"
 

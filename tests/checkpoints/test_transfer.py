@@ -10,8 +10,8 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import native_tensors
 from swinkit.checkpoints.transfer import imagenet_22k_to_1k
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.models.classifier import SwinClassifier
 
 
 def loaded(state: dict[str, torch.Tensor], **settings: Any) -> tuple[Any, Any]:

@@ -12,11 +12,11 @@ from swinkit.checkpoints.opening import WeightFile
 from swinkit.checkpoints.provenance import label_list
 from swinkit.checkpoints.weights import WEIGHTS
 from swinkit.checkpoints.weights_dense import DENSE_WEIGHTS, dense_weights_of
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detector_variants import DETECTORS
-from swinkit.models.parameter_counts import PARAMETERS
-from swinkit.models.segmenter import SwinSegmenter
-from swinkit.models.segmenter_variants import SEGMENTERS
+from swinkit.commands.parameter_counts import PARAMETERS
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.variants import DETECTORS
+from swinkit.segmentation.model import SwinSegmenter
+from swinkit.segmentation.variants import SEGMENTERS
 
 
 def test_every_entry_names_a_model_and_a_file() -> None:

@@ -10,11 +10,11 @@ from PIL import Image
 
 from swinkit.checkpoints.native import save
 from swinkit.cli import main
-from swinkit.data.detection.shapes import write_shapes
-from swinkit.data.detection.splits import load_detection_samples
+from swinkit.detection.create import create_detector
+from swinkit.detection.data.shapes import write_shapes
+from swinkit.detection.data.splits import load_detection_samples
 from swinkit.images.fitting import Fit
-from swinkit.models.detectors import create_detector
-from swinkit.models.segmenters import create_segmenter
+from swinkit.segmentation.create import create_segmenter
 
 SCENE_NAMES = ("sky", "road")
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from swinkit.cli import main
-from swinkit.data.detection.shapes import write_shapes
+from swinkit.detection.data.shapes import write_shapes
 
 Capture = pytest.CaptureFixture[str]
 

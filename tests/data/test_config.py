@@ -56,7 +56,7 @@ def test_every_setting_has_a_line_of_help(config: type) -> None:
 
 def test_configuration_and_splits_do_not_import_torch() -> None:
     code = (
-        "import sys, swinkit.data.config, swinkit.data.classification.splits; "
+        "import sys, swinkit.data.config, swinkit.classification.data.splits; "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,18 +15,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.boxes.target import InstanceTarget
 from swinkit.checkpoints.mmdet import MMDET
 from swinkit.checkpoints.translation import read
-from swinkit.heads.roi_config import (
+from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.config import DetectorConfig, OutputConfig, RPNConfig
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.roi_config import (
     BoxHeadConfig,
     MaskHeadConfig,
     RoIConfig,
     SemanticConfig,
     StageConfig,
 )
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detector_config import DetectorConfig, OutputConfig, RPNConfig
 
 CASES = ("mm_maskrcnn_case1", "mm_cascade_case1", "mm_htc_case1")
 

@@ -8,9 +8,9 @@ import torch
 from golden_detectors import CASES, Recording, native_gradients, native_name, read_recording
 from torch import Tensor
 
-from swinkit.boxes.target import InstanceTarget
-from swinkit.heads.cascade_training import roi_losses
-from swinkit.models.detector import SwinDetector
+from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.network.roi_training import roi_losses
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -9,12 +9,12 @@ import torch
 from golden_detectors import CASES, Recording, read_recording
 from torch import Tensor
 
-from swinkit.boxes.pasting import paste_masks
-from swinkit.boxes.suppression import multiclass_nms
-from swinkit.boxes.suppression_config import Suppression
-from swinkit.heads.cascade import RoIStages, to_rois
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detector_config import OutputConfig
+from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes.suppression import multiclass_nms
+from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import OutputConfig
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.network.roi_heads import RoIStages, to_rois
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -1,4 +1,4 @@
-"""What people and files rely on stays as it was recorded: public names, weight names, results, help.
+"""What people and files rely on stays as recorded: public names, weight names, results, help.
 
 `SWINKIT_RECORD=1 python -m pytest tests/snapshots` writes the recordings anew; read the difference
 before you commit it.
@@ -19,8 +19,8 @@ import torch
 
 import swinkit
 from swinkit.backbones.variants import VARIANTS
-from swinkit.models.detector_variants import DETECTORS
-from swinkit.models.segmenter_variants import SEGMENTERS
+from swinkit.detection.variants import DETECTORS
+from swinkit.segmentation.variants import SEGMENTERS
 
 FOLDER = Path(__file__).parent
 COMMANDS = ("inspect", "train", "evaluate", "predict", "convert", "models")

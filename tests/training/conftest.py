@@ -11,19 +11,19 @@ from PIL import Image
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.data.config import AugmentationConfig, DataConfig
-from swinkit.data.detection.config import DetectionAugmentation
-from swinkit.data.detection.shapes import write_shapes
-from swinkit.data.segmentation.config import SegmentationAugmentation
-from swinkit.heads.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
-from swinkit.models.detector_config import DetectorConfig, RPNConfig
-from swinkit.models.segmenter_config import SegmenterConfig
-from swinkit.training.config import (
+from swinkit.detection.config import DetectorConfig, RPNConfig
+from swinkit.detection.data.config import DetectionAugmentation
+from swinkit.detection.data.shapes import write_shapes
+from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
+from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.data.config import SegmentationAugmentation
+from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.task.train_config import (
     ModelConfig,
     OptimiserConfig,
     RuntimeConfig,
     TrainConfig,
 )
-from swinkit.training.schedule_config import ScheduleConfig
 
 CLASSES = ("bright", "dark", "striped")
 TINY = SwinConfig(

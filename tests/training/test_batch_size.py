@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from swinkit.classification.create import create_model
 from swinkit.errors import TrainingError
-from swinkit.models.create import create_model
 from swinkit.training.batch_size import available_memory, find_batch_size
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.training.budget import Budget
 from swinkit.training.processes import Processes
 from swinkit.training.run_folder import read_results
-from swinkit.training.schedule_config import ScheduleConfig
 from swinkit.training.train import train
 
 QUIET = Console(quiet=True)

@@ -12,19 +12,19 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
-from swinkit.boxes.raw import RawDetections
 from swinkit.checkpoints.load import load
 from swinkit.data.config import DataConfig
-from swinkit.data.detection.splits import load_detection
+from swinkit.detection.boxes.raw import RawDetections
+from swinkit.detection.data.splits import load_detection
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.start import build_detector
+from swinkit.detection.train import DetectionTask, in_original
 from swinkit.errors import ConfigError, TrainingError
-from swinkit.models.detector import SwinDetector
-from swinkit.training.config import TrainConfig
+from swinkit.task.train_config import TrainConfig
+from swinkit.training.find_task import find_task, make_task
 from swinkit.training.module import Training
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
-from swinkit.training.tasks.choose import find_task, make_task
-from swinkit.training.tasks.detection import DetectionTask, in_original
-from swinkit.training.tasks.detector import build_detector
 from swinkit.training.train import train
 
 QUIET = Console(quiet=True)
@@ -108,7 +108,7 @@ def test_two_processes_with_unequal_objects(detection, shapes, tmp_path):
     script.write_text(
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
-        "from swinkit.training.config import TrainConfig\n"
+        "from swinkit.task.train_config import TrainConfig\n"
         "from swinkit.training.train import train\n"
         "print(train(TrainConfig.load(sys.argv[1])).metrics)\n"
     )

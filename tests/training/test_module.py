@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from swinkit.classification.train import ClassificationTask
 from swinkit.data.config import AugmentationConfig
 from swinkit.errors import TrainingError
 from swinkit.training.module import Training
 from swinkit.training.parameter_groups import frozen_modules
 from swinkit.training.schedule import Schedule
-from swinkit.training.tasks.classification import ClassificationTask
 from swinkit.training.weight_average import WeightAverage
 
 

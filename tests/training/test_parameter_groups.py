@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from swinkit.classification.create import create_model
 from swinkit.errors import ConfigError
-from swinkit.models.create import create_model
-from swinkit.training.config import OptimiserConfig
+from swinkit.task.train_config import OptimiserConfig
 from swinkit.training.parameter_groups import (
     decays,
     freeze,

@@ -11,7 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from swinkit.errors import SwinkitError, TrainingError
-from swinkit.training.config import TrainConfig
+from swinkit.task.train_config import TrainConfig
 from swinkit.training.run_folder import StateFile, read_results
 from swinkit.training.train import train
 
@@ -48,7 +48,7 @@ torch.save = hook
 }
 SCRIPT = """
 import os, signal, sys, torch
-from swinkit.training.config import TrainConfig
+from swinkit.task.train_config import TrainConfig
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import StateFile
 from swinkit.training.train import train

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.training.schedule import Schedule
-from swinkit.training.schedule_config import ScheduleConfig
 
 
 def test_values_at_the_corners():

@@ -8,12 +8,12 @@ from PIL import Image
 from rich.console import Console
 
 from swinkit.checkpoints.load import load
-from swinkit.models.segmenter import SwinSegmenter
+from swinkit.segmentation.model import SwinSegmenter
+from swinkit.segmentation.train import SegmentationTask
+from swinkit.training.find_task import find_task
 from swinkit.training.module import Training
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
-from swinkit.training.tasks.choose import find_task
-from swinkit.training.tasks.segmentation import SegmentationTask
 from swinkit.training.train import train
 from swinkit.training.weight_average import WeightAverage
 

@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
+from swinkit.classification.start import build_classifier
 from swinkit.data.config import AugmentationConfig
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError
-from swinkit.training.config import TrainConfig
+from swinkit.task.train_config import TrainConfig
 from swinkit.training.run_folder import RunFolder, read_results
-from swinkit.training.tasks.classifier import build_classifier
 from swinkit.training.train import train
 
 QUIET = Console(quiet=True)
@@ -102,7 +102,7 @@ def test_two_processes_equal_one_with_the_whole_batch(tiny_config, tmp_path):
     script.write_text(
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
-        "from swinkit.training.config import TrainConfig\n"
+        "from swinkit.task.train_config import TrainConfig\n"
         "from swinkit.training.train import train\n"
         "result = train(TrainConfig.load(sys.argv[1]))\n"
         "assert result.metrics['val_top1'] >= 0\n"

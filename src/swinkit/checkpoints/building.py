@@ -8,8 +8,8 @@ from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.keymap import Tensors
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.transfer import Weights
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.models.classifier import SwinClassifier
 
 
 def build_classifier(weights: Weights, account: LoadReport, where: str) -> SwinClassifier:

@@ -29,12 +29,12 @@ from swinkit.checkpoints.keymap import Tensors
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import Model, header_of, save, write_safetensors
 from swinkit.checkpoints.report import ConvertReport, LoadReport
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
 from swinkit.files import atomic_write
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.models.classifier import SwinClassifier
-from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.segmentation.config import SegmenterConfig
 
 
 def convert(

@@ -4,21 +4,21 @@ import re
 from dataclasses import replace
 
 from swinkit.checkpoints.building import fill
-from swinkit.checkpoints.infer_detector import infer_detector
-from swinkit.checkpoints.infer_segmenter import infer_segmenter
 from swinkit.checkpoints.keymap import Tensors
 from swinkit.checkpoints.provenance import dense_info
 from swinkit.checkpoints.reading import Reading, take_heads
 from swinkit.checkpoints.recorded import recorded_model, with_recorded
 from swinkit.checkpoints.transfer import ChannelPolicy, Weights, moved_kernel
 from swinkit.checkpoints.transfer_heads import move_head_classes
+from swinkit.detection.checkpoint import infer_detector
+from swinkit.detection.config import DetectorConfig
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.variants import SIDES
 from swinkit.errors import CheckpointError
 from swinkit.images.fitting import Fit
-from swinkit.models.detector import SwinDetector
-from swinkit.models.detector_config import DetectorConfig
-from swinkit.models.detector_variants import SIDES
-from swinkit.models.segmenter import PAPER_FIT, SwinSegmenter
-from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.segmentation.checkpoint import infer_segmenter
+from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.model import PAPER_FIT, SwinSegmenter
 
 DenseConfig = DetectorConfig | SegmenterConfig
 

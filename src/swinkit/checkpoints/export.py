@@ -16,8 +16,8 @@ from swinkit.checkpoints.report import ConvertReport
 from swinkit.checkpoints.timm import TIMM
 from swinkit.checkpoints.torchvision import TORCHVISION
 from swinkit.checkpoints.translation import write
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.models.classifier import SwinClassifier
 
 Layout = Literal["native", "microsoft", "timm", "torchvision", "huggingface", "mmdet", "mmseg"]
 

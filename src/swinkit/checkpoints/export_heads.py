@@ -8,9 +8,9 @@ from swinkit.checkpoints.keymap import Entry, Tensors
 from swinkit.checkpoints.native import AnyConfig
 from swinkit.checkpoints.segmenters import UPERNET_HUGGINGFACE, UPERNET_OPENMMLAB
 from swinkit.checkpoints.translation import translate
+from swinkit.detection.config import DetectorConfig, RPNConfig, default_roi
 from swinkit.errors import CheckpointError
-from swinkit.models.detector_config import DetectorConfig, RPNConfig, default_roi
-from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.segmentation.config import SegmenterConfig
 
 _DETECTOR_LAYOUTS = ("native", "mmdet", "microsoft")
 _SEGMENTER_LAYOUTS = ("native", "mmseg", "microsoft", "huggingface")

@@ -16,13 +16,13 @@ from swinkit.checkpoints.reading import Reading, read_weights
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sidecar import Facts, facts_beside
 from swinkit.checkpoints.transfer import ChannelPolicy, Weights
+from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.models.classifier import SwinClassifier
 
 if TYPE_CHECKING:
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.segmenter import SwinSegmenter
+    from swinkit.detection.model import SwinDetector
+    from swinkit.segmentation.model import SwinSegmenter
 
 Task = Literal["classification", "backbone", "detection", "segmentation"]
 Reporter = Callable[[LoadReport], object]

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
+from swinkit.classification.model import SwinClassifier
+from swinkit.detection.config import DetectorConfig
 from swinkit.errors import CheckpointError, SwinkitError
 from swinkit.files import atomic_write
-from swinkit.models.classifier import SwinClassifier
-from swinkit.models.detector_config import DetectorConfig
-from swinkit.models.info import ModelInfo
-from swinkit.models.segmenter_config import SegmenterConfig
+from swinkit.segmentation.config import SegmenterConfig
+from swinkit.task.info import ModelInfo
 
 if TYPE_CHECKING:
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.segmenter import SwinSegmenter
+    from swinkit.detection.model import SwinDetector
+    from swinkit.segmentation.model import SwinSegmenter
 
 Model: TypeAlias = Union[SwinClassifier, SwinBackbone, "SwinDetector", "SwinSegmenter"]
 AnyConfig = SwinConfig | DetectorConfig | SegmenterConfig

@@ -11,7 +11,7 @@ from swinkit.checkpoints.weights import PublishedWeights
 from swinkit.checkpoints.weights_dense import PublishedDense
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.models.info import ModelInfo
+from swinkit.task.info import ModelInfo
 
 # Labels that a number of classes stands for in the published files of a task.
 _LABELS = {("detection", 80): "coco_80.txt", ("segmentation", 150): "ade20k_150.txt"}

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from swinkit.boxes.suppression_config import Suppression
+from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import DetectorConfig, OutputConfig
 from swinkit.errors import ConfigError
-from swinkit.models.detector_config import DetectorConfig, OutputConfig
 
 LONGEST_TEXT = 1_000_000  # characters; real ones have ten thousand
 _SOFT = {"linear": "linear", "gaussian": "gaussian"}

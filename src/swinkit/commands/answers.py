@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 from swinkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from swinkit.results.classification import Classification
-    from swinkit.results.detections import Detections
-    from swinkit.results.semantic_map import SemanticMap
+    from swinkit.classification.result import Classification
+    from swinkit.detection.result import Detections
+    from swinkit.segmentation.result import SemanticMap
 
 Result: TypeAlias = Union["Classification", "Detections", "SemanticMap"]
 MOST_NAMED = 6  # classes of an image that the table names
@@ -120,8 +120,8 @@ class ObjectAnswers:
     def mask(self, result: "Detections", path: Path) -> None:
         from PIL import Image
 
+        from swinkit.detection.result import InstanceMasks
         from swinkit.files import atomic_write
-        from swinkit.results.detections import InstanceMasks
 
         assert isinstance(result, InstanceMasks), "checked before anything was predicted"
         with atomic_write(path) as temporary:

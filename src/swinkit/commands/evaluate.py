@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from swinkit.commands.loading import Device, ImageSize, load_model
 from swinkit.commands.task_settings import refuse_settings_of_others, views_of
+from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError, DataError
-from swinkit.progress import ImagesBar
 
 if TYPE_CHECKING:
+    from swinkit.classification.model import SwinClassifier
     from swinkit.data.problems import Problem
-    from swinkit.models.classifier import SwinClassifier
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.segmenter import SwinSegmenter
+    from swinkit.detection.model import SwinDetector
+    from swinkit.segmentation.model import SwinSegmenter
 
 BATCH_SIZE = {"classifier": 32, "detector": 1, "segmenter": 1}
 # Settings that only some tasks have, and those tasks.
@@ -102,20 +102,20 @@ class Evaluate:
             print(f"report in {self.out}")
 
     def _report(self, bar: ImagesBar) -> Report:
-        from swinkit.models.classifier import SwinClassifier
+        from swinkit.classification.model import SwinClassifier
 
         model = load_model(self.weights, self.image_size, self.device)
         if isinstance(model, SwinClassifier):
             return self._classes(model, bar)
         # Only now: it brings torchvision's operators, which take two seconds to import.
-        from swinkit.models.detector import SwinDetector
+        from swinkit.detection.model import SwinDetector
 
         if isinstance(model, SwinDetector):
             return self._objects(model, bar)
         return self._scenes(model, bar)
 
     def _classes(self, model: "SwinClassifier", bar: ImagesBar) -> Report:
-        from swinkit.evaluation.classification import evaluate
+        from swinkit.classification.evaluate import evaluate
 
         refuse_settings_of_others(self, OWNERS, "classifier")
         return evaluate(
@@ -130,8 +130,8 @@ class Evaluate:
         )
 
     def _objects(self, model: "SwinDetector", bar: ImagesBar) -> Report:
-        from swinkit.data.detection.splits import load_detection_samples
-        from swinkit.evaluation.detection import evaluate_detector
+        from swinkit.detection.data.splits import load_detection_samples
+        from swinkit.detection.evaluate.measure import evaluate_detector
 
         refuse_settings_of_others(self, OWNERS, "detector")
         names = model.info.class_names
@@ -152,8 +152,8 @@ class Evaluate:
         )
 
     def _scenes(self, model: "SwinSegmenter", bar: ImagesBar) -> Report:
-        from swinkit.data.segmentation.splits import load_segmentation_samples
-        from swinkit.evaluation.segmentation import evaluate_segmenter
+        from swinkit.segmentation.data.splits import load_segmentation_samples
+        from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 
         refuse_settings_of_others(self, OWNERS, "segmenter")
         names = model.info.class_names

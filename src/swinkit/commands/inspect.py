@@ -10,7 +10,7 @@ from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from swinkit.data.inspection.report import FactTable, Inspection
+    from swinkit.data.inspection import FactTable, Inspection
 
 WIDE = 160  # columns where output is no terminal
 SHOWN_PROBLEMS = 3  # items of each kind; the page lists more
@@ -47,13 +47,13 @@ class Inspect:
         """
         if self.pictures < 0:
             raise ConfigError(f"pictures is {self.pictures}; it must be >= 0")
-        from swinkit.data.recognise import recognise
+        from swinkit.registry import recognise
 
         found = recognise(self.data, self.kind)
         config = DataConfig(path=self.data, kind=self.kind, scan=self.scan)
         inspection = _inspect(found.task, config, self.pictures, self.seed)
         _print(inspection)
-        from swinkit.data.inspection.page import write_page
+        from swinkit.data.page import write_page
 
         page, sheet = write_page(inspection, self.out)
         print(f"page in {page}, its pictures in {sheet}")
@@ -65,14 +65,14 @@ class Inspect:
 
 def _inspect(task: str, config: DataConfig, pictures: int, seed: int) -> "Inspection":
     if task == "detection":
-        from swinkit.data.inspection.detection import inspect_detection
+        from swinkit.detection.inspect import inspect_detection
 
         return inspect_detection(config, pictures=pictures, seed=seed)
     if task == "segmentation":
-        from swinkit.data.inspection.segmentation import inspect_segmentation
+        from swinkit.segmentation.inspect import inspect_segmentation
 
         return inspect_segmentation(config, pictures=pictures, seed=seed)
-    from swinkit.data.inspection.classification import inspect_classification
+    from swinkit.classification.inspect import inspect_classification
 
     return inspect_classification(config, pictures=pictures, seed=seed)
 

@@ -8,9 +8,9 @@ from swinkit.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from swinkit.checkpoints.report import LoadReport
-    from swinkit.models.classifier import SwinClassifier
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.segmenter import SwinSegmenter
+    from swinkit.classification.model import SwinClassifier
+    from swinkit.detection.model import SwinDetector
+    from swinkit.segmentation.model import SwinSegmenter
 
 Device = Literal["auto", "cpu", "cuda"]
 ImageSize = int | Literal["original"] | None
@@ -34,7 +34,7 @@ def load_model(weights: str, image_size: ImageSize, device: Device) -> TaskModel
 
     from swinkit.backbones.swin import SwinBackbone
     from swinkit.checkpoints.load import load
-    from swinkit.models.classifier import SwinClassifier
+    from swinkit.classification.model import SwinClassifier
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but PyTorch finds no GPU here; use --device cpu")

@@ -9,11 +9,11 @@ from swinkit.backbones.flops import count_flops
 from swinkit.backbones.variants import VARIANTS, Variant
 from swinkit.checkpoints.weights import PublishedWeights, weights_of
 from swinkit.checkpoints.weights_dense import DENSE_WEIGHTS, PublishedDense, dense_weights_of
-from swinkit.models.detector_flops import count_detector_flops
-from swinkit.models.detector_variants import DETECTORS
-from swinkit.models.parameter_counts import PARAMETERS
-from swinkit.models.segmenter_flops import count_segmenter_flops
-from swinkit.models.segmenter_variants import SEGMENTERS
+from swinkit.commands.parameter_counts import PARAMETERS
+from swinkit.detection.flops import count_detector_flops
+from swinkit.detection.variants import DETECTORS
+from swinkit.segmentation.flops import count_segmenter_flops
+from swinkit.segmentation.variants import SEGMENTERS
 
 if TYPE_CHECKING:
     from rich.console import Console

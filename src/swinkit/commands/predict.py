@@ -20,15 +20,15 @@ from swinkit.commands.answers import (
 )
 from swinkit.commands.loading import Device, ImageSize, load_model
 from swinkit.commands.task_settings import refuse_settings_of_others, views_of
+from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
-from swinkit.progress import ImagesBar
 
 if TYPE_CHECKING:
-    from swinkit.models.classifier import SwinClassifier
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.segmenter import SwinSegmenter
+    from swinkit.classification.model import SwinClassifier
+    from swinkit.detection.model import SwinDetector
+    from swinkit.segmentation.model import SwinSegmenter
 
 BATCH_SIZE = {"classifier": 16, "detector": 1, "segmenter": 1}
 # Settings that only some tasks have, and those tasks.
@@ -130,20 +130,20 @@ class Predict:
             _print_table(told, answers.heading)
 
     def _answers(self, images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.models.classifier import SwinClassifier
+        from swinkit.classification.model import SwinClassifier
 
         model = load_model(self.weights, self.image_size, self.device)
         if isinstance(model, SwinClassifier):
             return self._classes(model, images)
         # Only now: it brings torchvision's operators, which take two seconds to import.
-        from swinkit.models.detector import SwinDetector
+        from swinkit.detection.model import SwinDetector
 
         if isinstance(model, SwinDetector):
             return self._objects(model, images, bar)
         return self._maps(model, images, bar)
 
     def _classes(self, model: "SwinClassifier", images: list[Path]) -> Answers:
-        from swinkit.models.classifying import each_class
+        from swinkit.classification.predict import each_class
 
         refuse_settings_of_others(self, OWNERS, "classifier")
         results = each_class(
@@ -156,8 +156,8 @@ class Predict:
         return ClassAnswers(results, self.top_k, model.num_classes)
 
     def _objects(self, model: "SwinDetector", images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.boxes.suppression_config import Suppression
-        from swinkit.models.detecting import each_detection
+        from swinkit.detection.boxes.suppression_config import Suppression
+        from swinkit.detection.predict import each_detection
 
         refuse_settings_of_others(self, OWNERS, "detector")
         if self.masks is not None and not model.config.has_masks:
@@ -178,7 +178,7 @@ class Predict:
         return ObjectAnswers(results, CocoIds.read(self.coco))
 
     def _maps(self, model: "SwinSegmenter", images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.models.mapping import each_map
+        from swinkit.segmentation.predict import each_map
 
         refuse_settings_of_others(self, OWNERS, "segmenter")
         results = each_map(

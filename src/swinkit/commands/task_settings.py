@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from swinkit.models.detector import SwinDetector
-    from swinkit.models.test_augmentation import TestAugmentation
+    from swinkit.detection.model import SwinDetector
+    from swinkit.task.views import TestAugmentation
 
 
 class Settings(Protocol):
@@ -44,7 +44,7 @@ def refuse_settings_of_others(
 
 def views_of(model: "SwinDetector", scales: tuple[float, ...]) -> "TestAugmentation":
     """A detector's views: mirrored, and in several sizes as factors of its own."""
-    from swinkit.models.test_augmentation import TestAugmentation
+    from swinkit.task.views import TestAugmentation
 
     short_side = model.info.any_size.short_side
     sides = [round(short_side * scale) for scale in scales] if short_side else []

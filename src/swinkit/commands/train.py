@@ -6,9 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from swinkit.data.recognise import TaskName, recognise
 from swinkit.errors import ConfigError, DataError
-from swinkit.training.config import TrainConfig, load_recipe
+from swinkit.registry import TaskName, recognise
+from swinkit.task.train_config import TrainConfig, load_recipe
 
 DEFAULT_RECIPES: dict[TaskName, str] = {
     "classification": "fine_tune",

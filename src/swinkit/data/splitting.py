@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from swinkit.data.classification.samples import SPLIT_ALIASES, name_some
+from swinkit.classification.data.samples import SPLIT_ALIASES, name_some
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 

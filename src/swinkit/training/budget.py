@@ -5,8 +5,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.training.processes import Processes
-from swinkit.training.schedule_config import ScheduleConfig
 
 
 class Budget(Callback):

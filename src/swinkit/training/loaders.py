@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from swinkit.data.loading import EpochDataset, build_loader
-from swinkit.training.config import TrainConfig
+from swinkit.task.train_config import TrainConfig
 from swinkit.training.processes import Processes
 
 

@@ -11,12 +11,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
-from swinkit.evaluation.mean_loss import MeanLoss
-from swinkit.training.config import TrainConfig
-from swinkit.training.optimiser import build_optimiser
+from swinkit.task.mean_loss import MeanLoss
+from swinkit.task.train_config import TrainConfig
+from swinkit.task.training import Batch, Task
+from swinkit.training.optimizer import build_optimiser
 from swinkit.training.parameter_groups import frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
-from swinkit.training.tasks.task import Batch, Task
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from swinkit.errors import ConfigError
-from swinkit.training.config import OptimiserConfig
+from swinkit.task.train_config import OptimiserConfig
 
 NO_DECAY = ("position_bias.", "logit_scale", "absolute_position")
 _BLOCK = re.compile(r"(?:^|\.)stages\.(\d+)\.blocks\.(\d+)\.")

@@ -12,12 +12,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from swinkit.checkpoints.native import save
 from swinkit.data.loading import EpochDataset
 from swinkit.errors import TrainingError
-from swinkit.evaluation import pictures
-from swinkit.evaluation.curves import curves
+from swinkit.pictures import figures as pictures
+from swinkit.pictures.curves import curves
+from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.task.training import Task
 from swinkit.training.module import Training
 from swinkit.training.run_folder import Row, RunFolder
-from swinkit.training.schedule_config import ScheduleConfig
-from swinkit.training.tasks.task import Task
 from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from swinkit.training.schedule_config import ScheduleConfig
+from swinkit.task.schedule_config import ScheduleConfig
 
 
 @dataclass(frozen=True, kw_only=True)

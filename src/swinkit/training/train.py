@@ -13,20 +13,20 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from swinkit.checkpoints.load import load
-from swinkit.progress import ImagesBar
+from swinkit.console import ImagesBar
+from swinkit.task.train_config import TrainConfig
 from swinkit.training.batch_size import find_batch_size
 from swinkit.training.budget import Budget
-from swinkit.training.config import TrainConfig
+from swinkit.training.find_task import make_task
 from swinkit.training.guards import interruptible, threads
 from swinkit.training.loaders import Loaders, build_loaders
+from swinkit.training.logging import RunLog, announce, quiet_libraries
 from swinkit.training.module import Training
 from swinkit.training.processes import DeviceType, Processes, choose_device
 from swinkit.training.progress import RunProgress
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import RunFolder, StateFile
 from swinkit.training.schedule import Schedule
-from swinkit.training.talk import RunLog, announce, quiet_libraries
-from swinkit.training.tasks.choose import make_task
 from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)

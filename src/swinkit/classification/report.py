@@ -1,0 +1,139 @@
+"""What an evaluation found. K classes; row of a confusion matrix: truth, column: prediction."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swinkit.errors import SwinkitError
+from swinkit.task.report_files import finite, write_numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScore:
+    """How one class fared; a ratio without any case is 0."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Images of this class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """An image that was classified wrongly."""
+
+    path: str
+    truth: str
+    predicted: str
+    confidence: float
+    """Probability of the wrong answer."""
+    truth_probability: float
+    """Probability of the right one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationReport:
+    """Numbers of a classifier on a set of images.
+
+    Attributes:
+        top1, top5: part of the images whose class is the most probable one, among the five most
+            probable ones (among all, where there are fewer).
+        loss: mean cross-entropy in nats.
+        calibration_error: expected difference of confidence and accuracy, 15 bins.
+        images: evaluated images; `seconds` includes reading them.
+        class_names: K names.
+        confusion: (K, K) int64 counts, row truth, column prediction.
+        mistakes: the worst ones, least probable truth first.
+
+    Raises:
+        SwinkitError: shapes that do not fit each other.
+    """
+
+    top1: float
+    top5: float
+    loss: float
+    calibration_error: float
+    images: int
+    seconds: float
+    class_names: tuple[str, ...]
+    confusion: np.ndarray
+    mistakes: tuple[Mistake, ...] = ()
+
+    def __post_init__(self) -> None:
+        expected = (len(self.class_names),) * 2
+        if self.confusion.shape != expected:
+            raise SwinkitError(
+                f"confusion: expected shape {expected}, one row and column for each class name, "
+                f"got {self.confusion.shape}"
+            )
+
+    @property
+    def images_per_second(self) -> float:
+        """Images evaluated per second, reading included."""
+        return self.images / max(self.seconds, 1e-9)
+
+    @property
+    def per_class(self) -> tuple[ClassScore, ...]:
+        """Precision, recall and F1 of each class."""
+        right = np.diag(self.confusion).astype(float)
+        support = self.confusion.sum(axis=1)
+        predicted = self.confusion.sum(axis=0)
+        precision = right / np.maximum(predicted, 1)
+        recall = right / np.maximum(support, 1)
+        f1 = 2 * right / np.maximum(predicted + support, 1)
+        return tuple(
+            ClassScore(
+                name=name,
+                precision=float(precision[index]),
+                recall=float(recall[index]),
+                f1=float(f1[index]),
+                support=int(support[index]),
+            )
+            for index, name in enumerate(self.class_names)
+        )
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that have images."""
+        scores = [score.f1 for score in self.per_class if score.support]
+        return sum(scores) / max(len(scores), 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return {
+            "top1": self.top1,
+            "top5": self.top5,
+            "loss": finite(self.loss),
+            "macro_f1": self.macro_f1,
+            "calibration_error": finite(self.calibration_error),
+            "images": self.images,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.images_per_second, 2),
+            "per_class": [asdict(score) for score in self.per_class],
+            "confusion": self.confusion.tolist(),
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+        }
+
+    def table(self) -> str:
+        """One line per class and a summary, as plain text."""
+        width = max(len("class"), *(len(name) for name in self.class_names))
+        lines = [f"{'class':<{width}}  precision  recall      f1  images"]
+        lines += [
+            f"{score.name:<{width}}  {score.precision:9.1%}  {score.recall:6.1%}  "
+            f"{score.f1:6.1%}  {score.support:6d}"
+            for score in self.per_class
+        ]
+        lines.append(
+            f"top-1 {self.top1:.2%}  top-5 {self.top5:.2%}  loss {self.loss:.4f}  "
+            f"macro F1 {self.macro_f1:.2%}  calibration error {self.calibration_error:.2%}  "
+            f"{self.images} images, {self.images_per_second:.0f} a second"
+        )
+        return "\n".join(lines)
+
+    def write(self, folder: Path) -> None:
+        """report.json and per_class.csv. Raises SwinkitError where the system refuses."""
+        write_numbers(folder, self.to_dict(), [asdict(score) for score in self.per_class])

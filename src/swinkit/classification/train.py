@@ -1,0 +1,184 @@
+"""Training a classifier. B batch, C channels, H W map, K classes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics.classification import MulticlassAccuracy
+
+from swinkit.classification.data.datasets import ClassificationDataset
+from swinkit.classification.data.mixing import MixupCutmix
+from swinkit.classification.data.samples import Sample, Splits
+from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.transforms import eval_transform, train_transform
+from swinkit.classification.evaluate import evaluate
+from swinkit.classification.model import SwinClassifier
+from swinkit.classification.start import build_classifier
+from swinkit.errors import TrainingError
+from swinkit.pictures import figures as pictures
+from swinkit.pictures.curves import ScorePanel
+from swinkit.task.mean_loss import MeanLoss
+from swinkit.task.predicting import Progress
+from swinkit.task.train_config import TrainConfig
+from swinkit.task.training import Batch, Step, Task, Validation
+
+
+class ClassificationTask(Task[SwinClassifier]):
+    """Cross-entropy with soft targets; the best epoch has the highest top-1 accuracy.
+
+    Loss of a batch: -1/B sum_b sum_k w_k y_bk log p_bk, with class weights w of mean 1. Dividing by
+    B, not by the sum of weights, makes the mean over processes and over accumulated passes equal
+    the loss of their whole batch.
+    """
+
+    name: ClassVar[str] = "classification"
+    splits: Splits
+    collate: Callable[[list[Any]], Batch] | None = None
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.mixing = MixupCutmix.from_config(config.augmentation, len(self.splits.class_names))
+        self.class_weights = (
+            None
+            if config.class_weights == "none"
+            else torch.from_numpy(self.splits.class_weights())
+        )
+
+    def load(self) -> Splits:
+        """Folders or lists of labelled images."""
+        return load_splits(self.config.data)
+
+    def build_model(self) -> SwinClassifier:
+        """A classifier of the data's classes."""
+        return build_classifier(self.config, self.splits.class_names)
+
+    def dataset(
+        self, model: SwinClassifier, samples: list[Sample], *, train: bool
+    ) -> ClassificationDataset:
+        """Images with labels."""
+        preprocessing = model.info.fixed_size
+        return ClassificationDataset(
+            samples,
+            train_transform(self.config.augmentation, preprocessing)
+            if train
+            else eval_transform(preprocessing),
+            channels=self.config.data.channels,
+            seed=self.config.runtime.seed,
+            on_bad_image=self.config.data.on_bad_image,
+        )
+
+    def probe_shape(self, model: SwinClassifier) -> tuple[int, int, int]:
+        """Every image has this shape."""
+        return (model.config.in_channels, *model.info.fixed_size.size_hw)
+
+    def probe(self, model: SwinClassifier, images: Tensor) -> Tensor:
+        """Mean square of the logits."""
+        return model(images).float().square().mean()
+
+    def images_in(self, batch: Batch) -> int:
+        """B."""
+        return len(batch[1])
+
+    def step(self, model: SwinClassifier, batch: Batch, seed: int) -> Step:
+        """Mix, classify, compare."""
+        images, labels, _ = batch
+        images, targets = self.mixing(images, labels, seed=seed)
+        weights = None if self.class_weights is None else self.class_weights.to(images.device)
+        loss = functional.cross_entropy(model(images), targets, weight=weights)
+        return Step(loss=loss, shown={"images": images, "targets": targets})
+
+    def validation(self, model: SwinClassifier) -> "ClassificationValidation":
+        """Loss and accuracy."""
+        return ClassificationValidation(model.num_classes)
+
+    def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """Top-1 accuracy; among equals the smaller loss."""
+        return row["val_top1"], -row["val_loss"]
+
+    def headline(self, row: Mapping[str, float]) -> str:
+        """Loss and top-1 accuracy."""
+        return f"val loss {row['val_loss']:.4f}  top-1 {row['val_top1']:.2%}"
+
+    @property
+    def panel(self) -> ScorePanel:
+        """Top-1 and top-5 accuracy."""
+        return ScorePanel(better=self.rank)
+
+    def preview(self, model: SwinClassifier, shown: dict[str, Any]) -> Figure:
+        """Images with the labels they carry after mixing."""
+        return pictures.batch_preview(
+            shown["images"].float().cpu().numpy(),
+            shown["targets"].float().cpu().numpy(),
+            model.info.class_names or (),
+            model.info.fixed_size,
+        )
+
+    def evaluate(
+        self,
+        model: Any,
+        samples: list[Sample],
+        *,
+        batch_size: int,
+        device: str,
+        out: Path | None,
+        progress: Progress,
+    ) -> dict[str, float]:
+        """Accuracy and loss; confusion matrix and worst mistakes."""
+        if not isinstance(model, SwinClassifier):
+            raise TrainingError("the best weights of this run are no classifier; train again")
+        report = evaluate(
+            model,
+            samples,
+            batch_size=batch_size,
+            device=device,
+            workers=self.config.data.workers,
+            out=out,
+            progress=progress,
+            on_bad_image=self.config.data.on_bad_image,
+        )
+        return {"top1": report.top1, "top5": report.top5, "loss": report.loss}
+
+    def describe_size(self, model: SwinClassifier) -> str:
+        """Height x width."""
+        return "x".join(map(str, model.info.fixed_size.size_hw))
+
+    def problems(self) -> list[str]:
+        """Images that the scan found damaged."""
+        scan = self.splits.scan
+        bad = () if scan is None else scan.bad
+        return [f"left out: {path}: {reason}" for path, reason in bad]
+
+
+class ClassificationValidation(Validation):
+    """Loss and accuracy of K classes."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.loss = MeanLoss()
+        self.top1 = MulticlassAccuracy(classes, average="micro")
+        self.top5 = MulticlassAccuracy(classes, average="micro", top_k=min(5, classes))
+
+    def reset(self) -> None:
+        """Start anew."""
+        for metric in (self.loss, self.top1, self.top5):
+            metric.reset()
+
+    def update(self, model: SwinClassifier, batch: Batch, real: Tensor) -> None:
+        """Count the images of a batch that are real."""
+        images, labels, _ = batch
+        labels, logits = labels[real], model(images)[real].float()
+        self.loss.update(functional.cross_entropy(logits, labels), images=len(labels))
+        self.top1.update(logits, labels)
+        self.top5.update(logits, labels)
+
+    def compute(self) -> dict[str, float]:
+        """Over all processes."""
+        return {
+            "val_loss": float(self.loss.compute()),
+            "val_top1": float(self.top1.compute()),
+            "val_top5": float(self.top5.compute()),
+        }

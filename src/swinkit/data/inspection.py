@@ -1,0 +1,111 @@
+"""What an inspection found: tables, remarks and pictures. h w picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from swinkit.classification.data.samples import SPLIT_NAMES
+from swinkit.data.headers import check_images
+from swinkit.data.problems import Problem, count_kinds
+
+Part = TypeVar("Part")
+
+FEW_SIZES = 3  # image sizes that are named
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactTable:
+    """Numbers for people.
+
+    Attributes:
+        title: what they are.
+        header: names of the columns.
+        rows: cells as text, the first of each row its name.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DrawnImage:
+    """A picture of a sample.
+
+    Attributes:
+        caption: split, name and size.
+        image_rgb: (h, w, 3) uint8, the annotations drawn.
+    """
+
+    caption: str
+    image_rgb: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inspection:
+    """What a data set holds.
+
+    Attributes:
+        path: of the data set.
+        title: task and kind of the data set.
+        tables: counts and sizes.
+        notes: remarks, one line each.
+        problems: what is wrong, item by item.
+        pictures: some samples.
+        legend: names and (3,) uint8 colours of the classes, where the pictures do not name them.
+    """
+
+    path: Path
+    title: str
+    tables: tuple[FactTable, ...]
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    pictures: tuple[DrawnImage, ...] = field(default=(), repr=False)
+    legend: tuple[tuple[str, np.ndarray], ...] = field(default=(), repr=False)
+
+    def kinds(self) -> dict[str, int]:
+        """Number of problems of each kind, most frequent first."""
+        return count_kinds(self.problems)
+
+
+def ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Splits as people name them: train, val, test."""
+    return {name: parts[name] for name in (*SPLIT_NAMES, "all") if name in parts}
+
+
+def sizes_table(sizes_by_split: Mapping[str, list[tuple[int, int]]]) -> FactTable:
+    """Number and (height, width) of the images of each split."""
+    return FactTable(
+        title="Images",
+        header=("split", "images", "heights", "widths", "height x width: images"),
+        rows=tuple(_size_row(split, sizes) for split, sizes in sizes_by_split.items()),
+    )
+
+
+def _size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
+    """A split's images: how many, smallest, median and largest sides, and frequent sizes."""
+    if not sizes_hw:
+        return (name, "0", "-", "-", "-")
+    sides = np.array(sizes_hw)
+    found, counts = np.unique(sides, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:FEW_SIZES]
+    named = ", ".join(
+        f"{h}x{w}: {n}" for (h, w), n in zip(found[order], counts[order], strict=True)
+    )
+    more = f", {len(found) - FEW_SIZES} more" if len(found) > FEW_SIZES else ""
+    return (
+        name,
+        str(len(sizes_hw)),
+        f"{sides[:, 0].min()}..{sides[:, 0].max()}",
+        f"{sides[:, 1].min()}..{sides[:, 1].max()}",
+        named + more,
+    )
+
+
+def file_sizes(paths: list[Path]) -> list[tuple[int, int]]:
+    """(height, width) of the files that can be opened."""
+    found = check_images(paths, scan="none", channels=3)
+    return [size for size in found.values() if not isinstance(size, str)]

@@ -1,0 +1,188 @@
+"""An inspection as a web page that needs no other file, and as one picture. h w picture."""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from swinkit.data.inspection import DrawnImage, FactTable, Inspection
+from swinkit.files import atomic_write
+
+PAGE_SIDE = 900  # pixels of a picture's long side on the page
+SHEET_SIDE = 460  # and of its cell on the sheet
+COLUMNS = 4
+MARGIN = 10
+CAPTION_HEIGHT = 22
+SWATCH = 14
+JPEG_QUALITY = 85
+LISTED_PROBLEMS = 500  # items on the page; all are counted
+
+Legend = tuple[tuple[str, np.ndarray], ...]
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1500px; margin: 2em auto; padding: 0 1em; }
+h1 { font-size: 1.4em; margin-bottom: 0; }
+h2 { font-size: 1.1em; margin: 1.6em 0 .4em; }
+table { border-collapse: collapse; }
+th, td { padding: .15em .8em; text-align: right; border-bottom: 1px solid #8884; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+.pictures { display: grid; gap: 1em; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); }
+figure { margin: 0; }
+img { width: 100%; height: auto; }
+figcaption { font-size: .85em; overflow-wrap: anywhere; }
+.swatch { display: inline-block; margin: 0 1em .6em 0; }
+.swatch i { display: inline-block; width: 1em; height: 1em; margin-right: .4em; }
+.problem { color: #c53030; }
+"""
+
+
+def write_page(inspection: Inspection, folder: Path) -> tuple[Path, Path]:
+    """Write index.html and pictures.png into a folder.
+
+    Returns:
+        Both paths.
+
+    Raises:
+        SwinkitError: a file cannot be written.
+    """
+    page, sheet = folder / "index.html", folder / "pictures.png"
+    with atomic_write(page) as temporary:
+        temporary.write_text(as_html(inspection), encoding="utf-8")
+    with atomic_write(sheet) as temporary:
+        contact_sheet(inspection.pictures, inspection.legend).save(temporary, format="PNG")
+    return page, sheet
+
+
+def as_html(inspection: Inspection) -> str:
+    """The whole page, pictures included."""
+    name = escape(str(inspection.path))
+    parts = [
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{name}</title>",
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+        f"<style>{STYLE}</style></head><body>",
+        f"<h1>{name}</h1><p>{escape(inspection.title)}</p>",
+        *_problems_html(inspection),
+    ]
+    if inspection.notes:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in inspection.notes)
+        parts.append(f"<h2>Notes</h2><ul>{notes}</ul>")
+    parts += [_table_html(table) for table in inspection.tables]
+    parts.append("<h2>Pictures</h2>")
+    parts += [_swatch_html(name, colour) for name, colour in inspection.legend]
+    parts.append("<div class='pictures'>")
+    parts += [_picture_html(picture) for picture in inspection.pictures]
+    parts.append("</div></body></html>\n")
+    return "\n".join(parts)
+
+
+def contact_sheet(pictures: tuple[DrawnImage, ...], legend: Legend = ()) -> Image.Image:
+    """All pictures on one, four a row, each below its caption, and the classes' colours on top."""
+    columns = max(1, min(COLUMNS, len(pictures)))
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    small = [[_shrunk(picture.image_rgb, SHEET_SIDE) for picture in row] for row in rows]
+    heights = [max(image.height for image in row) + CAPTION_HEIGHT + MARGIN for row in small]
+    width = columns * (SHEET_SIDE + MARGIN) + MARGIN
+    font = _font()
+    places = _legend_places(legend, width, font)
+    legend_height = max((top for _, top in places), default=-CAPTION_HEIGHT) + CAPTION_HEIGHT
+    sheet = Image.new("RGB", (width, sum(heights) + legend_height + MARGIN), "white")
+    pen = ImageDraw.Draw(sheet)
+    for (name, colour), (left, top) in zip(legend, places, strict=True):
+        box = (left, top + MARGIN, left + SWATCH, top + MARGIN + SWATCH)
+        pen.rectangle(box, fill=(int(colour[0]), int(colour[1]), int(colour[2])))
+        pen.text((left + SWATCH + 5, top + MARGIN), name, fill="black", font=font)
+    top = MARGIN + legend_height
+    for row, images, height in zip(rows, small, heights, strict=True):
+        for column, (picture, image) in enumerate(zip(row, images, strict=True)):
+            left = MARGIN + column * (SHEET_SIDE + MARGIN)
+            pen.text((left, top), _fitting(picture.caption, font), fill="black", font=font)
+            sheet.paste(image, (left, top + CAPTION_HEIGHT))
+        top += height
+    return sheet
+
+
+def _legend_places(
+    legend: Legend, width: int, font: ImageFont.FreeTypeFont
+) -> list[tuple[int, int]]:
+    """(left, top) of each swatch, in lines of the sheet's width."""
+    places = []
+    left, top = MARGIN, 0
+    for name, _ in legend:
+        needed = SWATCH + 5 + int(font.getlength(name)) + 2 * MARGIN
+        if left + needed > width and left > MARGIN:
+            left, top = MARGIN, top + CAPTION_HEIGHT
+        places.append((left, top))
+        left += needed
+    return places
+
+
+def _problems_html(inspection: Inspection) -> list[str]:
+    if not inspection.problems:
+        return ["<p>No problems found.</p>"]
+    rows = tuple((kind, str(count)) for kind, count in inspection.kinds().items())
+    listed = inspection.problems[:LISTED_PROBLEMS]
+    items = "".join(
+        f"<tr><td>{escape(item.kind)}</td><td style='text-align:left'>{escape(item.where)}</td>"
+        f"<td style='text-align:left'>{escape(item.done)}</td></tr>"
+        for item in listed
+    )
+    more = len(inspection.problems) - len(listed)
+    tail = f"<p>and {more} more</p>" if more else ""
+    title = f"Problems: {len(inspection.problems)}"
+    counted = _table_html(FactTable(title=title, header=("kind", "items"), rows=rows))
+    return [
+        f"<div class='problem'>{counted}</div>",
+        f"<details><summary>each item</summary><table>{items}</table>{tail}</details>",
+    ]
+
+
+def _table_html(table: FactTable) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    return f"<h2>{escape(table.title)}</h2><table><tr>{head}</tr>{rows}</table>"
+
+
+def _swatch_html(name: str, colour: np.ndarray) -> str:
+    red, green, blue = (int(part) for part in colour)
+    style = f"background: rgb({red}, {green}, {blue})"
+    return f"<span class='swatch'><i style='{style}'></i>{escape(name)}</span>"
+
+
+def _picture_html(picture: DrawnImage) -> str:
+    file = io.BytesIO()
+    _shrunk(picture.image_rgb, PAGE_SIDE).save(file, format="JPEG", quality=JPEG_QUALITY)
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    caption = escape(picture.caption)
+    return (
+        f"<figure><img alt='{caption}' src='data:image/jpeg;base64,{data}'>"
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _shrunk(image_rgb: np.ndarray, side: int) -> Image.Image:
+    """At most `side` pixels on its long side, the aspect kept."""
+    image = Image.fromarray(np.ascontiguousarray(image_rgb))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    # matplotlib brings a font with most of the world's alphabets; Pillow's own has ASCII.
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 13)
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
+    if font.getlength(text) <= SHEET_SIDE:
+        return text
+    keep = len(text)
+    while keep > 1 and font.getlength(text[: keep - 1] + "…") > SHEET_SIDE:
+        keep -= 1
+    return text[: keep - 1] + "…"

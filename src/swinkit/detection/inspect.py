@@ -1,0 +1,155 @@
+"""What a detection data set holds. G objects, N objects of a class, K classes."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import (
+    DrawnImage,
+    FactTable,
+    Inspection,
+    ordered,
+    sizes_table,
+)
+from swinkit.data.picking import choose_samples
+from swinkit.detection.data.samples import DetectionSample, DetectionSplits, object_counts
+from swinkit.detection.data.splits import Parts, load_parts
+from swinkit.images.masks import PackedMasks
+from swinkit.images.reading import read_image, to_8bit
+from swinkit.pictures.annotating import draw_objects
+
+SMALL, LARGE = 32**2, 96**2  # pixels: COCO's bounds between small, medium and large
+IGNORED = "ignored"
+
+
+def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+    """Look at a COCO, VOC or YOLO data set; `config.strict` is left to the caller.
+
+    Args:
+        config: where it is.
+        pictures: how many to draw.
+        seed: chooses them.
+
+    Raises:
+        DataError: no such data set, or not one usable image in it.
+    """
+    loaded, found = load_parts(replace(config, strict=False))
+    parts = ordered(found)
+    return Inspection(
+        path=config.path,
+        title=f"detection, {loaded.kind}, {'boxes and masks' if loaded.has_masks else 'boxes'}",
+        tables=(
+            _counts(loaded, parts),
+            sizes_table({split: [s.size_hw for s in part] for split, part in parts.items()}),
+            _crowding(parts),
+            _object_sizes(loaded, parts),
+        ),
+        notes=loaded.notes,
+        problems=loaded.problems,
+        pictures=tuple(_draw_some(loaded, parts, pictures, seed)),
+    )
+
+
+def _counts(loaded: DetectionSplits, parts: Parts) -> FactTable:
+    counts = {split: object_counts(samples, loaded.class_names) for split, samples in parts.items()}
+    rows = [
+        (name, str(number), *(str(counts[split][name]) for split in parts))
+        for name, number in zip(loaded.class_names, loaded.category_ids, strict=True)
+    ]
+    rows.append(("all", "", *(str(sum(counts[split].values())) for split in parts)))
+    ignored = [sum(int(s.is_crowd.sum()) for s in samples) for samples in parts.values()]
+    if any(ignored):
+        rows.append(("crowd or ignored", "", *map(str, ignored)))
+    return FactTable(title="Objects", header=("class", "id", *parts), rows=tuple(rows))
+
+
+def _crowding(parts: Parts) -> FactTable:
+    rows = []
+    for split, samples in parts.items():
+        counts = np.array([len(sample) for sample in samples] or [0])
+        rows.append(
+            (
+                split,
+                f"{counts.mean():.1f}",
+                f"{np.median(counts):g}",
+                str(counts.max()),
+                str(int((counts == 0).sum())),
+            )
+        )
+    return FactTable(
+        title="Objects per image",
+        header=("split", "mean", "median", "most", "images without"),
+        rows=tuple(rows),
+    )
+
+
+def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
+    samples = [sample for part in parts.values() for sample in part]
+    labels = np.concatenate([s.labels for s in samples] or [np.zeros(0, np.int64)])
+    boxes = np.concatenate([s.boxes_xyxy for s in samples] or [np.zeros((0, 4), np.float32)])
+    areas = np.concatenate([s.areas for s in samples] or [np.zeros(0, np.float32)])
+    real = ~np.concatenate([s.is_crowd for s in samples] or [np.zeros(0, bool)])
+    rows: list[tuple[str, ...]] = []
+    for label, name in enumerate(loaded.class_names):
+        chosen = real & (labels == label)
+        if not chosen.any():
+            rows.append((name, "-", "-", "-", "-", "-"))
+            continue
+        small, large = areas[chosen] < SMALL, areas[chosen] > LARGE
+        shares = (small.mean(), (~small & ~large).mean(), large.mean())
+        width, height = (boxes[chosen, 2:] - boxes[chosen, :2]).T
+        side = np.quantile(np.sqrt(width * height), (0.05, 0.5, 0.95))
+        shape = np.quantile(width / height, (0.05, 0.5, 0.95))
+        rows.append(
+            (
+                name,
+                *(f"{100 * share:.0f} %" for share in shares),
+                " / ".join(f"{value:.0f}" for value in side),
+                " / ".join(f"{value:.2f}" for value in shape),
+            )
+        )
+    return FactTable(
+        title="Sizes of objects (areas as in COCO: small under 32x32 pixels, large over 96x96; "
+        "5 %, median and 95 %)",
+        header=("class", "small", "medium", "large", "side in pixels", "width / height"),
+        rows=tuple(rows),
+    )
+
+
+def _draw_some(loaded: DetectionSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
+    chosen = choose_samples(parts, count, seed, lambda sample: sample.labels.tolist())
+    return [
+        DrawnImage(
+            caption=f"{split}, {len(sample)} objects, {sample.size_hw[0]}x{sample.size_hw[1]}: "
+            f"{sample.path.name}",
+            image_rgb=draw_sample(sample, loaded.class_names),
+        )
+        for split, sample in chosen
+    ]
+
+
+def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.ndarray:
+    """(h, w, 3) uint8: the image with its boxes and masks; regions to ignore are named so.
+
+    Where there is one class only, each object has its own colour, so that touching ones are seen.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    image = to_8bit(read_image(sample.path, channels=3))
+    names, labels = (
+        (*class_names, IGNORED),
+        np.where(sample.is_crowd, len(class_names), sample.labels),
+    )
+    if len(class_names) == 1:
+        names = tuple(names[label] for label in labels.tolist())
+        labels = np.arange(len(labels))
+    return draw_objects(
+        image,
+        sample.size_hw,
+        boxes_xyxy=sample.boxes_xyxy,
+        labels=labels,
+        class_names=names,
+        masks=None if sample.segments is None else PackedMasks.of(sample.masks()),
+    )

@@ -1,0 +1,296 @@
+"""Objects found in an image, as validated values. N objects, K classes, H W image."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from swinkit.data.coco_ids import category_ids_of
+from swinkit.errors import SwinkitError
+from swinkit.images.masks import PackedMasks
+from swinkit.pictures.annotating import as_figure, draw_objects
+from swinkit.pictures.drawing import check_image, save_figure
+
+if TYPE_CHECKING:
+    import supervision
+    from matplotlib.figure import Figure
+
+SCORE_TOLERANCE = 1e-3
+
+Found = TypeVar("Found", bound="Detections")
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects of one image: boxes in its pixels, best first as models give them.
+
+    Attributes:
+        class_names: K names.
+        boxes_xyxy: (N, 4) float32, left, top, right, bottom in pixels of the image as read;
+            kept, as the next two, as a read-only copy.
+        scores: (N,) float32 in 0..1.
+        labels: (N,) int64, places in `class_names`.
+        size_hw: (height, width) of the image.
+        source: the file, or whatever else names the image.
+        image_rgb: the image as read, (H, W, 3) uint8, for `plot`.
+        seconds: time that this image took, its share of the batch.
+
+    Raises:
+        SwinkitError: shapes that do not fit each other, values that are no boxes, scores or
+            labels (a model whose weights hold NaN gives such).
+    """
+
+    class_names: tuple[str, ...]
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    size_hw: tuple[int, int]
+    source: str | None = None
+    image_rgb: np.ndarray | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        where = f" for {self.source}" if self.source else ""
+        set_ = object.__setattr__
+        set_(self, "class_names", tuple(str(name) for name in self.class_names))
+        set_(self, "size_hw", (int(self.size_hw[0]), int(self.size_hw[1])))
+        set_(self, "boxes_xyxy", _frozen(self.boxes_xyxy, np.float32))
+        set_(self, "scores", _frozen(self.scores, np.float32))
+        set_(self, "labels", _frozen(self.labels, np.int64))
+        _check_shapes(self, where)
+        _check_values(self, where)
+        if self.image_rgb is not None:
+            check_image(self.image_rgb, where)
+            if self.image_rgb.shape[:2] != self.size_hw:
+                raise SwinkitError(
+                    f"image_rgb{where}: expected {self.size_hw} (height, width) as size_hw says, "
+                    f"got {self.image_rgb.shape[:2]}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class name of each object."""
+        return tuple(self.class_names[label] for label in self.labels)
+
+    def rows(self: Found, numbers: Sequence[int] | np.ndarray) -> Found:
+        """The objects of these numbers, in their order."""
+        chosen = np.asarray(numbers, np.int64).reshape(-1)
+        return replace(
+            self,
+            boxes_xyxy=self.boxes_xyxy[chosen],
+            scores=self.scores[chosen],
+            labels=self.labels[chosen],
+        )
+
+    def above(self: Found, score: float) -> Found:
+        """The objects that score higher than `score`."""
+        return self.rows(np.flatnonzero(self.scores > score))
+
+    def counts(self) -> dict[str, int]:
+        """Objects of each class that has any, in the order of the classes."""
+        numbers = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(n) for name, n in zip(self.class_names, numbers, strict=True) if n}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return {
+            "source": self.source,
+            "size_hw": list(self.size_hw),
+            "seconds": self.seconds,
+            "objects": [self._object(row) for row in range(len(self))],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON, letters of every script kept readable."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def to_coco(
+        self, image_id: int | str, category_ids: Sequence[int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Entries of a COCO results file.
+
+        Args:
+            image_id: of this image in the annotation file.
+            category_ids: K ids, one per class; by default 1, 2, ...
+
+        Raises:
+            SwinkitError: another number of ids than of classes.
+        """
+        ids = category_ids_of(self.class_names, category_ids)
+        entries = []
+        for row, label in enumerate(self.labels):
+            left, top, right, bottom = self.boxes_xyxy[row].tolist()
+            entries.append(
+                {
+                    "image_id": image_id,
+                    "category_id": ids[int(label)],
+                    "bbox": [left, top, right - left, bottom - top],
+                    "score": float(self.scores[row]),
+                    **self._segmentation(row),
+                }
+            )
+        return entries
+
+    def to_supervision(self) -> "supervision.Detections":
+        """For supervision's trackers, zones, annotators; masks become one array (N, H, W)."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes_xyxy.copy(),
+            mask=self._dense_masks(),
+            confidence=self.scores.copy(),
+            class_id=self.labels.copy(),
+            data={"class_name": np.array(self.names, dtype=np.str_)},
+        )
+
+    def draw(self) -> np.ndarray:
+        """The image with its objects drawn on it, (h, w, 3) uint8 RGB, in a size to look at."""
+        return draw_objects(
+            self.image_rgb,
+            self.size_hw,
+            boxes_xyxy=self.boxes_xyxy,
+            labels=self.labels,
+            class_names=self.class_names,
+            scores=self.scores,
+            masks=self._packed_masks(),
+        )
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """`draw` as a figure.
+
+        Args:
+            path: picture file to write as well; its suffix chooses the format (.png, .pdf, .svg).
+
+        Raises:
+            SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
+        """
+        figure = as_figure(self.draw())
+        if path is not None:
+            save_figure(figure, Path(path))
+        return figure
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{number} {name}" for name, number in self.counts().items())
+        where = f", source={self.source!r}" if self.source else ""
+        return f"{type(self).__name__}({found or 'nothing'}{where})"
+
+    def _object(self, row: int) -> dict[str, Any]:
+        return {
+            "label": self.class_names[self.labels[row]],
+            "score": float(self.scores[row]),
+            "box_xyxy": self.boxes_xyxy[row].tolist(),
+            **self._segmentation(row),
+        }
+
+    def _segmentation(self, row: int) -> dict[str, Any]:
+        return {}
+
+    def _packed_masks(self) -> PackedMasks | None:
+        return None
+
+    def _dense_masks(self) -> np.ndarray | None:
+        return None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InstanceMasks(Detections):
+    """The objects of one image with a mask each.
+
+    Attributes:
+        masks: N masks; given as an array (N, H, W), kept packed. `masks[i]` is (H, W) bool.
+
+    Raises:
+        SwinkitError: masks of another number or size than boxes and image.
+    """
+
+    masks: PackedMasks = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        where = f" for {self.source}" if self.source else ""
+        masks = PackedMasks.of(self.masks)
+        object.__setattr__(self, "masks", masks)
+        expected, got = (len(self), *self.size_hw), (len(masks), *masks.size_hw)
+        if expected != got:
+            raise SwinkitError(f"masks{where}: expected shape {expected} (N, H, W), got {got}")
+
+    def rows(self, numbers: Sequence[int] | np.ndarray) -> "InstanceMasks":
+        chosen = np.asarray(numbers, np.int64).reshape(-1)
+        boxes, scores, labels = (
+            values[chosen] for values in (self.boxes_xyxy, self.scores, self.labels)
+        )
+        masks = self.masks.rows(chosen)
+        return replace(self, boxes_xyxy=boxes, scores=scores, labels=labels, masks=masks)
+
+    def label_map(self) -> np.ndarray:
+        """(H, W) uint16: 0 where nothing is, i + 1 where object i is; better scores lie on top."""
+        numbers = np.zeros(self.size_hw, np.uint16)
+        for row in np.argsort(self.scores, kind="stable"):
+            crop, (top, left) = self.masks.crop(int(row))
+            part = numbers[top : top + crop.shape[0], left : left + crop.shape[1]]
+            part[crop] = row + 1
+        return numbers
+
+    def _segmentation(self, row: int) -> dict[str, Any]:
+        return {"segmentation": self.masks.to_coco(row)}
+
+    def _packed_masks(self) -> PackedMasks | None:
+        return self.masks
+
+    def _dense_masks(self) -> np.ndarray | None:
+        return self.masks.dense()
+
+
+def _frozen(values: Any, dtype: Any) -> np.ndarray:
+    copy = np.array(values, dtype=dtype)
+    copy.flags.writeable = False
+    return copy
+
+
+def _check_shapes(found: Detections, where: str) -> None:
+    if not found.class_names:
+        raise SwinkitError("detections need at least one class name, got none")
+    if min(found.size_hw) < 1:
+        raise SwinkitError(f"size_hw{where}: expected (height, width) >= 1, got {found.size_hw}")
+    number = len(found.labels) if found.labels.ndim else 0
+    for name, expected in (
+        ("labels", (number,)),
+        ("scores", (number,)),
+        ("boxes_xyxy", (number, 4)),
+    ):
+        shape = getattr(found, name).shape
+        if shape != expected:
+            raise SwinkitError(f"{name}{where}: expected shape {expected}, got {shape}")
+
+
+def _check_values(found: Detections, where: str) -> None:
+    if len(found) == 0:
+        return
+    boxes, scores, labels = found.boxes_xyxy, found.scores, found.labels
+    for name, values in (("boxes_xyxy", boxes), ("scores", scores)):
+        if not np.isfinite(values).all():
+            raise SwinkitError(
+                f"{name}{where}: {int((~np.isfinite(values)).sum())} of {values.size} are NaN or "
+                "infinite; the model's weights are damaged or its numbers overflowed"
+            )
+    wrong = np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))
+    if len(wrong):
+        raise SwinkitError(
+            f"boxes_xyxy{where}: expected left <= right and top <= bottom, got "
+            f"{boxes[wrong[0]].tolist()} at row {wrong[0]}; convert boxes given by their width"
+        )
+    if scores.min() < -SCORE_TOLERANCE or scores.max() > 1 + SCORE_TOLERANCE:
+        raise SwinkitError(
+            f"scores{where}: expected values in 0..1, got {scores.min():.4g}..{scores.max():.4g}"
+        )
+    if labels.min() < 0 or labels.max() >= len(found.class_names):
+        raise SwinkitError(
+            f"labels{where}: expected 0..{len(found.class_names) - 1}, one of the class names, "
+            f"got {labels.min()}..{labels.max()}"
+        )

@@ -1,0 +1,72 @@
+"""From settings to a detector with its starting weights."""
+
+import logging
+from dataclasses import replace
+
+import torch
+
+from swinkit.detection.config import DetectorConfig, Kind
+from swinkit.detection.create import find_detector
+from swinkit.detection.data.samples import DetectionSplits
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.variants import DETECTORS, sides_of
+from swinkit.errors import ConfigError
+from swinkit.images.fitting import Fit
+from swinkit.task.info import ModelInfo
+from swinkit.task.train_config import ModelConfig, TrainConfig
+from swinkit.training.starting_weights import adapt_backbone, adapt_fit, load_whole, start
+
+logger = logging.getLogger(__name__)
+
+BOXES_ALONE: dict[Kind, Kind] = {"mask_rcnn": "faster_rcnn", "cascade_mask_rcnn": "cascade_rcnn"}
+
+
+def build_detector(config: TrainConfig, splits: DetectionSplits) -> SwinDetector:
+    """The network with its starting weights, which depend on the seed alone; stages frozen.
+
+    A Mask R-CNN or its cascade becomes its kind without masks where the data has none.
+
+    Raises:
+        ConfigError: no such model, or one that needs what the data does not have.
+        CheckpointError: starting weights that cannot be used.
+    """
+    torch.manual_seed(config.runtime.seed)
+    wanted = config.model
+    whole = None if wanted.weights is None else load_whole(wanted, SwinDetector)
+    if whole is not None:
+        architecture, info = whole.config, whole.info
+    else:
+        architecture, info = _architecture(wanted)
+    architecture = _for_data(architecture, splits, config)
+    fit = adapt_fit(info.any_size, config)
+    info = replace(info, class_names=splits.class_names, preprocessing=fit)
+    model = SwinDetector(architecture, info=info)
+    start(model, whole, config)
+    return model
+
+
+def _architecture(wanted: ModelConfig) -> tuple[DetectorConfig, ModelInfo]:
+    """Of a detector's name, or of a backbone's: then the Mask R-CNN on it."""
+    name = wanted.name
+    if name not in DETECTORS and f"mask_rcnn_{name}" in DETECTORS:
+        name = f"mask_rcnn_{name}"
+    short_side, long_side = sides_of(name)
+    info = ModelInfo(preprocessing=Fit(short_side=short_side, long_side=long_side))
+    return wanted.detector or find_detector(name), info
+
+
+def _for_data(
+    architecture: DetectorConfig, splits: DetectionSplits, config: TrainConfig
+) -> DetectorConfig:
+    backbone = adapt_backbone(architecture.backbone, config)
+    made = replace(architecture, backbone=backbone, num_classes=len(splits.class_names))
+    if splits.has_masks or not made.has_masks:
+        return made
+    if made.kind not in BOXES_ALONE or made.roi is None:
+        raise ConfigError(
+            f"{config.data.path} has boxes but no masks, which {made.kind} learns from; choose a "
+            "cascade_mask_rcnn, mask_rcnn, faster_rcnn or retinanet model"
+        )
+    kind = BOXES_ALONE[made.kind]
+    logger.info("the data has boxes but no masks: training %s in place of %s", kind, made.kind)
+    return replace(made, kind=kind, roi=replace(made.roi, mask=None))

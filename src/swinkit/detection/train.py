@@ -1,0 +1,266 @@
+"""Training a detector of boxes, or of boxes and masks.
+
+Legend: B batch, C channels, H W map, G objects, N detections, K classes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, distributed
+
+from swinkit.data.problems import describe_problems
+from swinkit.detection.boxes.raw import RawDetections
+from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
+from swinkit.detection.data.samples import DetectionSample, DetectionSplits
+from swinkit.detection.data.splits import load_detection
+from swinkit.detection.evaluate.coco import CocoEvaluator
+from swinkit.detection.evaluate.measure import evaluate_detector
+from swinkit.detection.evaluate.scores import CocoResult
+from swinkit.detection.model import SwinDetector
+from swinkit.detection.predict import in_image
+from swinkit.detection.result import Detections, InstanceMasks
+from swinkit.detection.start import build_detector
+from swinkit.errors import TrainingError
+from swinkit.pictures.curves import ScorePanel
+from swinkit.pictures.previews import SeenObjects, detection_preview
+from swinkit.task.predicting import Progress
+from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, Task, Validation
+
+PROBE_OBJECTS = 16  # made-up objects of an image that measures memory
+
+
+class DetectionTask(Task[SwinDetector]):
+    """The detector's own losses; the best epoch has the highest mask AP, or box AP without masks.
+
+    Losses are means over what each process samples, so with several processes the total is the
+    mean of theirs, as in the published trainings.
+    """
+
+    name: ClassVar[str] = "detection"
+    most_skipped: ClassVar[int] = 10
+    uneven: ClassVar[bool] = True
+    splits: DetectionSplits
+    collate: Callable[[list[Any]], Batch] | None = staticmethod(collate_detection)
+
+    def load(self) -> DetectionSplits:
+        """COCO, VOC or YOLO."""
+        return load_detection(self.config.data)
+
+    def build_model(self) -> SwinDetector:
+        """A detector of the data's classes; of boxes alone where the data has no masks."""
+        return build_detector(self.config, self.splits)
+
+    def dataset(
+        self, model: SwinDetector, samples: list[DetectionSample], *, train: bool
+    ) -> DetectionDataset:
+        """Images with their objects."""
+        return DetectionDataset(
+            samples,
+            model.info.any_size,
+            self.config.detection_augmentation if train else None,
+            masks=train and model.config.has_masks,
+            seed=self.config.runtime.seed,
+            on_bad_image=self.config.data.on_bad_image,
+        )
+
+    def probe_shape(self, model: SwinDetector) -> tuple[int, int, int]:
+        """The largest image that training can meet, lying."""
+        return (model.config.backbone.in_channels, *self._largest_hw(model))
+
+    def _largest_hw(self, model: SwinDetector) -> tuple[int, int]:
+        fit = model.info.any_size
+        short, long = fit.short_side or 800, fit.long_side or 1333
+        sides = self.config.detection_augmentation.short_sides
+        short = max(short, *sides) if sides else short
+        height, width = (-(-side // fit.divisor) * fit.divisor for side in (short, long))
+        return height, max(height, width)
+
+    def probe(self, model: SwinDetector, images: Tensor) -> Tensor:
+        """The losses for objects of many sizes."""
+        height, width = images.shape[2:]
+        place = torch.linspace(0, 1, PROBE_OBJECTS, device=images.device)
+        size = 8 + place * (min(height, width) / 2)
+        left, top = place * (width - size), place.flip(0) * (height - size)
+        boxes = torch.stack([left, top, left + size, top + size], dim=1)  # G 4
+        masks = None
+        if model.config.has_masks:
+            masks = torch.ones(PROBE_OBJECTS, height, width, dtype=torch.uint8, device=boxes.device)
+        target = InstanceTarget(
+            boxes_xyxy=boxes,
+            labels=torch.zeros(PROBE_OBJECTS, dtype=torch.int64, device=boxes.device),
+            masks=masks,
+            size_hw=(height, width),
+            ignored_xyxy=boxes.new_zeros(0, 4),
+        )
+        return torch.stack(list(model.losses(images, [target] * len(images)).values())).sum()
+
+    def images_in(self, batch: DetectionBatch) -> int:
+        """B."""
+        return len(batch.indices)
+
+    def to_device(self, batch: DetectionBatch, device: torch.device) -> DetectionBatch:
+        """Images and objects."""
+        return batch.to(device)
+
+    def step(self, model: SwinDetector, batch: DetectionBatch, seed: int) -> Step:
+        """All of the detector's losses."""
+        terms = model.losses(batch.images, batch.targets)
+        return Step(
+            loss=torch.stack(list(terms.values())).sum(), terms=terms, shown={"batch": batch}
+        )
+
+    def validation(self, model: SwinDetector) -> "DetectionValidation":
+        """COCO's average precision."""
+        return DetectionValidation(self.splits.val, model.class_names)
+
+    def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """Mask AP, or box AP without masks; among equals the AP at overlap 0.50."""
+        kind = "mask" if "val_mask_ap" in row else "box"
+        return row[f"val_{kind}_ap"], row[f"val_{kind}_ap50"]
+
+    def headline(self, row: Mapping[str, float]) -> str:
+        """AP and AP50 of boxes, and of masks where there are any."""
+        kinds = [kind for kind in ("box", "mask") if f"val_{kind}_ap" in row]
+        return "  ".join(
+            f"{kind} AP {row[f'val_{kind}_ap']:.3f}  AP50 {row[f'val_{kind}_ap50']:.3f}"
+            for kind in kinds
+        )
+
+    @property
+    def panel(self) -> ScorePanel:
+        """AP and AP50 of the kind that decides."""
+        kind = "mask" if self.splits.has_masks else "box"
+        kind_first = (f"val_{kind}_ap", f"{kind} AP"), (f"val_{kind}_ap50", f"{kind} AP50")
+        boxes = (("val_box_ap", "box AP"),) if kind == "mask" else ()
+        return ScorePanel(
+            title="validation AP",
+            columns=(*kind_first, *boxes),
+            better=self.rank,
+            dull_at_one=False,
+        )
+
+    def preview(self, model: SwinDetector, shown: dict[str, Any]) -> Figure:
+        """Images with boxes and masks, cut to the unpadded part."""
+        batch: DetectionBatch = shown["batch"]
+        seen = []
+        for image, target in zip(batch.images, batch.targets, strict=True):
+            height, width = target.size_hw
+            pixels = model.info.any_size.restore(image.float().cpu().numpy())
+            masks = None if target.masks is None else target.masks[:, :height, :width].cpu()
+            seen.append(
+                SeenObjects(
+                    image=pixels[:height, :width],
+                    boxes_xyxy=target.boxes_xyxy.cpu().numpy(),
+                    labels=target.labels.cpu().numpy(),
+                    masks=None if masks is None else masks.numpy(),
+                )
+            )
+        return detection_preview(seen, model.class_names)
+
+    def evaluate(
+        self,
+        model: Any,
+        samples: list[DetectionSample],
+        *,
+        batch_size: int,
+        device: str,
+        out: Path | None,
+        progress: Progress,
+    ) -> dict[str, float]:
+        """COCO's numbers; curves, tables and pictures."""
+        if not isinstance(model, SwinDetector):
+            raise TrainingError("the best weights of this run are no detector; train again")
+        report = evaluate_detector(
+            model,
+            samples,
+            batch_size=batch_size,
+            device=device,
+            out=out,
+            progress=progress,
+            on_bad_image=self.config.data.on_bad_image,
+        )
+        return average_precisions(report.scores, "")
+
+    def describe_size(self, model: SwinDetector) -> str:
+        """Short and long side."""
+        fit = model.info.any_size
+        return f"short side {fit.short_side}, long side up to {fit.long_side}"
+
+    def problems(self) -> list[str]:
+        """What of the data is not sound, counted by kind, and the first of each."""
+        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
+
+
+class DetectionValidation(Validation):
+    """Average precision of the validation images, in their own pixels."""
+
+    def __init__(self, samples: list[DetectionSample], class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.samples = samples
+        self.names = class_names
+        self.evaluator = CocoEvaluator(samples, class_names)
+
+    def reset(self) -> None:
+        """Start anew."""
+        self.evaluator.reset()
+
+    def update(self, model: SwinDetector, batch: DetectionBatch, real: Tensor) -> None:
+        """Detect in a batch; an image that comes twice counts once."""
+        found = model(batch.images, [target.size_hw for target in batch.targets])
+        results = []
+        for raw, target, index in zip(found, batch.targets, batch.indices.tolist(), strict=True):
+            sample = self.samples[index]
+            results.append(
+                (sample.image_id, in_original(raw, target.size_hw, sample.size_hw, self.names))
+            )
+        self.evaluator.update(results)
+
+    def compute(self) -> dict[str, float]:
+        """AP and AP50; the processes' detections come together first."""
+        if distributed.is_available() and distributed.is_initialized():
+            states: list[Any] = [None] * distributed.get_world_size()
+            distributed.all_gather_object(states, self.evaluator.state())
+            self.evaluator.merge(states)
+        return average_precisions(self.evaluator.compute(), "val_")
+
+
+def average_precisions(scores: CocoResult, prefix: str) -> dict[str, float]:
+    """Columns of results.csv: AP, AP50 and AP75 of boxes, and of masks where there are any."""
+    kinds = {"box": scores.box} | ({} if scores.mask is None else {"mask": scores.mask})
+    return {
+        f"{prefix}{kind}_{name}": value
+        for kind, found in kinds.items()
+        for name, value in (("ap", found.ap), ("ap50", found.ap50), ("ap75", found.ap75))
+    }
+
+
+def in_original(
+    raw: RawDetections,
+    input_hw: tuple[int, int],
+    original_hw: tuple[int, int],
+    class_names: tuple[str, ...],
+) -> Detections:
+    """Detections in the pixels of the original image, its masks pasted there.
+
+    Args:
+        raw: in the pixels of the input.
+        input_hw: of the input without padding.
+        original_hw: of the image as it was read.
+        class_names: K names.
+    """
+    ratios = [original_hw[1] / input_hw[1], original_hw[0] / input_hw[0]]
+    boxes = raw.boxes_xyxy.float() * raw.boxes_xyxy.new_tensor(ratios * 2)
+    found = in_image(replace(raw, boxes_xyxy=boxes), original_hw)
+    plain = Detections(
+        class_names=class_names,
+        boxes_xyxy=found.boxes_xyxy,
+        scores=found.scores,
+        labels=found.labels,
+        size_hw=original_hw,
+    )
+    return plain if found.masks is None else InstanceMasks(**vars(plain), masks=found.masks)

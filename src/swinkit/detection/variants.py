@@ -1,0 +1,97 @@
+"""Detectors by name: the published sizes on Swin V1 and V2, and small ones for small data."""
+
+from dataclasses import replace
+
+from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.variants import VARIANTS
+from swinkit.detection.config import (
+    DetectorConfig,
+    Kind,
+    RetinaConfig,
+    RPNConfig,
+    detection_backbone,
+)
+from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
+
+# Stochastic depth of the published three-times schedules.
+DROP_PATH_RATES = {"t": 0.2, "s": 0.2, "b": 0.3, "l": 0.3}
+
+SIZES: dict[Kind, tuple[str, ...]] = {
+    "retinanet": ("t",),
+    "faster_rcnn": ("t",),
+    "mask_rcnn": ("t", "s"),
+    "cascade_mask_rcnn": ("t", "s", "b"),
+    "htc": ("b", "l"),
+}
+V1_BACKBONES = {"t": "swin_t", "s": "swin_s", "b": "swin_b", "l": "swin_l"}
+# Of V2's large size only the one trained at 192 pixels and window 12 was published.
+V2_BACKBONES = {"t": "swin_v2_t", "s": "swin_v2_s", "b": "swin_v2_b", "l": "swin_v2_l_w12to16"}
+
+# Parameters and multiply-adds of the paper's table 2 and of the detection fork, at 1280 x 800.
+PUBLISHED: dict[str, tuple[str, str]] = {
+    "mask_rcnn_swin_t": ("48M", "267G"),
+    "mask_rcnn_swin_s": ("69M", "359G"),
+    "cascade_mask_rcnn_swin_t": ("86M", "745G"),
+    "cascade_mask_rcnn_swin_s": ("107M", "838G"),
+    "cascade_mask_rcnn_swin_b": ("145M", "982G"),
+}
+
+# Short and long side of the images that a model is made for, in pixels; any size works.
+SIDES = (800, 1333)
+NANO_SIDES = (320, 533)
+
+
+def _backbone(name: str, drop_path_rate: float) -> SwinConfig:
+    return detection_backbone(replace(VARIANTS[name].config, drop_path_rate=drop_path_rate))
+
+
+def _published() -> dict[str, DetectorConfig]:
+    found: dict[str, DetectorConfig] = {}
+    for prefix, backbones in (("swin", V1_BACKBONES), ("swin_v2", V2_BACKBONES)):
+        for kind, sizes in SIZES.items():
+            for size in sizes:
+                backbone = _backbone(backbones[size], DROP_PATH_RATES[size])
+                found[f"{kind}_{prefix}_{size}"] = DetectorConfig(kind=kind, backbone=backbone)
+    return found
+
+
+NANO_CHANNELS = 64
+
+
+def _nano(kind: Kind) -> DetectorConfig:
+    """A detector that a processor can train from nothing: few channels, few candidates.
+
+    Patches of 4 pixels, not the classifier's 2: photographs are larger than thumbnails. Anchors
+    start at 16 pixels, half the usual, because images are taken at 320 and not at 800.
+    """
+    backbone = replace(
+        _backbone("swin_nano", 0.05), patch_size=4, window_size=7, depths=(2, 2, 2, 2)
+    )
+    if kind == "retinanet":
+        return DetectorConfig(
+            kind=kind,
+            backbone=backbone,
+            fpn_channels=NANO_CHANNELS,
+            retina=RetinaConfig(num_convs=2, pre_nms=500),
+        )
+    mask = MaskHeadConfig(num_convs=3, channels=NANO_CHANNELS) if kind == "mask_rcnn" else None
+    return DetectorConfig(
+        kind=kind,
+        backbone=backbone,
+        fpn_channels=NANO_CHANNELS,
+        rpn=RPNConfig(
+            scale=4.0, train_pre_nms=500, train_proposals=500, test_pre_nms=500, test_proposals=300
+        ),
+        roi=RoIConfig(box=BoxHeadConfig(fc_channels=256), mask=mask, num_samples=128),
+    )
+
+
+DETECTORS: dict[str, DetectorConfig] = {
+    **_published(),
+    **{f"{kind}_swin_nano": _nano(kind) for kind in ("retinanet", "faster_rcnn", "mask_rcnn")},
+}
+
+
+def sides_of(name: str) -> tuple[int, int]:
+    """Short and long side in pixels of the images that a named detector is made for."""
+    return NANO_SIDES if name.endswith("_nano") else SIDES

@@ -1,0 +1,217 @@
+"""Objects and regions drawn on a picture; boxes and masks by supervision's annotators.
+
+Legend: N objects, K classes, H W image, h w picture.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from swinkit.images.masks import PackedMasks
+from swinkit.pictures.colors import class_colours, readable_on
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LONG_SIDE = (900, 1600)  # pixels of a drawn picture: smaller ones are enlarged, larger ones shrunk
+PAPER = 235  # grey of a picture whose pixels are not at hand
+MASK_OPACITY = 0.45
+SPREAD_LABELS = 120  # above this, moving labels apart moves them too far from their objects
+MASKS_AT_ONCE = 16  # so many dense masks in memory at a time
+BORDER_SHADE = 0.35  # how dark the line between two regions is
+LEGEND_CLASSES = 40
+LEGEND_INCHES = 2.4
+DPI = 120
+
+
+def draw_objects(
+    image_rgb: np.ndarray | None,
+    size_hw: tuple[int, int],
+    *,
+    boxes_xyxy: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+    masks: PackedMasks | None = None,
+    colours_rgb: np.ndarray | None = None,
+) -> np.ndarray:
+    """A picture of objects, each in its class's colour with its name, large ones below small ones.
+
+    Args:
+        image_rgb: (H, W, 3) uint8; None draws on grey.
+        size_hw: (H, W).
+        boxes_xyxy: (N, 4) in pixels.
+        labels: (N,) integers, places in `class_names`.
+        class_names: K names.
+        scores: (N,) in 0..1, written behind the names.
+        masks: N masks.
+        colours_rgb: (K, 3) uint8; by default the same colours everywhere.
+
+    Returns:
+        (h, w, 3) uint8 RGB, of a size that can be looked at.
+    """
+    import supervision as sv
+
+    picture = on_canvas(image_rgb, size_hw)
+    if len(labels) == 0:
+        return picture
+    height, width = picture.shape[:2]
+    boxes = np.asarray(boxes_xyxy, np.float64) * ([width / size_hw[1], height / size_hw[0]] * 2)
+    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    order = np.argsort(-sizes, kind="stable")
+    colours = class_colours(len(class_names)) if colours_rgb is None else colours_rgb
+    palette = _palette(colours)
+    scene = np.ascontiguousarray(picture[:, :, ::-1])  # supervision paints in BGR
+    classes = np.asarray(labels, np.int64)[order]
+    objects = sv.Detections(xyxy=boxes[order], class_id=classes)
+    if masks is not None:
+        scene = _paint_masks(scene, boxes[order], classes, masks.rows(order), palette)
+    thickness = max(1, round(max(height, width) / (500 if len(order) <= 60 else 800)))
+    scene = sv.BoxAnnotator(color=palette, thickness=thickness).annotate(scene, objects)
+    writer = sv.RichLabelAnnotator(
+        color=palette,
+        text_color=_palette(readable_on(colours)),
+        font_path=str(_font()),
+        font_size=_font_size((height, width), len(order)),
+        text_padding=max(2, round(max(height, width) / 400)),
+        smart_position=len(order) <= SPREAD_LABELS,
+    )
+    texts = [
+        class_names[labels[row]] + ("" if scores is None else f" {scores[row]:.2f}")
+        for row in order
+    ]
+    scene = writer.annotate(scene, objects, labels=texts)
+    return np.ascontiguousarray(np.asarray(scene)[:, :, ::-1])
+
+
+def draw_regions(
+    image_rgb: np.ndarray | None,
+    labels: np.ndarray,
+    colours_rgb: np.ndarray,
+    opacity: float,
+) -> np.ndarray:
+    """A picture under the colours of its pixels' classes, with a line where classes meet.
+
+    Args:
+        image_rgb: (H, W, 3) uint8; None gives the colours alone.
+        labels: (H, W) integers; those that are no place in `colours_rgb` stay uncoloured.
+        colours_rgb: (K, 3) uint8.
+        opacity: of the colours, 0..1.
+
+    Returns:
+        (h, w, 3) uint8 RGB, of a size that can be looked at.
+    """
+    picture = on_canvas(image_rgb, (labels.shape[0], labels.shape[1]))
+    steps = [
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
+        for old, new in zip(labels.shape, picture.shape, strict=False)
+    ]
+    shown = labels[steps[0][:, None], steps[1]]
+    known = shown < len(colours_rgb)
+    colours = colours_rgb[np.where(known, shown, 0)]
+    strength = opacity if image_rgb is not None else 1.0
+    mixed = picture * (1 - strength) + colours * strength
+    borders = np.zeros(shown.shape, bool)
+    borders[:, 1:] |= shown[:, 1:] != shown[:, :-1]
+    borders[1:] |= shown[1:] != shown[:-1]
+    mixed[borders] *= BORDER_SHADE
+    return np.where(known[:, :, None], np.rint(mixed), picture).astype(np.uint8)
+
+
+def regions_figure(
+    picture_rgb: np.ndarray, shares: Mapping[str, float], colours_rgb: Sequence[np.ndarray]
+) -> "Figure":
+    """A picture with a list of its classes, their colours and shares of the pixels beside it."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    height, width = (side / DPI for side in picture_rgb.shape[:2])
+    figure = Figure(figsize=(width + LEGEND_INCHES, height), dpi=DPI)
+    axes = figure.add_axes((0, 0, width / (width + LEGEND_INCHES), 1))
+    axes.imshow(picture_rgb, interpolation="none", aspect="auto")
+    axes.set_axis_off()
+    listed = list(shares.items())[:LEGEND_CLASSES]
+    handles = [
+        Patch(facecolor=_fraction(colour), edgecolor="0.3", linewidth=0.5)
+        for colour, _ in zip(colours_rgb, listed, strict=False)
+    ]
+    names = [f"{name}  {share:.1%}" for name, share in listed]
+    rows = max(1, len(names))
+    legend = figure.legend(
+        handles,
+        names,
+        loc="center left",
+        bbox_to_anchor=(width / (width + LEGEND_INCHES), 0.5),
+        frameon=False,
+        fontsize=min(11, 0.55 * 72 * height / rows),
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def on_canvas(image_rgb: np.ndarray | None, size_hw: tuple[int, int]) -> np.ndarray:
+    """The image in a size to look at, its aspect kept; grey where there is none."""
+    longest = max(size_hw)
+    wanted = min(max(longest, LONG_SIDE[0]), LONG_SIDE[1])
+    height, width = (max(1, round(side * wanted / longest)) for side in size_hw)
+    if image_rgb is None:
+        return np.full((height, width, 3), PAPER, np.uint8)
+    if image_rgb.shape[:2] == (height, width):
+        return np.array(image_rgb)
+    filter_ = Image.Resampling.LANCZOS if wanted < longest else Image.Resampling.BICUBIC
+    # A reducing gap makes shrinking a huge image cheap and looks the same.
+    picture = Image.fromarray(np.ascontiguousarray(image_rgb))
+    return np.asarray(picture.resize((width, height), filter_, reducing_gap=3.0))
+
+
+def as_figure(picture_rgb: np.ndarray) -> "Figure":
+    """A figure that is just this picture, pixel for pixel at its own resolution."""
+    from matplotlib.figure import Figure
+
+    height, width = picture_rgb.shape[:2]
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(picture_rgb, interpolation="none", aspect="auto")
+    axes.set_axis_off()
+    return figure
+
+
+def _paint_masks(
+    scene: np.ndarray, boxes: np.ndarray, classes: np.ndarray, masks: PackedMasks, palette: Any
+) -> np.ndarray:
+    import supervision as sv
+
+    painter = sv.MaskAnnotator(color=palette, opacity=MASK_OPACITY)
+    for start in range(0, len(masks), MASKS_AT_ONCE):
+        part = slice(start, start + MASKS_AT_ONCE)
+        dense = masks[part].scaled(scene.shape[:2])
+        few = sv.Detections(xyxy=boxes[part], class_id=classes[part], mask=dense)
+        scene = painter.annotate(scene, few)
+    return scene
+
+
+def _fraction(colour_rgb: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = (float(part) / 255 for part in colour_rgb)
+    return red, green, blue
+
+
+def _palette(colours_rgb: np.ndarray) -> Any:
+    import supervision as sv
+
+    return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours_rgb])
+
+
+def _font() -> Path:
+    # matplotlib brings a font with most of the world's alphabets; supervision's own has ASCII.
+    from matplotlib import get_data_path
+
+    return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
+def _font_size(shape_hw: tuple[int, int], objects: int) -> int:
+    crowding = 1.0 if objects <= 30 else 0.75 if objects <= 60 else 0.6
+    return max(10, round(crowding * max(shape_hw) / 70))

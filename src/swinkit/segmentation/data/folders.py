@@ -1,0 +1,226 @@
+"""Finding pairs of image and mask in folders, whatever the folders are called."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from swinkit.classification.data.samples import SPLIT_ALIASES
+from swinkit.images.sources import walk_images
+
+Role = Literal["image", "mask", "other"]
+
+MASK_WORDS = frozenset(
+    {"mask", "masks", "label", "labels", "annotation", "annotations", "annot", "annots", "ann"}
+    | {"gt", "gts", "groundtruth", "truth", "seg", "segs", "segmentation", "segmentations"}
+    | {"segmentationclass", "segmentationclassraw", "segmentationclassaug", "target", "targets"}
+    | {"gtfine", "gtcoarse", "pixelmaps", "stuffthingmaps", "lbl"}
+)
+IMAGE_WORDS = frozenset(
+    {"image", "images", "img", "imgs", "jpegimages", "photo", "photos", "picture", "pictures"}
+    | {"rgb", "input", "inputs", "leftimg"}
+)
+# Pictures that are neither: other annotations, and previews.
+OTHER_WORDS = frozenset(
+    {"segmentationobject", "instance", "instances", "depth", "disparity", "overlay", "overlays"}
+    | {"vis", "preview", "previews"}
+)
+_SPLIT_WORDS = "|".join(sorted(SPLIT_ALIASES, key=len, reverse=True))
+_GLUED = re.compile(rf"^({_SPLIT_WORDS})([a-z]+)$")  # trainannot
+_SUFFIX = re.compile(
+    r"[_\-. ](mask|masks|label|labels|gt|seg|segmentation|annot|l|labelids|labeltrainids|gtfine|"
+    r"gtcoarse|groundtruth|leftimg8bit|image|img|rgb|sat|input)$"
+)
+_MASK_SUFFIX = re.compile(
+    r"[_\-. ](mask|masks|label|labels|gt|seg|segmentation|annot|l|labelids|groundtruth)$"
+)
+LIST_FOLDERS = ("", "splits", "lists", "ImageSets/Segmentation", "ImageSets")
+
+Key = tuple[str | None, tuple[str, ...], str]  # split, folders without meaning, stem
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask."""
+
+    path: Path
+    mask_path: Path
+
+
+@dataclass
+class Pairs:
+    """What was found.
+
+    Attributes:
+        by_split: pairs by "train", "val", "test", or under "all".
+        without_mask: images without a mask.
+        without_image: masks without an image.
+    """
+
+    by_split: dict[str, list[Pair]] = field(default_factory=lambda: defaultdict(list))
+    without_mask: list[Path] = field(default_factory=list)
+    without_image: list[Path] = field(default_factory=list)
+
+    def count(self) -> int:
+        return sum(len(pairs) for pairs in self.by_split.values())
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the names of a file's folders tell."""
+
+    role: Role | None
+    split: str | None
+    rest: tuple[str, ...]
+
+
+def find_pairs(root: Path) -> Pairs:
+    """Pair the images below a folder with their masks.
+
+    Images and masks lie in folders whose names say so (`images`, `masks`, `train_labels`,
+    `SegmentationClass`, ...) in any order with the splits', or beside each other with names such
+    as `x.jpg` and `x_mask.png`. A mask has its image's stem, but for endings such as `_mask`.
+    Where no folder names a split, lists such as `train.txt` do.
+    """
+    images, masks = _by_role(root)
+    pairs = Pairs()
+    free = dict(masks)
+    left: list[tuple[Key, Path]] = []
+    for attempt in (_exact, _stripped, _anywhere):
+        index: dict[Key, list[Key]] = defaultdict(list)
+        for key in free:
+            index[attempt(key)].append(key)
+        left = []
+        for key, path in images:
+            found = index.get(attempt(key), [])
+            if len(found) == 1 and found[0] in free:
+                pairs.by_split[key[0] or found[0][0] or "all"].append(
+                    Pair(path, free.pop(found[0]))
+                )
+            else:
+                left.append((key, path))
+        images = left
+    pairs.without_mask = sorted(path for _, path in left)
+    pairs.without_image = sorted(free.values())
+    if set(pairs.by_split) == {"all"}:
+        _split_by_lists(root, pairs)
+    for found_pairs in pairs.by_split.values():
+        found_pairs.sort(key=lambda pair: pair.path)
+    return pairs
+
+
+def place_of(parts: tuple[str, ...]) -> Place:
+    """What folder names tell about the files inside."""
+    role: Role | None = None
+    split: str | None = None
+    rest = []
+    for part in parts:
+        words = [word for word in re.split(r"[^a-z]+", part.lower()) if word]
+        glued = [match.groups() for word in words if (match := _GLUED.match(word))]
+        words += [word for pair in glued for word in pair if set(pair) & (MASK_WORDS | IMAGE_WORDS)]
+        known: Role | None = None
+        if OTHER_WORDS & set(words):
+            known = "other"
+        elif MASK_WORDS & set(words):
+            known = "mask"
+        elif IMAGE_WORDS & set(words):
+            known = "image"
+        found = next((SPLIT_ALIASES[word] for word in words if word in SPLIT_ALIASES), None)
+        split = found or split
+        # "annotations/gtFine/train" is of masks, "masks/images" is not decided by its parent.
+        role = known or role
+        if known is None and found is None:
+            rest.append(part.lower())
+    return Place(role, split, tuple(rest))
+
+
+def _by_role(root: Path) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
+    places: dict[Path, Place] = {}
+    files = walk_images(root)
+    for path in files:
+        if path.parent not in places:
+            places[path.parent] = place_of(path.parent.relative_to(root).parts)
+    if not any(place.role == "mask" for place in places.values()):
+        return _side_by_side(files, places)
+    images: list[tuple[Key, Path]] = []
+    masks: dict[Key, Path] = {}
+    for path in files:
+        place = places[path.parent]
+        key = (place.split, place.rest, path.stem)
+        if place.role == "mask":
+            masks.setdefault(key, path)
+        elif place.role != "other":
+            images.append((key, path))
+    return images, masks
+
+
+def _side_by_side(
+    files: list[Path], places: dict[Path, Place]
+) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
+    """Images and masks in one folder: told apart by the stem's ending, or JPEG from PNG."""
+    photos = {
+        (path.parent, path.stem) for path in files if path.suffix.lower() in (".jpg", ".jpeg")
+    }
+    images: list[tuple[Key, Path]] = []
+    masks: dict[Key, Path] = {}
+    for path in files:
+        place = places[path.parent]
+        key = (place.split, (*place.rest, str(path.parent)), path.stem)
+        twin = path.suffix.lower() == ".png" and (path.parent, path.stem) in photos
+        if twin or _MASK_SUFFIX.search(path.stem.lower()):
+            masks.setdefault(key, path)
+        else:
+            images.append((key, path))
+    return images, masks
+
+
+def _exact(key: Key) -> Key:
+    return key
+
+
+def _stripped(key: Key) -> Key:
+    return (key[0], key[1], stem_of(key[2]))
+
+
+def _anywhere(key: Key) -> Key:
+    """Splits on one side only: images/train/x.jpg and masks/x.png."""
+    return (None, (), stem_of(key[2]))
+
+
+def stem_of(stem: str) -> str:
+    """A stem without the endings that tell an image or a mask."""
+    stem = stem.lower()
+    while match := _SUFFIX.search(stem):
+        stem = stem[: match.start()]
+    return stem
+
+
+def _split_by_lists(root: Path, pairs: Pairs) -> None:
+    """Move pairs from "all" to the splits whose list files name them; drop those in no list."""
+    lists = _find_lists(root)
+    if "train" not in lists:
+        return
+    by_stem = {pair.path.stem: pair for pair in pairs.by_split["all"]}
+    listed = set().union(*lists.values())
+    for split, stems in lists.items():
+        pairs.by_split[split] = [by_stem[stem] for stem in sorted(stems) if stem in by_stem]
+    del pairs.by_split["all"]
+    # An image that no list names is no image of this data set (VOC has thousands of them).
+    pairs.without_mask = [path for path in pairs.without_mask if path.stem in listed]
+
+
+def _find_lists(root: Path) -> dict[str, set[str]]:
+    for name in LIST_FOLDERS:
+        folder = root / name
+        if not folder.is_dir():
+            continue
+        found = {}
+        for file in sorted(folder.glob("*.txt")):
+            split = SPLIT_ALIASES.get(file.stem.lower())
+            if split is not None:
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+                found[split] = {Path(line.split()[0]).stem for line in lines if line.strip()}
+        if "train" in found:
+            return found
+    return {}

@@ -1,0 +1,170 @@
+"""Measure a segmenter on images with known labels. H W map, K classes."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from swinkit.data.config import DataConfig
+from swinkit.errors import ImageError
+from swinkit.pictures.figures import confusion_matrix, write
+from swinkit.segmentation.data.masks import IGNORE
+from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
+from swinkit.segmentation.data.splits import load_segmentation, load_segmentation_samples
+from swinkit.segmentation.evaluate import pictures as segmentation_pictures
+from swinkit.segmentation.evaluate.boundary import TOLERANCE
+from swinkit.segmentation.evaluate.report import Scene, SegmentationReport
+from swinkit.segmentation.evaluate.scores import SegmentationEvaluator, SegmentationScores
+from swinkit.segmentation.model import SwinSegmenter
+from swinkit.segmentation.predict import each_map
+from swinkit.segmentation.result import SemanticMap
+from swinkit.task.evaluating import Split, choose_samples
+from swinkit.task.predicting import Progress
+
+Data = str | Path | DataConfig | SegmentationSplits | Sequence[SegmentationSample]
+KEPT_SIDE = 640  # longest side of label maps that are kept for the pictures
+EXAMPLES = 6
+
+
+def evaluate_segmenter(
+    model: SwinSegmenter,
+    data: Data,
+    *,
+    split: Split | None = None,
+    batch_size: int = 1,
+    device: str | torch.device | None = None,
+    out: str | Path | None = None,
+    on_bad_image: Literal["skip", "refuse"] = "refuse",
+    window: tuple[int, int] | int | None = None,
+    stride: tuple[int, int] | int | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    boundary_tolerance: float | None = TOLERANCE,
+    worst: int = 6,
+    progress: Progress | None = None,
+) -> SegmentationReport:
+    """IoU, accuracies, boundary F1 and confusion, in the images' own pixels, and the worst images.
+
+    One image after the other is read, labelled and counted: their sizes may differ, and only a
+    batch is in memory.
+
+    Args:
+        model: its `info` names the classes and how images are prepared.
+        data: a path that `load_segmentation` reads, or what it gave, or samples.
+        split: which part; None takes the test split, else the validation split, else everything.
+        batch_size: images of one size, or windows, in one forward pass.
+        device: moves the model there; None leaves it where it is.
+        out: folder for report.json, per_class.csv, confusion_matrix.png, predictions.png and
+            worst_images.png.
+        on_bad_image: "skip" leaves unreadable images and masks out.
+        window, stride: slide a window over each image.
+        scales, flip: average over several sizes, and over the mirrored image.
+        boundary_tolerance: see `boundary_f1`; None leaves the boundaries out.
+        worst: images of the lowest mean IoU to keep.
+        progress: called with (images done, all).
+
+    Raises:
+        DataError: no such data or split, no image in it, a mask of another size than its image,
+            or classes that the model does not know.
+        ImageError: an unreadable image or mask with on_bad_image="refuse".
+        ConfigError: settings out of range.
+    """
+    samples: list[SegmentationSample] = choose_samples(
+        model, data, split, load=load_segmentation, load_samples=load_segmentation_samples
+    )
+    by_source = {str(sample.path): sample for sample in samples}
+    started = time.perf_counter()
+    counter = _Counter(model.class_names, boundary_tolerance, len(samples), worst)
+    results = each_map(
+        model,
+        [sample.path for sample in samples],
+        batch_size=batch_size,
+        window=window,
+        stride=stride,
+        scales=scales,
+        flip=flip,
+        on_error="skip" if on_bad_image == "skip" else "raise",
+        device=device,
+        keep_images=False,
+    )
+    for number, found in enumerate(results, start=1):
+        try:
+            counter.add(by_source[str(found.source)], found)
+        except ImageError:
+            if on_bad_image == "refuse":
+                raise
+        if progress is not None:
+            progress(number, len(samples))
+    report = counter.report(time.perf_counter() - started)
+    if out is not None:
+        write_report(report, Path(out))
+    return report
+
+
+def write_report(report: SegmentationReport, folder: Path) -> None:
+    """The report's files and pictures. Raises SwinkitError where the system refuses."""
+    report.write(folder)
+    confusion = confusion_matrix(report.scores.confusion, report.class_names, unit="pixels")
+    write(confusion, folder / "confusion_matrix.png")
+    heading = "the image, its truth, what was found, and where that is wrong"
+    write(
+        segmentation_pictures.scenes(report, report.examples, heading), folder / "predictions.png"
+    )
+    write(
+        segmentation_pictures.scenes(report, report.worst, f"lowest mean IoU first: {heading}"),
+        folder / "worst_images.png",
+    )
+
+
+class _Counter:
+    """Scores images one by one and keeps the worst, and some others, for the pictures."""
+
+    def __init__(
+        self, names: tuple[str, ...], tolerance: float | None, images: int, worst: int
+    ) -> None:
+        self.evaluator = SegmentationEvaluator(
+            names, ignore_index=IGNORE, boundary_tolerance=tolerance
+        )
+        self.most = worst
+        self.step = max(1, images // EXAMPLES)
+        self.number = 0
+        self.worst: list[tuple[float, int, Scene]] = []
+        self.examples: list[Scene] = []
+
+    def add(self, sample: SegmentationSample, found: SemanticMap) -> None:
+        truth = sample.labels()
+        own = self.evaluator.update(found.labels, truth, name=str(sample.path))
+        scene = _scene(sample, found, truth, own)
+        if self.number % self.step == 0 and len(self.examples) < EXAMPLES:
+            self.examples.append(scene)
+        if not math.isnan(own.miou):
+            self.worst.append((own.miou, self.number, scene))
+            self.worst = sorted(self.worst, key=lambda item: item[:2])[: self.most]
+        self.number += 1
+
+    def report(self, seconds: float) -> SegmentationReport:
+        return SegmentationReport(
+            scores=self.evaluator.compute(),
+            boundary_tolerance=self.evaluator.boundary_tolerance,
+            ignore_index=self.evaluator.ignore_index,
+            seconds=seconds,
+            worst=tuple(scene for _, _, scene in self.worst),
+            examples=tuple(self.examples),
+        )
+
+
+def _scene(
+    sample: SegmentationSample, found: SemanticMap, truth: np.ndarray, own: SegmentationScores
+) -> Scene:
+    step = max(1, math.ceil(max(truth.shape) / KEPT_SIDE))
+    return Scene(
+        path=sample.path,
+        miou=own.miou,
+        pixel_accuracy=own.pixel_accuracy,
+        predicted=found.labels[::step, ::step].copy(),
+        truth=truth[::step, ::step].copy(),
+    )

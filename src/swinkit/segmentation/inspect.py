@@ -1,0 +1,120 @@
+"""What a segmentation data set holds. H W map, K classes."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import (
+    DrawnImage,
+    FactTable,
+    Inspection,
+    ordered,
+    sizes_table,
+)
+from swinkit.data.picking import choose_samples
+from swinkit.images.reading import read_image, to_8bit
+from swinkit.pictures.annotating import draw_regions
+from swinkit.pictures.colors import class_colours
+from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
+from swinkit.segmentation.data.splits import load_parts
+
+OPACITY = 0.55
+NAMED_CLASSES = 2  # in a caption
+
+Parts = dict[str, list[SegmentationSample]]
+
+
+def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+    """Look at images with masks; `config.strict` is left to the caller.
+
+    Args:
+        config: where they are.
+        pictures: how many to draw.
+        seed: chooses them.
+
+    Raises:
+        DataError: no such data set, or not one usable pair in it.
+    """
+    loaded, found = load_parts(replace(config, strict=False))
+    parts = ordered(found)
+    return Inspection(
+        path=config.path,
+        title=f"segmentation, {loaded.kind}",
+        tables=(
+            _frequencies(loaded, parts),
+            sizes_table({split: [s.size_hw for s in part] for split, part in parts.items()}),
+        ),
+        notes=loaded.notes,
+        problems=loaded.problems,
+        pictures=tuple(_draw_some(loaded, parts, pictures, seed)),
+        legend=tuple(zip(loaded.class_names, _colours(loaded), strict=True)),
+    )
+
+
+def _frequencies(loaded: SegmentationSplits, parts: Parts) -> FactTable:
+    """Share of all pixels, and images that show it, class by class."""
+    names = loaded.class_names
+    columns = []
+    for samples in parts.values():
+        counted = [sample for sample in samples if sample.pixels is not None]
+        pixels = np.array([sample.pixels for sample in counted]).reshape(-1, len(names))
+        whole = sum(sample.size_hw[0] * sample.size_hw[1] for sample in counted)
+        labelled = pixels.sum(axis=0)
+        rest = whole - labelled.sum()
+        void_images = sum(
+            sample.size_hw[0] * sample.size_hw[1] > row.sum()
+            for sample, row in zip(counted, pixels, strict=True)
+        )
+        shares = [f"{100 * part / max(whole, 1):.2f} %" for part in (*labelled, rest)]
+        shown = [*(pixels > 0).sum(axis=0).tolist(), int(void_images)]
+        columns.append((shares, [str(number) for number in shown]))
+    header = ["class"]
+    for split in parts:
+        header += [f"{split}: pixels", f"{split}: images"]
+    rows = [
+        (name, *(cell for shares, shown in columns for cell in (shares[row], shown[row])))
+        for row, name in enumerate((*names, "(does not count)"))
+    ]
+    return FactTable(title="Classes by pixels", header=tuple(header), rows=tuple(rows))
+
+
+def _draw_some(loaded: SegmentationSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
+    chosen = choose_samples(parts, count, seed, _classes_on)
+    return [
+        DrawnImage(
+            caption=_caption(split, sample, loaded.class_names),
+            image_rgb=draw_labels(sample, loaded),
+        )
+        for split, sample in chosen
+    ]
+
+
+def _classes_on(sample: SegmentationSample) -> list[int]:
+    return [] if sample.pixels is None else np.flatnonzero(sample.pixels).tolist()
+
+
+def _caption(split: str, sample: SegmentationSample, class_names: tuple[str, ...]) -> str:
+    height, width = sample.size_hw
+    largest = [] if sample.pixels is None else np.argsort(-sample.pixels)[:NAMED_CLASSES].tolist()
+    named = [
+        f"{class_names[label]} {100 * sample.pixels[label] / (height * width):.0f} %"
+        for label in largest
+        if sample.pixels is not None and sample.pixels[label]
+    ]
+    return f"{split}, {height}x{width}, {', '.join(named)}: {sample.path.name}"
+
+
+def draw_labels(sample: SegmentationSample, loaded: SegmentationSplits) -> np.ndarray:
+    """(h, w, 3) uint8: the image under its classes' colours; what does not count stays clear.
+
+    Raises:
+        ImageError: the image or its mask cannot be read.
+    """
+    image = to_8bit(read_image(sample.path, channels=3))
+    return draw_regions(image, sample.labels(), _colours(loaded), OPACITY)
+
+
+def _colours(loaded: SegmentationSplits) -> np.ndarray:
+    """(K, 3) uint8: the data set's own, or ours."""
+    return class_colours(len(loaded.class_names)) if loaded.palette is None else loaded.palette

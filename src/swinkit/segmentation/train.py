@@ -1,0 +1,203 @@
+"""Training a scene segmenter. B batch, C channels, H W map, K classes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from swinkit.data.problems import describe_problems
+from swinkit.errors import TrainingError
+from swinkit.pictures.curves import ScorePanel
+from swinkit.pictures.previews import segmentation_preview
+from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
+from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
+from swinkit.segmentation.data.splits import load_segmentation
+from swinkit.segmentation.evaluate.measure import evaluate_segmenter
+from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
+from swinkit.segmentation.model import SwinSegmenter
+from swinkit.segmentation.start import build_segmenter
+from swinkit.task.mean_loss import MeanLoss
+from swinkit.task.predicting import Progress
+from swinkit.task.train_config import TrainConfig
+from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, Task, Validation
+
+
+class SegmentationTask(Task[SwinSegmenter]):
+    """The segmenter's own losses; the best epoch has the highest mean IoU."""
+
+    name: ClassVar[str] = "segmentation"
+    most_skipped: ClassVar[int] = 10
+    splits: SegmentationSplits
+    collate: Callable[[list[Any]], Batch] | None = staticmethod(collate_segmentation)
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.loss = config.segmentation_loss
+        if config.class_weights == "balanced" and self.loss.class_weights is None:
+            weights = tuple(self.splits.class_weights().tolist())
+            self.loss = replace(self.loss, class_weights=weights)
+
+    def load(self) -> SegmentationSplits:
+        """Images with label masks."""
+        return load_segmentation(self.config.data)
+
+    def build_model(self) -> SwinSegmenter:
+        """A segmenter of the data's classes."""
+        return build_segmenter(self.config, self.splits.class_names)
+
+    def dataset(
+        self, model: SwinSegmenter, samples: list[SegmentationSample], *, train: bool
+    ) -> SegmentationDataset:
+        """Images with a label for each pixel."""
+        return SegmentationDataset(
+            samples,
+            model.info.any_size,
+            self.config.segmentation_augmentation if train else None,
+            seed=self.config.runtime.seed,
+            on_bad_image=self.config.data.on_bad_image,
+        )
+
+    def probe_shape(self, model: SwinSegmenter) -> tuple[int, int, int]:
+        """A crop."""
+        return (
+            model.config.backbone.in_channels,
+            *self.config.segmentation_augmentation.crop_hw,
+        )
+
+    def probe(self, model: SwinSegmenter, images: Tensor) -> Tensor:
+        """The losses of every class in stripes; a single image is doubled, as batch norm needs."""
+        if len(images) == 1:
+            images = images.expand(2, -1, -1, -1)
+        width = images.shape[3]
+        stripes = torch.arange(width, device=images.device) * model.num_classes // width
+        labels = stripes.expand(len(images), images.shape[2], width).contiguous()  # B H W
+        return torch.stack(list(model.losses(images, labels, self.loss).values())).sum()
+
+    def images_in(self, batch: Batch) -> int:
+        """B."""
+        return len(batch[1])
+
+    def step(self, model: SwinSegmenter, batch: Batch, seed: int) -> Step:
+        """All of the segmenter's losses."""
+        images, labels, _ = batch
+        terms = model.losses(images, labels, self.loss)
+        loss = torch.stack(list(terms.values())).sum()
+        return Step(loss=loss, terms=terms, shown={"images": images, "labels": labels})
+
+    def validation(self, model: SwinSegmenter) -> "SegmentationValidation":
+        """Cross-entropy and IoU."""
+        return SegmentationValidation(model.class_names, self.loss.ignore_index)
+
+    def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """Mean IoU; among equals the smaller loss."""
+        return row["val_miou"], -row["val_loss"]
+
+    def headline(self, row: Mapping[str, float]) -> str:
+        """Loss, mean IoU and the part of the pixels that are right."""
+        return (
+            f"val loss {row['val_loss']:.4f}  mIoU {row['val_miou']:.3f}  "
+            f"pixels {row['val_pixel_accuracy']:.2%}"
+        )
+
+    @property
+    def panel(self) -> ScorePanel:
+        """Mean IoU and accuracies."""
+        return ScorePanel(
+            title="validation mIoU",
+            columns=(
+                ("val_miou", "mean IoU"),
+                ("val_mean_accuracy", "mean accuracy"),
+                ("val_pixel_accuracy", "pixel accuracy"),
+            ),
+            better=self.rank,
+            dull_at_one=False,
+        )
+
+    def preview(self, model: SwinSegmenter, shown: dict[str, Any]) -> Figure:
+        """Images beside their labels."""
+        restore = model.info.any_size.restore
+        images = [restore(image.float().cpu().numpy()) for image in shown["images"]]
+        labels = list(shown["labels"].cpu().numpy())
+        return segmentation_preview(images, labels, model.class_names, self.loss.ignore_index)
+
+    def evaluate(
+        self,
+        model: Any,
+        samples: list[SegmentationSample],
+        *,
+        batch_size: int,
+        device: str,
+        out: Path | None,
+        progress: Progress,
+    ) -> dict[str, float]:
+        """IoU, accuracies and boundaries; tables and pictures."""
+        if not isinstance(model, SwinSegmenter):
+            raise TrainingError("the best weights of this run are no segmenter; train again")
+        report = evaluate_segmenter(
+            model,
+            samples,
+            batch_size=batch_size,
+            device=device,
+            out=out,
+            progress=progress,
+            on_bad_image=self.config.data.on_bad_image,
+        )
+        return report.scores.numbers()
+
+    def describe_size(self, model: SwinSegmenter) -> str:
+        """Of the crops."""
+        return "x".join(map(str, self.config.segmentation_augmentation.crop_hw))
+
+    def problems(self) -> list[str]:
+        """What of the data is not sound, counted by kind, and the first of each."""
+        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
+
+
+class SegmentationValidation(Validation):
+    """Cross-entropy and confusion of the validation images, as the loader gives them."""
+
+    def __init__(self, class_names: tuple[str, ...], ignore_index: int) -> None:
+        super().__init__()
+        self.loss = MeanLoss()
+        self.ignore_index = ignore_index
+        self.evaluator = SegmentationEvaluator(
+            class_names, ignore_index=ignore_index, boundary_tolerance=None
+        )
+
+    def reset(self) -> None:
+        """Start anew."""
+        self.loss.reset()
+        self.evaluator.reset()
+
+    def update(self, model: SwinSegmenter, batch: Batch, real: Tensor) -> None:
+        """Count the images of a batch that are real."""
+        images, labels, _ = batch
+        labels, logits = labels[real], model(images)[real].float()
+        pixels = int((labels != self.ignore_index).sum())
+        if pixels == 0:
+            return
+        # The mean over labelled pixels, weighted by them, is that of the whole split.
+        loss = functional.cross_entropy(logits, labels, ignore_index=self.ignore_index)
+        self.loss.update(loss, images=pixels)
+        for predicted, truth in zip(logits.argmax(1), labels, strict=True):
+            self.evaluator.update(predicted, truth)
+
+    def compute(self) -> dict[str, float]:
+        """Over all processes."""
+        if distributed.is_available() and distributed.is_initialized():
+            states: list[Any] = [None] * distributed.get_world_size()
+            distributed.all_gather_object(states, self.evaluator.state())
+            self.evaluator.reset()
+            self.evaluator.merge(states)
+        scores = self.evaluator.compute()
+        return {
+            "val_loss": float(self.loss.compute()),
+            "val_miou": scores.miou,
+            "val_mean_accuracy": scores.mean_accuracy,
+            "val_pixel_accuracy": scores.pixel_accuracy,
+        }

@@ -1,0 +1,64 @@
+"""The segmenters by name. Importing this needs no PyTorch.
+
+upernet_swin_t, _s, _b, _l are those of the Swin paper, section 4.3 (the official configurations
+set stochastic depth to 0.3 for all). The others have not been published: UPerNet on V2 backbones,
+a light U-Net decoder, and nano models for small data, quick to train from nothing on a processor.
+"""
+
+from dataclasses import replace
+
+from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.variants import VARIANTS
+from swinkit.segmentation.config import SegmenterConfig
+
+DROP_PATH_RATE = 0.3
+ALL_STAGES = (0, 1, 2, 3)
+
+# Patches of 4 pixels, not the classifier's 2: scenes are larger than thumbnails.
+NANO = SwinConfig(
+    window_size=7,
+    embed_dim=32,
+    depths=(2, 2, 4, 2),
+    num_heads=(1, 2, 4, 8),
+    norm_stages=ALL_STAGES,
+    small_map_rule="keep",
+    drop_path_rate=0.1,
+)
+
+BACKBONES = {
+    **{f"swin_{size}": f"swin_{size}" for size in ("t", "s", "b", "l")},
+    **{f"swin_v2_{size}": f"swin_v2_{size}" for size in ("t", "s", "b")},
+    "swin_v2_l": "swin_v2_l_w12to16",
+}
+
+
+def _backbone(variant: str) -> SwinConfig:
+    config = VARIANTS[variant].config
+    # V1 keeps shift and window on small maps, as the official detection and segmentation code.
+    rule = "keep" if config.version == 1 else config.small_map_rule
+    return replace(
+        config,
+        norm_stages=ALL_STAGES,
+        small_map_rule=rule,
+        drop_path_rate=DROP_PATH_RATE,
+    )
+
+
+def _upernet(backbone: SwinConfig) -> SegmenterConfig:
+    return SegmenterConfig(backbone=backbone)
+
+
+def _unet(backbone: SwinConfig) -> SegmenterConfig:
+    return SegmenterConfig(
+        backbone=backbone, decoder="unet", channels=256, auxiliary_stage=None, dropout=0.0
+    )
+
+
+SEGMENTERS: dict[str, SegmenterConfig] = {
+    **{f"upernet_{name}": _upernet(_backbone(kind)) for name, kind in BACKBONES.items()},
+    **{f"unet_{name}": _unet(_backbone(kind)) for name, kind in BACKBONES.items()},
+    "upernet_swin_nano": SegmenterConfig(backbone=NANO, channels=64, auxiliary_stage=None),
+    "unet_swin_nano": SegmenterConfig(
+        backbone=NANO, decoder="unet", channels=64, auxiliary_stage=None, dropout=0.0
+    ),
+}

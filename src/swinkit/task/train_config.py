@@ -1,0 +1,230 @@
+"""Every setting of a training run, as plain data. Importing this needs no PyTorch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from swinkit.backbones.config import SwinConfig
+from swinkit.data.config import AugmentationConfig, DataConfig, one_of
+from swinkit.detection.config import DetectorConfig
+from swinkit.detection.data.config import DetectionAugmentation
+from swinkit.errors import ConfigError
+from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.data.config import SegmentationAugmentation
+from swinkit.segmentation.loss_config import SegmentationLossConfig
+from swinkit.settings import at_least, from_plain, read_yaml, to_plain, write_yaml
+from swinkit.task.schedule_config import ScheduleConfig
+
+TASKS = ("auto", "classification", "detection", "segmentation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which network, and where its weights start."""
+
+    name: str = "swin_t"
+    """A variant of `swinkit models`. Ignored where weights give a model of the run's task."""
+    weights: str | None = None
+    """Start from these: a file, a published name, a hub id or a URL. A detector or a segmenter may
+    start from a classifier's backbone. None starts from scratch."""
+    image_size: int | None = None
+    """Side of the input in pixels, the short one of detectors and segmenters; None takes the
+    variant's or the weights' own."""
+    window_size: int | None = None
+    """Side of a window in tokens; None takes the variant's or the weights' own."""
+    drop_path_rate: float | None = None
+    """Stochastic depth of the last block, from 0 in the first; None takes the variant's own."""
+    frozen_stages: int = 0
+    """Stages, counted from the input, that do not learn; from 1 on the patch embedding too."""
+    gradient_checkpointing: bool = False
+    """Compute blocks twice to need less memory."""
+    architecture: Annotated[SwinConfig | None, tyro.conf.Suppress] = None
+    """Takes the place of `name` for a network that has none."""
+    detector: Annotated[DetectorConfig | None, tyro.conf.Suppress] = None
+    """The same for a detector."""
+    segmenter: Annotated[SegmenterConfig | None, tyro.conf.Suppress] = None
+    """The same for a segmenter."""
+
+    def __post_init__(self) -> None:
+        at_least("model", self, image_size=1, window_size=1, frozen_stages=0, drop_path_rate=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """AdamW or Muon, and what belongs to it."""
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    """"muon" moves the matrices of the blocks by Muon (2502.16982) and the rest by AdamW: from
+    scratch it learns in fewer steps."""
+    lr: float = 5e-4
+    """Highest learning rate."""
+    lr_batch: int | None = None
+    """`lr` is meant for this many images per step and scaled linearly to yours (the paper states
+    it for 1024); None takes `lr` as it is."""
+    weight_decay: float = 0.05
+    """Not applied to norms, biases, position biases and logit scales."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's averaging of the gradient and of its square."""
+    layer_decay: float = 1.0
+    """Each block learns this much slower than the one after it; 1 switches it off."""
+    clip_norm: float | None = 5.0
+    """Greatest norm of the gradient; None does not clip."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
+        at_least("optimiser", self, weight_decay=0, lr_batch=1)
+        if self.kind not in ("adamw", "muon"):
+            raise ConfigError(f"optimiser: kind is {self.kind!r}; choose adamw or muon")
+        if self.lr <= 0 or not 0 < self.layer_decay <= 1:
+            raise ConfigError(
+                f"optimiser: lr is {self.lr}, it must be > 0; layer_decay is "
+                f"{self.layer_decay}, it must lie in (0, 1]"
+            )
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ConfigError(f"optimiser: clip_norm is {self.clip_norm}; use a value > 0 or none")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"optimiser: betas is {self.betas}; give two values in [0, 1)")
+
+    def peak_lr(self, images_per_step: int) -> float:
+        """The highest learning rate for that many images per optimiser step."""
+        return self.lr if self.lr_batch is None else self.lr * images_per_step / self.lr_batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig:
+    """Where and how it runs. Several processes are started by `torchrun`, not by a setting."""
+
+    out: Path = Path("runs/train")
+    """Folder of the run. An existing one is kept: the next run goes to train-2, train-3, …"""
+    resume: Path | None = None
+    """Go on with the run in this folder; all other settings come from its config.yaml."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """"auto" takes the GPU where there is one."""
+    precision: Literal["32", "bf16"] = "32"
+    """"bf16" computes in bfloat16 where that is safe and keeps weights in float32."""
+    batch_size: int | Literal["auto"] = 32
+    """Images per process and forward pass; "auto" takes what fits into memory."""
+    accumulate: int = 1
+    """Forward passes per optimiser step."""
+    seed: int = 0
+    """Decides weights, order and augmentation."""
+    threads: int | None = None
+    """Threads PyTorch computes with on a CPU; None leaves its choice."""
+    ema: float | None = None
+    """Decay of an average of the weights, which is then what is validated and kept; the paper
+    found no gain for its recipe."""
+    compile: bool = False
+    """Compile the network first; pays off in long runs."""
+    preview: bool = True
+    """Draw a training batch, the confusion matrix and the worst mistakes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "out", Path(self.out))
+        if self.resume is not None:
+            object.__setattr__(self, "resume", Path(self.resume))
+        one_of("device", self.device, ("auto", "cpu", "cuda"))
+        one_of("precision", self.precision, ("32", "bf16"))
+        at_least("runtime", self, accumulate=1, seed=0, threads=1)
+        if self.batch_size != "auto" and (
+            not isinstance(self.batch_size, int) or self.batch_size < 1
+        ):
+            raise ConfigError(f'runtime: batch_size is {self.batch_size!r}; use >= 1 or "auto"')
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ConfigError(f"runtime: ema is {self.ema}; use a decay in (0, 1) or none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Train a Swin on images of your own."""
+
+    data: DataConfig
+    """The images."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """How training images of a classifier are varied."""
+    detection_augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
+    """How training images of a detector are varied, with their boxes and masks."""
+    segmentation_augmentation: SegmentationAugmentation = field(
+        default_factory=SegmentationAugmentation
+    )
+    """How training images of a segmenter are varied, with their labels."""
+    segmentation_loss: SegmentationLossConfig = field(default_factory=SegmentationLossConfig)
+    """What a segmenter learns from."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The network."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """How weights change."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How long and how fast."""
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    """Where it runs."""
+    task: Literal["auto", "classification", "detection", "segmentation"] = "auto"
+    """"auto" is what the model's name says, else what the data looks like."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """"balanced" lets every class count the same, however few images or pixels it has; not for
+    detectors."""
+    train_on: Literal["train", "train+val"] = "train"
+    """"train+val" learns from the validation images too; the last epoch is then the one kept."""
+
+    def __post_init__(self) -> None:
+        one_of("task", self.task, TASKS)
+        one_of("train_on", self.train_on, ("train", "train+val"))
+        one_of("class_weights", self.class_weights, ("none", "balanced"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that YAML and JSON can hold."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """Inverse of `to_dict`; what is absent keeps its default.
+
+        Raises:
+            ConfigError: an unknown key, or a value of the wrong kind.
+        """
+        return from_plain(cls, values)
+
+    def save(self, path: str | Path) -> None:
+        """Write as YAML. Raises SwinkitError where the system refuses."""
+        write_yaml(self.to_dict(), Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TrainConfig":
+        """Read what `save` wrote. Raises ConfigError where that fails."""
+        return cls.from_dict(read_yaml(Path(path)))
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Recipes that come with swinkit."""
+    return tuple(sorted(file.stem for file in _recipe_folder().glob("*.yaml")))
+
+
+def load_recipe(recipe: str | Path, data: DataConfig | str | Path) -> TrainConfig:
+    """The settings of a recipe, for a data set.
+
+    Args:
+        recipe: a name of `recipe_names()`, or a YAML file with any part of a `TrainConfig`.
+        data: the images; a path keeps the recipe's data settings.
+
+    Raises:
+        ConfigError: no such recipe, or settings in it that do not exist.
+    """
+    file = _recipe_folder() / f"{recipe}.yaml" if str(recipe) in recipe_names() else Path(recipe)
+    if not file.is_file():
+        raise ConfigError(
+            f"no recipe {recipe}; choose {', '.join(recipe_names())} or name a YAML file"
+        )
+    values = read_yaml(file)
+    if isinstance(data, DataConfig):
+        values["data"] = to_plain(data)
+    else:
+        values["data"] = {**(values.get("data") or {}), "path": str(data)}
+    try:
+        return TrainConfig.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _recipe_folder() -> Path:
+    return Path(__file__).resolve().parents[1] / "recipes"

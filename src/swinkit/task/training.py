@@ -1,0 +1,187 @@
+"""What differs between tasks in training, gathered in one class each. B batch, C channels, H W map.
+
+The rest (steps, schedule, averages, processes, resuming, the run folder) is shared.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from swinkit.data.loading import EpochDataset
+from swinkit.pictures.curves import ScorePanel
+from swinkit.task.predicting import Progress
+from swinkit.task.train_config import TrainConfig
+
+Model = TypeVar("Model", bound=nn.Module)
+SHOWN_PROBLEMS = 20  # of each kind, in the log of a run
+Batch = Any  # what the task's loader gives
+
+
+class Splits(Protocol):
+    """The samples of a data set, a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def train(self) -> list[Any]: ...
+    @property
+    def val(self) -> list[Any]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+    def by_name(self) -> Mapping[str, list[Any]]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One forward pass in training.
+
+    Attributes:
+        loss: what is minimised, a mean over the batch.
+        terms: its parts by name, for results.csv; detached by the caller.
+        shown: what `preview` needs to draw the batch.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
+
+
+class Validation(nn.Module, ABC):
+    """Counts over the validation split, in every process of the run."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Start anew."""
+
+    @abstractmethod
+    def update(self, model: Any, batch: Batch, real: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            model: the network, in evaluation.
+            batch: from the validation loader.
+            real: (B,) bool; False for images that a sampler repeats to even out processes.
+        """
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """The columns of results.csv, over all processes."""
+
+
+class Task(ABC, Generic[Model]):
+    """A kind of network with its data, loss and measure.
+
+    Args:
+        config: of the run; the data is read at once.
+
+    Attributes:
+        most_skipped: steps in a row that may be left out because they are not finite, before the
+            run gives up; 0 gives up at the first.
+        uneven: whether a step may leave parameters without gradients, which processes that train
+            together have to be told.
+    """
+
+    name: ClassVar[str]
+    most_skipped: ClassVar[int] = 0
+    uneven: ClassVar[bool] = False
+    collate: Callable[[list[Any]], Batch] | None = None
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.splits: Any = self.load()
+        if config.train_on == "train+val":
+            merged = [*self.splits.train, *self.splits.val]
+            self.splits = replace(self.splits, train=merged)
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """The data. Raises DataError."""
+
+    @abstractmethod
+    def build_model(self) -> Model:
+        """The network with its starting weights, which depend on the seed alone; stages frozen.
+
+        Raises:
+            ConfigError: no such model, or settings that contradict each other.
+            CheckpointError: starting weights that cannot be used.
+        """
+
+    @abstractmethod
+    def dataset(self, model: Model, samples: list[Any], *, train: bool) -> EpochDataset:
+        """Samples prepared for the network, varied for training."""
+
+    @abstractmethod
+    def probe_shape(self, model: Model) -> tuple[int, int, int]:
+        """(C, H, W) of the largest training image."""
+
+    @abstractmethod
+    def probe(self, model: Model, images: Tensor) -> Tensor:
+        """Some loss of made-up images (B, C, H, W), as costly in memory as the real one."""
+
+    @abstractmethod
+    def images_in(self, batch: Batch) -> int:
+        """B."""
+
+    def to_device(self, batch: Batch, device: torch.device) -> Batch:
+        """The batch's tensors on a device."""
+        return tuple(part.to(device, non_blocking=True) for part in batch)
+
+    @abstractmethod
+    def step(self, model: Model, batch: Batch, seed: int) -> Step:
+        """Loss of a batch; what chance decides in it follows from `seed`."""
+
+    @abstractmethod
+    def validation(self, model: Model) -> Validation:
+        """The counts of this run's validations."""
+
+    @abstractmethod
+    def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """What the best epoch has the most of."""
+
+    def rank(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """The score, or the number of the epoch where validation images are trained on."""
+        if self.config.train_on == "train+val":
+            return (row["epoch"],)
+        return self.score(row)
+
+    @abstractmethod
+    def headline(self, row: Mapping[str, float]) -> str:
+        """The validation in the line of an epoch."""
+
+    @property
+    @abstractmethod
+    def panel(self) -> ScorePanel:
+        """Which columns curves.png shows as scores."""
+
+    @abstractmethod
+    def preview(self, model: Model, shown: dict[str, Any]) -> Figure:
+        """A training batch as the network sees it, with its truth."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        model: Any,
+        samples: list[Any],
+        *,
+        batch_size: int,
+        device: str,
+        out: Path | None,
+        progress: Progress,
+    ) -> dict[str, float]:
+        """Measure a split with the best weights; reports and pictures go to `out`."""
+
+    @abstractmethod
+    def describe_size(self, model: Model) -> str:
+        """The size of the images, for people."""
+
+    @abstractmethod
+    def problems(self) -> list[str]:
+        """What of the data is not sound and what became of it, for people."""

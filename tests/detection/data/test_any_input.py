@@ -1,0 +1,138 @@
+"""Whatever stands in an annotation file, loading it ends well or with one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from swinkit.data.config import DataConfig
+from swinkit.detection.data.config import DetectionAugmentation
+from swinkit.detection.data.dataset import DetectionDataset
+from swinkit.detection.data.splits import load_parts
+from swinkit.errors import SwinkitError
+from swinkit.images.fitting import Fit
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=5),
+    st.just([]),
+    st.just({}),
+    st.lists(st.floats(), max_size=9),
+    st.lists(st.lists(st.floats(-500, 500), max_size=9), max_size=3),
+)
+LINES = st.lists(
+    st.one_of(
+        st.text(max_size=20),
+        st.lists(st.floats(-0.5, 1.5), max_size=12).map(
+            lambda values: "0 " + " ".join(map(str, values))
+        ),
+    ),
+    max_size=4,
+)
+RELAXED = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def places(value: Any, path: tuple = ()) -> list[tuple]:
+    """Every place in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, child in inner:
+        found.append((*path, key))
+        if isinstance(child, dict | list):
+            found += places(child, (*path, key))
+    return found
+
+
+def read_everything(path: Path) -> None:
+    """Load, and read each sample varied."""
+    try:
+        loaded, parts = load_parts(DataConfig(path=path))
+    except SwinkitError:
+        return
+    samples = [sample for part in parts.values() for sample in part]
+    assert all(str(problem) for problem in loaded.problems)
+    if not samples:
+        return
+    config = DetectionAugmentation.around(48)
+    dataset = DetectionDataset(samples, Fit(short_side=48), config, masks=loaded.has_masks)
+    for index in range(len(dataset)):
+        image, target, _ = dataset[index]
+        assert image.isfinite().all()
+        assert target.boxes_xyxy.isfinite().all()
+        assert (target.boxes_xyxy[:, 2:] > target.boxes_xyxy[:, :2]).all()
+        assert (target.labels >= 0).all()
+        assert (target.labels < len(loaded.class_names)).all()
+
+
+@RELAXED
+@given(data=st.data())
+def test_coco(write_coco: Callable[..., Path], coco_box: Callable[..., Any], data: Any) -> None:
+    polygon = [[10.0, 5.0, 30.0, 5.0, 30.0, 15.0, 10.0, 15.0]]
+    full = {"size": [40, 60], "counts": [205, 10, 40 * 60 - 215]}
+    entries = [coco_box(1, 1, segmentation=polygon), coco_box(2, 2, segmentation=full)]
+    file = write_coco(annotations=[*entries, coco_box(3, 2, segmentation=polygon)])
+    values = json.loads(file.read_text())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from(places(values)))
+        target = values
+        for key in place[:-1]:
+            target = target[key]
+        target[place[-1]] = data.draw(ODD)
+    file.write_text(json.dumps(values))
+    read_everything(file.parent.parent)
+
+
+@RELAXED
+@given(lines=LINES)
+def test_yolo(tmp_path: Path, write_image: Callable[..., Path], lines: list[str]) -> None:
+    for name in ("a", "b"):
+        write_image(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels").mkdir(exist_ok=True)
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    (tmp_path / "labels" / "b.txt").write_text("\n".join(lines), encoding="utf-8")
+    read_everything(tmp_path)
+
+
+@RELAXED
+@given(
+    corners=st.lists(st.one_of(st.floats(), st.text("ab01.-", max_size=4)), min_size=4, max_size=4),
+    size=st.one_of(st.floats(), st.integers(), st.text("0189x", max_size=3)),
+    cut=st.integers(0, 400),
+)
+def test_voc(
+    tmp_path: Path,
+    write_image: Callable[..., Path],
+    corners: list[Any],
+    size: Any,
+    cut: int,
+) -> None:
+    write_image(tmp_path / "JPEGImages" / "a.png")
+    names = ("xmin", "ymin", "xmax", "ymax")
+    box = "".join(f"<{n}>{c}</{n}>" for n, c in zip(names, corners, strict=True))
+    sound = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+    page = (
+        f"<annotation><filename>a.png</filename><size><width>{size}</width><height>40</height>"
+        f"</size><object><name>cat</name>{sound}</object>"
+        f"<object><name>cat</name><bndbox>{box}</bndbox></object></annotation>"
+    )
+    folder = tmp_path / "Annotations"
+    folder.mkdir(exist_ok=True)
+    (folder / "a.xml").write_text(page if cut > 300 else page[: len(page) - cut])
+    read_everything(tmp_path)
+
+
+def test_deeply_nested_json(write_coco: Callable[..., Path]) -> None:
+    file = write_coco()
+    text = file.read_text()
+    file.write_text(text[:-1] + ', "deep": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(SwinkitError, match="is not JSON"):
+        load_parts(DataConfig(path=file))

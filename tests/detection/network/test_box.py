@@ -1,0 +1,123 @@
+"""The box head: shapes, norms, and RoIs that are not there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from swinkit.detection.network.box import BoxHead
+from swinkit.detection.roi_config import BoxHeadConfig
+from swinkit.errors import ConfigError
+
+
+def head(**changes: object) -> BoxHead:
+    settings = {"num_convs": 1, "conv_channels": 32, "num_fcs": 1, "fc_channels": 16, "roi_size": 3}
+    return BoxHead(8, 5, BoxHeadConfig(**{**settings, **changes}))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "sync_batch", "group"])
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_logits_and_deltas(norm: str, agnostic: bool) -> None:
+    logits, deltas = head(norm=norm, class_agnostic=agnostic)(torch.randn(7, 8, 3, 3))
+    assert logits.shape == (7, 6)
+    assert deltas.shape == (7, 4 if agnostic else 20)
+
+
+def test_names_of_weights() -> None:
+    names = set(head(norm="batch").state_dict())
+    wanted = {"convs.0.conv.weight", "convs.0.norm.running_mean", "fcs.0.bias", "scores.weight"}
+    assert wanted <= names
+    assert "convs.0.conv.bias" not in names
+    assert "convs.0.conv.bias" in head(norm="none").state_dict()
+
+
+def test_published_heads() -> None:
+    shared = BoxHead(256, 80, BoxHeadConfig())
+    assert [tuple(layer.weight.shape) for layer in shared.fcs] == [(1024, 12544), (1024, 1024)]
+
+
+def test_sync_batch_on_one_process_is_batch() -> None:
+    features = torch.randn(4, 8, 3, 3)
+    one, other = head(norm="batch"), head(norm="sync_batch")
+    other.load_state_dict(one.state_dict())
+    for left, right in zip(one(features), other(features), strict=True):
+        assert torch.equal(left, right)
+    assert torch.equal(one.convs[0].norm.running_var, other.convs[0].norm.running_var)
+
+
+@pytest.mark.parametrize("norm", ["none", "group"])
+def test_no_rois(norm: str) -> None:
+    model = head(norm=norm)
+    logits, deltas = model(torch.zeros(0, 8, 3, 3))
+    (logits.sum() + deltas.sum()).backward()
+    assert all(not parameter.grad.any() for parameter in model.parameters())
+
+
+def test_lower_precision_gives_float32() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, deltas = head()(torch.randn(2, 8, 3, 3))
+    assert logits.dtype == deltas.dtype == torch.float32
+
+
+def test_settings_that_cannot_work() -> None:
+    with pytest.raises(ConfigError, match="choose none, batch"):
+        BoxHeadConfig(norm="layer")
+    with pytest.raises(ConfigError, match="at least one"):
+        BoxHeadConfig(num_fcs=0)
+    with pytest.raises(ConfigError, match="32 equal groups, not 40"):
+        head(norm="group", conv_channels=40)
+
+
+@pytest.mark.parametrize("norm", ["batch", "sync_batch"])
+def test_folded_norm_is_the_norm(norm: str) -> None:
+    model = head(norm=norm)
+    for _ in range(3):
+        model(torch.randn(6, 8, 3, 3) + 1)
+    torch.nn.init.normal_(model.convs[0].norm.weight)
+    torch.nn.init.normal_(model.convs[0].norm.bias)
+    features = torch.randn(5, 8, 3, 3)
+    model.eval()
+    plain = model(features)
+    with torch.no_grad():
+        folded = model(features)
+    for one, other in zip(plain, folded, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+TWO_PROCESSES = """
+import sys, torch, torch.distributed as dist
+from swinkit.detection.network.box import SyncBatchNorm
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+features, wanted, weight = torch.load(f"{folder}/in.pt")
+rows = slice(0, 2) if rank == 0 else slice(2, 5)
+own = features[rows].requires_grad_()
+norm = SyncBatchNorm(3)
+norm.weight.data.copy_(weight)
+found = norm(own)
+(found * wanted[rows]).sum().backward()
+torch.save((found.detach(), own.grad, norm.running_var), f"{folder}/out{rank}.pt")
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_have_the_statistics_of_one(tmp_path: Path) -> None:
+    features, wanted = torch.randn(5, 3, 2, 2) * 3 + 1, torch.randn(5, 3, 2, 2)
+    weight = torch.randn(3)
+    torch.save((features, wanted, weight), tmp_path / "in.pt")
+    commands = [[sys.executable, "-c", TWO_PROCESSES, str(rank), str(tmp_path)] for rank in (0, 1)]
+    running = [subprocess.Popen(command) for command in commands]
+    assert [process.wait(120) for process in running] == [0, 0]
+    whole = torch.nn.BatchNorm2d(3)
+    whole.weight.data.copy_(weight)
+    features.requires_grad_()
+    found = whole(features)
+    (found * wanted).sum().backward()
+    parts = [torch.load(tmp_path / f"out{rank}.pt") for rank in (0, 1)]
+    torch.testing.assert_close(torch.cat([part[0] for part in parts]), found.detach())
+    torch.testing.assert_close(torch.cat([part[1] for part in parts]), features.grad)
+    for part in parts:
+        torch.testing.assert_close(part[2], whole.running_var)

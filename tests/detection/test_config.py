@@ -1,0 +1,101 @@
+"""Configurations of detectors: defaults by kind, JSON, settings that cannot work."""
+
+import json
+
+import pytest
+
+from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.variants import VARIANTS
+from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import (
+    KINDS,
+    DetectorConfig,
+    OutputConfig,
+    RetinaConfig,
+    RPNConfig,
+    detection_backbone,
+)
+from swinkit.detection.roi_config import MaskHeadConfig, RoIConfig, SemanticConfig, StageConfig
+from swinkit.detection.variants import DETECTORS
+from swinkit.errors import ConfigError
+
+BACKBONE = detection_backbone(SwinConfig())
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_named_ones_survive_json(name: str) -> None:
+    config = DETECTORS[name]
+    assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_changed_settings_survive_json() -> None:
+    config = DetectorConfig(
+        backbone=BACKBONE,
+        kind="htc",
+        rpn=RPNConfig(ratios=(0.5, 2.0), test_proposals=7),
+        roi=RoIConfig(
+            stages=(StageConfig(iou=0.4, stds=(1, 1, 2, 2)),),
+            mask=MaskHeadConfig(flow=True, merge="last"),
+            semantic=SemanticConfig(num_classes=9),
+        ),
+        output=OutputConfig(suppression=Suppression(method="linear", iou=0.3)),
+    )
+    assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_defaults_of_a_kind(kind: str) -> None:
+    config = DetectorConfig(backbone=BACKBONE, kind=kind)
+    assert config.has_masks == (kind in ("mask_rcnn", "cascade_mask_rcnn", "htc"))
+    assert (config.retina is not None) == (kind == "retinanet")
+    assert (config.roi is None) == (config.rpn is None) == (kind == "retinanet")
+    if config.roi is not None:
+        assert len(config.roi.stages) == (1 if kind in ("faster_rcnn", "mask_rcnn") else 3)
+
+
+def test_backbones_of_detectors() -> None:
+    backbone = detection_backbone(VARIANTS["swin_t"].config)
+    assert backbone.norm_stages == (0, 1, 2, 3)
+    assert backbone.small_map_rule == "keep"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "yolo"}, "no detector kind 'yolo'"),
+        ({"num_classes": 0}, "at least one class"),
+        ({"retina": RetinaConfig()}, "cannot have these heads"),
+        ({"kind": "retinanet", "roi": RoIConfig()}, "leave roi at None"),
+        ({"roi": RoIConfig()}, "mask_rcnn needs mask settings"),
+        ({"kind": "faster_rcnn", "roi": RoIConfig(mask=MaskHeadConfig())}, "has no mask"),
+        (
+            {"roi": RoIConfig(mask=MaskHeadConfig(), semantic=SemanticConfig(level=5))},
+            "5 levels",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit(changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DetectorConfig(**{"backbone": BACKBONE, **changes})
+
+
+def test_unknown_settings_are_refused() -> None:
+    values = DetectorConfig(backbone=BACKBONE).to_dict()
+    values["roi"]["stages"][0]["colour"] = 1
+    with pytest.raises(ConfigError, match="unknown setting colour"):
+        DetectorConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RoIConfig(stages=()), "at least one stage"),
+        (lambda: RoIConfig(box_loss="l2"), "choose l1"),
+        (lambda: RoIConfig(positive_fraction=0), "positive_fraction"),
+        (lambda: StageConfig(stds=(1, 1, 1)), "four positive numbers"),
+        (lambda: MaskHeadConfig(merge="max"), "choose mean or last"),
+    ],
+)
+def test_stage_settings_that_cannot_work(make: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()

@@ -1,0 +1,159 @@
+"""UPerNet against mmsegmentation's recording: heads, whole, slide, augmented, one training step."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from upernet_peers import decoder_name, deviation, fill, small_config
+
+from swinkit.checkpoints.mmdet import to_unfold
+from swinkit.segmentation.loss_config import SegmentationLossConfig
+from swinkit.segmentation.model import SwinSegmenter
+from swinkit.segmentation.sliding import augmented, slide, whole
+
+CASE = "mm_upernet_case1"
+TOLERANCE, ENLARGED = 1e-5, 1e-4
+# The recording is float32 too: its logits are up to 8e-6 and its backbone gradients up to 1e-3 of
+# their deviation away from a float64 run. Nobody can be nearer to it than it is to the truth.
+ROUNDING = 2.0
+BACKBONE_GRADIENTS = {
+    "backbone.patch_embed.projection.weight": "backbone.patch_embed.projection.weight",
+    "backbone.stages.0.blocks.0.attn.w_msa.relative_position_bias_table": (
+        "backbone.stages.0.blocks.0.attention.position_bias.table"
+    ),
+    "backbone.stages.0.downsample.reduction.weight": "backbone.stages.1.merge.reduction.weight",
+    "backbone.stages.1.blocks.1.attn.w_msa.qkv.weight": (
+        "backbone.stages.1.blocks.1.attention.qkv.weight"
+    ),
+    "backbone.norm2.weight": "backbone.norms.2.weight",
+}
+
+
+@pytest.fixture(scope="module")
+def golden(golden_dir: Path) -> dict[str, Tensor]:
+    return load_file(golden_dir / f"{CASE}.safetensors")
+
+
+@pytest.fixture(params=[True, False], ids=["late", "early"])
+def model(request: Any, golden: dict[str, Tensor]) -> SwinSegmenter:
+    state = {
+        key.removeprefix("state."): value
+        for key, value in golden.items()
+        if key.startswith("state.")
+    }
+    return fill(SwinSegmenter(small_config(late_enlarging=request.param)), state)
+
+
+def allowed(theirs: Tensor, exact: Tensor, tolerance: float) -> float:
+    return max(tolerance, ROUNDING * deviation(theirs, exact))
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_both_heads(model: SwinSegmenter, golden: dict[str, Tensor], gradients: bool) -> None:
+    image = golden["input.image"]
+    with torch.set_grad_enabled(gradients):
+        decoded, auxiliary = model.decode(image)
+    assert auxiliary is not None
+    limit = TOLERANCE
+    if not model.config.late_enlarging:
+        with torch.no_grad():
+            exact = copy.deepcopy(model).double().decode(image.double())[0]
+        limit = allowed(golden["out.decode.logits"], exact, TOLERANCE)
+    assert deviation(decoded, golden["out.decode.logits"]) <= limit
+    assert deviation(auxiliary, golden["out.aux.logits"]) <= TOLERANCE
+
+
+def test_odd_image(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        decoded, _ = model.decode(golden["extra.odd.image"])
+    assert deviation(decoded, golden["extra.odd.decode_logits"]) <= TOLERANCE
+
+
+def test_parts_of_the_decoder(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
+    maps = [golden[f"out.backbone.{stage}"] for stage in range(4)]
+    assert model.ppm is not None
+    with torch.no_grad():
+        for number, pooled in enumerate(model.ppm.pooled(maps[3])):
+            assert deviation(pooled, golden[f"out.decode.ppm_pooled.{number}"]) <= TOLERANCE
+        top = model.ppm(maps[3])
+        assert deviation(top, golden["out.decode.psp_bottleneck"]) <= TOLERANCE
+        features = model.head.features(maps[:3], top)  # type: ignore[union-attr]
+        assert deviation(features, golden["out.decode.feat_before_cls"]) <= TOLERANCE
+
+
+def test_whole(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
+    image = golden["input.image"]
+    with torch.no_grad():
+        at_input = whole(model, image)
+        at_original = whole(model, image, (113, 150))
+    assert deviation(at_input, golden["out.whole.logits_input_size"]) <= ENLARGED
+    assert deviation(at_original[0], golden["out.whole.logits_ori_size"]) <= ENLARGED
+    assert torch.equal(at_original.argmax(1), golden["out.whole.pred"].long())
+
+
+def test_slide(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        logits = slide(model, golden["input.slide_image"], (128, 128), (85, 85))
+    assert deviation(logits, golden["out.slide.logits"]) <= ENLARGED
+    assert (logits.argmax(1) != golden["out.slide.pred"]).sum() <= 1
+
+
+def test_several_scales_and_mirrored(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
+    images = [golden[f"input.tta.{number}"] for number in range(3)]
+    with torch.no_grad():
+        mean = augmented(model, images, (113, 150), flip=True)
+        mirrored = model(images[0].flip(-1)).flip(-1)
+        mirrored = torch.nn.functional.interpolate(mirrored, (113, 150), mode="bilinear")
+    assert deviation(mirrored[0], golden["out.tta.logits_ori_size_aug1_flip1.0"]) <= ENLARGED
+    assert deviation(mean[0], golden["out.tta.mean_softmax"]) <= ENLARGED
+    assert (mean.argmax(1) != golden["out.tta.pred"]).sum() <= 1
+
+
+def gradients_of(model: SwinSegmenter, golden: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Losses and gradients of the recorded step, under the recording's names."""
+    model.train()
+    dtype = next(model.parameters()).dtype
+    labels = golden["loss.gt_sem_seg"][:, 0].long()
+    config = SegmentationLossConfig(average="all")
+    losses = model.losses(golden["loss.image"].to(dtype), labels, config)
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()
+    parameters = dict(model.named_parameters())
+    values = {key: value.detach() for key, value in losses.items()}
+    for key, theirs in golden.items():
+        if key.startswith("grad."):
+            name = key.removeprefix("grad.")
+            ours = parameters[BACKBONE_GRADIENTS.get(name, decoder_name(name))].grad
+            assert ours is not None
+            ours = to_unfold(ours) if "downsample.reduction" in name else ours
+            values[key] = ours.reshape(theirs.shape)
+    return values
+
+
+def test_training_step(model: SwinSegmenter, golden: dict[str, Tensor], golden_dir: Path) -> None:
+    recorded = json.loads((golden_dir / f"{CASE}.json").read_text())["losses"]
+    exact = gradients_of(copy.deepcopy(model).double(), golden)
+    step = gradients_of(model, golden)
+    assert float(step["cross_entropy"]) == pytest.approx(recorded["decode.loss_ce"][0], rel=1e-4)
+    assert float(step["auxiliary"]) == pytest.approx(recorded["aux.loss_ce"][0], rel=1e-4)
+    for key in (key for key in golden if key.startswith("grad.")):
+        theirs = golden[key]
+        assert (exact[key] - theirs).norm() <= 1e-4 * theirs.norm(), key
+        assert deviation(step[key], theirs) <= allowed(theirs, exact[key], 1e-4), key
+    state = model.state_dict()
+    for key in (key for key in golden if key.startswith("loss.bn_after.")):
+        ours = state[decoder_name(key.removeprefix("loss.bn_after."))]
+        assert torch.allclose(ours, golden[key], rtol=1e-4, atol=1e-6), key
+
+
+def test_training_logits(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
+    model.train()
+    decoded, auxiliary = model.decode(golden["loss.image"])
+    assert auxiliary is not None
+    assert deviation(decoded, golden["loss.decode_logits_train"]) <= ENLARGED
+    assert deviation(auxiliary, golden["loss.aux_logits_train"]) <= ENLARGED

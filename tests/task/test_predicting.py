@@ -1,0 +1,90 @@
+"""The shared loop: what a source means, batches, modes, pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from swinkit.errors import ConfigError, ImageError
+from swinkit.task.predicting import Opened, list_sources, predict_each
+
+GREY = np.full((8, 9), 200, np.uint8)
+
+
+def run(sources: list, answer=lambda batch: [image.name for image in batch], **changes) -> list:
+    settings = {"channels": 3, "batch_size": 2, "on_error": "raise", **changes}
+    return list(
+        predict_each(nn.Linear(1, 1), sources, lambda pixels, _: pixels.shape, answer, **settings)
+    )
+
+
+def test_sources_of_every_kind_keep_their_order(tmp_path: Path) -> None:
+    for number in (10, 9):
+        Image.fromarray(GREY).save(tmp_path / f"{number}.png")
+    picture = Image.fromarray(GREY)
+    found = list_sources([GREY, tmp_path, [picture, str(tmp_path / "1*.png")]])
+    assert found[0] is GREY
+    assert found[3] is picture
+    assert [Path(path).name for path in (found[1], found[2], found[4])] == [
+        "9.png",
+        "10.png",
+        "10.png",
+    ]
+    with pytest.raises(ImageError, match="cannot predict on int"):
+        list_sources([3])
+
+
+def test_batches_and_gradients() -> None:
+    seen = []
+
+    def answer(batch: list[Opened]) -> list[int]:
+        seen.append((len(batch), torch.is_grad_enabled(), batch[0].prepared))
+        return [image.pixels.shape[2] for image in batch]
+
+    assert run([GREY] * 5, answer) == [3] * 5
+    assert seen == [(2, False, (8, 9, 3)), (2, False, (8, 9, 3)), (1, False, (8, 9, 3))]
+
+
+def test_the_mode_comes_back_after_an_error(tmp_path: Path) -> None:
+    model = nn.Linear(1, 1).train()
+    with pytest.raises(ImageError):
+        list(
+            predict_each(
+                model,
+                [tmp_path / "gone.png"],
+                lambda pixels, _: None,
+                lambda batch: batch,
+                channels=3,
+                batch_size=1,
+                on_error="raise",
+            )
+        )
+    assert model.training
+    assert run([tmp_path / "gone.png", GREY], on_error="skip") == [None]
+    with pytest.raises(ConfigError, match="batch_size is 0"):
+        run([GREY], batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.full((4, 5, 3), 7, np.uint8), (4, 5, 3)),
+        (np.full((4, 5, 1), 7, np.uint8), (4, 5, 3)),
+        (np.full((4, 5, 3), 0.5, np.float32), (4, 5, 3)),
+        (np.full((4, 5, 6), 7, np.uint8), None),
+    ],
+)
+def test_pictures_are_rgb_bytes_or_nothing(
+    pixels: np.ndarray, expected: tuple[int, ...] | None
+) -> None:
+    picture = Opened(None, pixels, None).picture(True)
+    assert Opened(None, pixels, None).picture(False) is None
+    if expected is None:
+        assert picture is None
+    else:
+        assert picture is not None
+        assert picture.shape == expected
+        assert picture.dtype == np.uint8

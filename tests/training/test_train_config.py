@@ -1,0 +1,102 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from swinkit.data.config import DataConfig
+from swinkit.errors import ConfigError
+from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.task.train_config import (
+    OptimiserConfig,
+    RuntimeConfig,
+    TrainConfig,
+    load_recipe,
+    recipe_names,
+)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_and_survives_yaml(name, tmp_path):
+    config = load_recipe(name, "some/images")
+    config.save(tmp_path / "config.yaml")
+    assert TrainConfig.load(tmp_path / "config.yaml") == config
+    assert config.data.path == Path("some/images")
+    source = Path(__file__).parents[2] / f"src/swinkit/recipes/{name}.yaml"
+    assert "# Source: " in source.read_text()
+
+
+def test_paper_recipe_states_the_paper():
+    config = load_recipe("paper", "x")
+    assert config.schedule.epochs == 300
+    assert config.schedule.warmup_epochs == 20
+    assert config.optimiser.peak_lr(1024) == pytest.approx(1e-3)
+    assert config.optimiser.peak_lr(512) == pytest.approx(5e-4)
+    assert config.augmentation.mixup_alpha == 0.8
+    assert config.model.drop_path_rate == 0.2
+
+
+def test_recipe_takes_data_settings_and_files(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("optimiser:\n  lr: 1e-3\nschedule:\n  early_stop: 4\n")
+    data = DataConfig(path=Path("x"), val_fraction=0.3)
+    config = load_recipe(file, data)
+    assert config.optimiser.lr == 1e-3
+    assert config.schedule.early_stop == 4
+    assert config.data == data
+
+
+def test_custom_architecture_survives_yaml(tiny_config, tmp_path):
+    config = tiny_config(runtime={"batch_size": "auto"})
+    config.save(tmp_path / "config.yaml")
+    assert TrainConfig.load(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"data": {"path": "x"}, "optimizer": {}}, "unknown setting optimizer"),
+        ({"data": {"path": "x"}, "optimiser": {"lrr": 1}}, "unknown setting optimiser.lrr"),
+        ({"data": {}}, "data.path is missing"),
+        ({"data": {"path": "x"}, "schedule": {"epochs": "many"}}, "schedule.epochs"),
+        ({"data": {"path": "x"}, "schedule": {"epochs": 1.5}}, "schedule.epochs"),
+        ({"data": {"path": "x"}, "optimiser": {"lr": "fast"}}, "optimiser.lr"),
+        ({"data": {"path": "x"}, "optimiser": {"betas": 3}}, "optimiser.betas"),
+        ({"data": {"path": "x"}, "optimiser": 7}, "optimiser"),
+        ({"data": {"path": "x"}, "runtime": {"batch_size": "many"}}, "batch_size"),
+        ({"data": {"path": "x"}, "runtime": {"precision": "16"}}, "precision"),
+        ({"data": {"path": "x"}, "class_weights": "some"}, "class_weights"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(values, named):
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.from_dict(values)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (OptimiserConfig(), {"lr": 0.0}),
+        (OptimiserConfig(), {"layer_decay": 1.1}),
+        (OptimiserConfig(), {"clip_norm": 0.0}),
+        (OptimiserConfig(), {"betas": (0.9, 1.0)}),
+        (ScheduleConfig(), {"epochs": 0}),
+        (ScheduleConfig(), {"end_factor": 2.0}),
+        (RuntimeConfig(), {"accumulate": 0}),
+        (RuntimeConfig(), {"ema": 1.0}),
+        (RuntimeConfig(), {"batch_size": 0}),
+    ],
+)
+def test_values_out_of_range_are_refused(section, values):
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        replace(section, **values)
+
+
+def test_missing_recipe_and_broken_yaml(tmp_path):
+    with pytest.raises(ConfigError, match="small_data"):
+        load_recipe("papre", "x")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1, 2")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_recipe(broken, "x")
