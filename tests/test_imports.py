@@ -50,5 +50,5 @@ def test_public_names_exist() -> None:
     for name in swinkit.__all__:
         assert getattr(swinkit, name) is not None
         assert name in dir(swinkit)
-    with pytest.raises(AttributeError, match="no attribute 'swin_transformer'"):
+    with pytest.raises(AttributeError, match="No swinkit attribute swin_transformer"):
         _ = swinkit.swin_transformer

@@ -6,7 +6,7 @@ from typing import Literal
 
 from swinkit.classification.data.folders import read_folders
 from swinkit.classification.data.lists import list_files
-from swinkit.classification.data.samples import SPLIT_ALIASES
+from swinkit.data.splitting import SPLIT_ALIASES
 from swinkit.detection.data.layouts import LOOKED_FOR as DETECTION_LAYOUTS
 from swinkit.detection.data.layouts import find_layout
 from swinkit.errors import DataError

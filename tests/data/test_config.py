@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from swinkit.data.config import AugmentationConfig, DataConfig
+from swinkit.classification.data.config import AugmentationConfig
+from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
 
 

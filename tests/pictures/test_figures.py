@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from swinkit.classification import pictures
 from swinkit.classification.report import Mistake
 from swinkit.errors import SwinkitError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.pictures import figures as pictures
+from swinkit.pictures import figures
 
 
 def texts(figure) -> list[str]:
@@ -19,17 +20,17 @@ def test_confusion_matrix_of_any_size_is_a_readable_file(classes, tmp_path):
     counts = np.random.default_rng(0).integers(0, 3, (classes, classes))
     counts += np.eye(classes, dtype=int) * 20
     names = [f"class {index}" for index in range(classes)]
-    figure = pictures.confusion_matrix(counts, names)
-    pictures.write(figure, tmp_path / "matrix.png")
+    figure = figures.confusion_matrix(counts, names)
+    figures.write(figure, tmp_path / "matrix.png")
     with Image.open(tmp_path / "matrix.png") as opened:
         assert 300 < opened.width < 2500
         assert 300 < opened.height < 2500
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert (labels == names) == (classes <= pictures.MANY_CLASSES)
+    assert (labels == names) == (classes <= figures.MANY_CLASSES)
 
 
 def test_confusion_matrix_normalises_by_truth():
-    figure = pictures.confusion_matrix(np.array([[3, 1], [0, 0]]), ["$a_b^$", "none"])
+    figure = figures.confusion_matrix(np.array([[3, 1], [0, 0]]), ["$a_b^$", "none"])
     assert "75%\n3" in texts(figure)
     assert "75.0% of 4 images are right" in texts(figure)
 
@@ -65,24 +66,24 @@ def test_worst_mistakes_with_grey_bands_and_missing_files(tmp_path):
     figure = pictures.worst_mistakes([mistake("grey.png"), mistake("missing.png")])
     assert "gone" in texts(figure)
     assert "dog 80%\nis cat 10%\ngrey.png" in texts(figure)
-    pictures.write(pictures.worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
-    pictures.write(pictures.worst_mistakes([]), tmp_path / "none.png")
+    figures.write(pictures.worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
+    figures.write(pictures.worst_mistakes([]), tmp_path / "none.png")
 
 
 def test_a_refused_write_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SwinkitError, match="cannot write"):
-        pictures.write(pictures.worst_mistakes([]), tmp_path / "file" / "picture.png")
+        figures.write(pictures.worst_mistakes([]), tmp_path / "file" / "picture.png")
 
 
 def test_long_names_keep_both_ends():
-    assert pictures.shorten("short") == "short"
-    assert pictures.shorten("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
+    assert figures.shorten("short") == "short"
+    assert figures.shorten("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
 
 
 def test_confusion_matrix_of_pixels_leaves_their_number_out():
     counts = np.array([[30_000_000, 10_000_000], [1, 1_000_000]])
-    figure = pictures.confusion_matrix(counts, ["sky", "road"], unit="pixels")
+    figure = figures.confusion_matrix(counts, ["sky", "road"], unit="pixels")
     assert "75%" in texts(figure)
     assert not any("\n" in text or text == "0%" for text in texts(figure))
     assert "75.6% of 41.0 million pixels are right" in texts(figure)

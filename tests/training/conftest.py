@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.data.config import AugmentationConfig, DataConfig
+from swinkit.classification.data.config import AugmentationConfig
+from swinkit.data.config import DataConfig
 from swinkit.detection.config import DetectorConfig, RPNConfig
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.shapes import write_shapes

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTask
-from swinkit.data.config import AugmentationConfig
 from swinkit.errors import TrainingError
 from swinkit.training.module import Training
 from swinkit.training.parameter_groups import frozen_modules

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
+from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.start import build_classifier
-from swinkit.data.config import AugmentationConfig
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.run_folder import RunFolder, read_results

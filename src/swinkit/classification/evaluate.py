@@ -16,6 +16,7 @@ from torchmetrics.classification import (
     MulticlassConfusionMatrix,
 )
 
+from swinkit.classification import pictures
 from swinkit.classification.data.datasets import ClassificationDataset
 from swinkit.classification.data.samples import Sample, Splits
 from swinkit.classification.data.splits import load_samples, load_splits
@@ -26,7 +27,7 @@ from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.pictures import figures as pictures
+from swinkit.pictures import figures
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.predicting import Progress
 
@@ -89,12 +90,10 @@ def write_report(report: ClassificationReport, folder: Path, *, channels: int = 
     """The report's files and pictures. Raises SwinkitError where the system refuses."""
     report.write(folder)
     names = report.class_names
-    pictures.write(
-        pictures.confusion_matrix(report.confusion, names), folder / "confusion_matrix.png"
+    figures.write(
+        figures.confusion_matrix(report.confusion, names), folder / "confusion_matrix.png"
     )
-    pictures.write(
-        pictures.worst_mistakes(report.mistakes, channels), folder / "worst_mistakes.png"
-    )
+    figures.write(pictures.worst_mistakes(report.mistakes, channels), folder / "worst_mistakes.png")
 
 
 def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[Sample]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
+from swinkit.classification import pictures
 from swinkit.classification.data.datasets import ClassificationDataset
 from swinkit.classification.data.mixing import MixupCutmix
 from swinkit.classification.data.samples import Sample, Splits
@@ -19,7 +20,6 @@ from swinkit.classification.evaluate import evaluate
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.start import build_classifier
 from swinkit.errors import TrainingError
-from swinkit.pictures import figures as pictures
 from swinkit.pictures.curves import ScorePanel
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.predicting import Progress

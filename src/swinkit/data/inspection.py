@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from swinkit.classification.data.samples import SPLIT_NAMES
 from swinkit.data.headers import check_images
 from swinkit.data.problems import Problem, count_kinds
+from swinkit.data.splitting import SPLIT_NAMES
 
 Part = TypeVar("Part")
 

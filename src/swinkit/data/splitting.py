@@ -4,12 +4,23 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from swinkit.classification.data.samples import SPLIT_ALIASES, name_some
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 
 if TYPE_CHECKING:
     from swinkit.data.loading import HasPath
+
+SPLIT_NAMES = ("train", "val", "test")
+SPLIT_ALIASES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
 
 AnySample = TypeVar("AnySample", bound="HasPath")
 
@@ -88,3 +99,9 @@ def hold_out_samples(
         start += max(0, count)
     parts["train"] = sorted(ordered[start:], key=key)
     return parts
+
+
+def name_some(items: list[str], most: int = 5) -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

@@ -1,4 +1,4 @@
-"""Pictures of a classifier: confusion matrix, training batch, worst mistakes.
+"""Figures that several tasks share: confusion matrix, grid of images, writing.
 
 All are matplotlib figures without pyplot, so they need no display and leave no state behind.
 """
@@ -15,11 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from swinkit.classification.report import Mistake
-from swinkit.errors import ImageError
 from swinkit.files import atomic_write
-from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import read_image
 
 BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#bcd4ec", BLUE, "#153e75"])
@@ -94,75 +90,14 @@ def _label_cells(axes: Axes, counts: np.ndarray, parts: np.ndarray, *, bare: boo
         )
 
 
-def batch_preview(
-    images: np.ndarray,
-    targets: np.ndarray,
-    class_names: Sequence[str],
-    preprocessing: Preprocessing,
-    *,
-    most: int = 16,
-) -> Figure:
-    """Training images as the network sees them, with the labels they carry.
-
-    Args:
-        images: (B, C, H, W) normalised; varied and mixed.
-        targets: (B, K) soft targets.
-        class_names: K names; may be empty.
-        preprocessing: whose normalisation is undone.
-        most: images to show.
-    """
-    shown = [preprocessing.restore(image) for image in images[:most]]
-    titles = [_describe_target(target, class_names) for target in targets[:most]]
-    return _grid(shown, titles, "a training batch, as the network sees it")
-
-
-def _describe_target(target: np.ndarray, class_names: Sequence[str]) -> str:
-    # What label smoothing spreads evenly is not a label.
-    above = target - target.min()
-    parts = above / above.sum() if above.sum() > 0 else above
-    order = [index for index in np.argsort(-parts)[:2] if parts[index] > 0.005]
-    names = [class_names[index] if class_names else f"class {index}" for index in order]
-    if len(order) == 1:
-        return shorten(names[0])
-    return "\n".join(
-        f"{parts[index]:.0%} {shorten(name)}" for index, name in zip(order, names, strict=True)
-    )
-
-
-def worst_mistakes(mistakes: Sequence[Mistake], channels: int = 3) -> Figure:
-    """The pictures that were classified worst, with the wrong and the right name.
-
-    Args:
-        mistakes: worst first; an image that is gone by now leaves its place empty.
-        channels: to read; of more than three bands the first three are shown.
-    """
-    shown = [_picture(Path(mistake.path), channels) for mistake in mistakes]
-    titles = [
-        f"{shorten(item.predicted)} {item.confidence:.0%}\n"
-        f"is {shorten(item.truth)} {item.truth_probability:.0%}\n{shorten(Path(item.path).name)}"
-        for item in mistakes
-    ]
-    return _grid(shown, titles, "worst mistakes: what was said, what it is, which file")
-
-
-def _picture(path: Path, channels: int) -> np.ndarray | None:
-    try:
-        pixels = read_image(path, channels=channels)
-    except ImageError:
-        return None
-    if pixels.shape[2] not in (1, 3):
-        pixels = pixels[:, :, :3] if pixels.shape[2] > 3 else pixels[:, :, :1]
-    return pixels
-
-
-def _grid(images: Sequence[np.ndarray | None], titles: Sequence[str], heading: str) -> Figure:
+def image_grid(images: Sequence[np.ndarray | None], titles: Sequence[str], heading: str) -> Figure:
     columns = min(8, max(4, math.ceil(math.sqrt(len(images)))))
     rows = max(1, math.ceil(len(images) / columns))
     lines = 1 + max((title.count("\n") for title in titles), default=0)
     figure = Figure(
         figsize=(1.9 * columns, (1.8 + 0.17 * lines) * rows + 0.4), layout="constrained"
     )
-    figure.suptitle(heading if images else "no mistakes")
+    figure.suptitle(heading)
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
     for axes, image, title in zip(figure.axes, images, titles, strict=False):

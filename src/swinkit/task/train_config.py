@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.data.config import AugmentationConfig, DataConfig, one_of
+from swinkit.classification.data.config import AugmentationConfig
+from swinkit.data.config import DataConfig, one_of
 from swinkit.detection.config import DetectorConfig
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.errors import ConfigError

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.datasets import ClassificationDataset
 from swinkit.classification.data.samples import Sample
 from swinkit.classification.data.transforms import eval_transform, train_transform
-from swinkit.data.config import AugmentationConfig
 from swinkit.data.loading import build_loader
 from swinkit.data.seeding import derive_seed, fixed_random
 from swinkit.errors import DataError, ImageError

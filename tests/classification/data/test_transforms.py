@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
+from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.transforms import (
     EvalTransform,
     TrainTransform,
@@ -17,7 +18,6 @@ from swinkit.classification.data.transforms import (
     eval_transform,
     train_transform,
 )
-from swinkit.data.config import AugmentationConfig
 from swinkit.data.seeding import fixed_random
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import Preprocessing

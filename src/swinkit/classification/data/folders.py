@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from swinkit.classification.data.samples import SPLIT_ALIASES, SPLIT_NAMES, Labelled, name_some
+from swinkit.classification.data.samples import Labelled
+from swinkit.data.splitting import SPLIT_ALIASES, SPLIT_NAMES, name_some
 from swinkit.errors import DataError
 from swinkit.images.sources import is_image_name, walk_images
 

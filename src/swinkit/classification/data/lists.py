@@ -4,7 +4,8 @@ import csv
 from pathlib import Path
 
 from swinkit.classification.data.folders import Found
-from swinkit.classification.data.samples import SPLIT_ALIASES, SPLIT_NAMES, Labelled
+from swinkit.classification.data.samples import Labelled
+from swinkit.data.splitting import SPLIT_ALIASES, SPLIT_NAMES
 from swinkit.errors import DataError
 
 COLUMNS = ("path", "label", "split")

@@ -7,21 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.scan import ScanReport
+from swinkit.data.splitting import name_some
 from swinkit.data.tables import align
 from swinkit.errors import DataError
 
 Labelled = tuple[Path, str]  # an image and the name of its class
-SPLIT_NAMES = ("train", "val", "test")
-SPLIT_ALIASES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -105,9 +95,3 @@ def label_samples(
             f"({name_some(list(class_names))}); rename or remove"
         )
     return sorted((Sample(path, index[name]) for path, name in labelled), key=lambda s: s.path)
-
-
-def name_some(items: list[str], most: int = 5) -> str:
-    """The first items, and how many more there are."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more

@@ -11,16 +11,10 @@ from swinkit.classification.data.folders import (
     split_folders,
 )
 from swinkit.classification.data.lists import list_files, read_lists
-from swinkit.classification.data.samples import (
-    SPLIT_ALIASES,
-    Labelled,
-    Sample,
-    Splits,
-    label_samples,
-    name_some,
-)
+from swinkit.classification.data.samples import Labelled, Sample, Splits, label_samples
 from swinkit.data.config import DataConfig
 from swinkit.data.scan import ScanReport, scan_images
+from swinkit.data.splitting import SPLIT_ALIASES, name_some
 from swinkit.errors import DataError
 
 

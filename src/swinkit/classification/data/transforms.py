@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from swinkit.data.config import AugmentationConfig
+from swinkit.classification.data.config import AugmentationConfig
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import check_size, from_array, to_8bit, to_channels
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from swinkit.classification.data.samples import SPLIT_ALIASES, name_some
+from swinkit.data.splitting import SPLIT_ALIASES, name_some
 from swinkit.detection.data.voc import VocLayout
 from swinkit.detection.data.yolo import YoloLayout
 from swinkit.detection.data.yolo_layout import find_yolo

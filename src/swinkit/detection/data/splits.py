@@ -5,11 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.classification.data.samples import SPLIT_ALIASES, SPLIT_NAMES, name_some
 from swinkit.data.config import DataConfig
 from swinkit.data.headers import check_images
 from swinkit.data.problems import Problems, refuse_bad_images, refuse_problems
-from swinkit.data.splitting import choose_split, complete_splits
+from swinkit.data.splitting import (
+    SPLIT_ALIASES,
+    SPLIT_NAMES,
+    choose_split,
+    complete_splits,
+    name_some,
+)
 from swinkit.detection.data.build import build_samples
 from swinkit.detection.data.coco import read_coco
 from swinkit.detection.data.layouts import Layout, require_layout

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from swinkit.classification.data.samples import SPLIT_ALIASES
+from swinkit.data.splitting import SPLIT_ALIASES
 from swinkit.detection.data.yolo import MOST_CLASSES, YoloLayout, label_path
 from swinkit.errors import DataError
 from swinkit.images.sources import walk_images

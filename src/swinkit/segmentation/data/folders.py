@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from swinkit.classification.data.samples import SPLIT_ALIASES
+from swinkit.data.splitting import SPLIT_ALIASES
 from swinkit.images.sources import walk_images
 
 Role = Literal["image", "mask", "other"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.classification.data.samples import name_some
+from swinkit.data.splitting import name_some
 from swinkit.errors import DataError, ImageError
 from swinkit.images.reading import quiet_pillow
 from swinkit.segmentation.data.legend import Colour, Entry, class_list

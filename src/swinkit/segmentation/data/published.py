@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from swinkit.classification.data.samples import SPLIT_ALIASES
+from swinkit.data.splitting import SPLIT_ALIASES
 from swinkit.errors import DataError
 from swinkit.segmentation.data.folders import Pair, Pairs, place_of
 from swinkit.segmentation.data.masks import IGNORE, MaskCoding

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.classification.data.samples import name_some
 from swinkit.data.config import DataConfig
 from swinkit.data.headers import check_images
 from swinkit.data.problems import Problems, refuse_bad_images, refuse_problems
-from swinkit.data.splitting import choose_split, complete_splits
+from swinkit.data.splitting import choose_split, complete_splits, name_some
 from swinkit.errors import DataError
 from swinkit.segmentation.data.folders import Pair
 from swinkit.segmentation.data.layouts import Layout, require_layout

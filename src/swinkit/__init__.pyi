@@ -1,0 +1,26 @@
+# The public names of swinkit: read by type checkers, and by __init__.py at run time.
+from .backbones.config import SwinConfig as SwinConfig
+from .backbones.create import create_backbone as create_backbone
+from .backbones.swin import SwinBackbone as SwinBackbone
+from .checkpoints.convert import convert as convert
+from .checkpoints.load import load as load
+from .checkpoints.native import save as save
+from .classification.create import create_model as create_model
+from .classification.evaluate import evaluate as evaluate
+from .classification.model import SwinClassifier as SwinClassifier
+from .classification.result import Classification as Classification
+from .detection.boxes.suppression_config import Suppression as Suppression
+from .detection.create import create_detector as create_detector
+from .detection.model import SwinDetector as SwinDetector
+from .detection.result import Detections as Detections
+from .detection.result import InstanceMasks as InstanceMasks
+from .errors import SwinkitError as SwinkitError
+from .images.fitting import Fit as Fit
+from .images.preprocessing import Preprocessing as Preprocessing
+from .segmentation.create import create_segmenter as create_segmenter
+from .segmentation.model import SwinSegmenter as SwinSegmenter
+from .segmentation.result import SemanticMap as SemanticMap
+from .task.views import TestAugmentation as TestAugmentation
+from .training.train import train as train
+
+__version__: str
