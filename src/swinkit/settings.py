@@ -10,6 +10,8 @@ import yaml
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 
+SizeHW = tuple[int, int]  # (height, width)
+
 Config = TypeVar("Config")
 
 

@@ -12,13 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from swinkit.settings import SizeHW
 from swinkit.windows.attention import WindowAttention
 from swinkit.windows.kernels.choice import Kernel
 from swinkit.windows.kernels.learning_mlp import mlp_and_learn
 from swinkit.windows.kernels.products import cut, is_plain
 from swinkit.windows.linear import linear
-
-SizeHW = tuple[int, int]
 
 # Floats of the residual stream that one piece of work may hold: its largest intermediate, the
 # MLP's hidden layer, is then four times this and stays in a processor's cache.

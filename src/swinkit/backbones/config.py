@@ -6,9 +6,9 @@ from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
 from swinkit.plain import build
+from swinkit.settings import SizeHW
 from swinkit.windows.kernels.choice import Kernel
 
-SizeHW = tuple[int, int]
 SmallMapRule = Literal["shrink_both", "shrink_per_axis", "keep"]
 
 

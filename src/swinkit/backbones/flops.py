@@ -4,7 +4,8 @@ The official `flops()` methods count multiply-adds of linear layers, attention p
 on maps without padding. The formula for attention is the paper's equation 2.
 """
 
-from swinkit.backbones.config import SizeHW, SwinConfig
+from swinkit.backbones.config import SwinConfig
+from swinkit.settings import SizeHW
 
 
 def count_flops(config: SwinConfig, image_hw: SizeHW, num_classes: int | None = 1000) -> int:

@@ -6,7 +6,7 @@ Legend: B batch, H W pixels, p patch size, h w patches, L = h * w tokens, C chan
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 class PatchEmbed(nn.Module):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from swinkit.backbones.block import BlockGeometry
-from swinkit.backbones.config import SizeHW, SmallMapRule
+from swinkit.backbones.config import SmallMapRule
 from swinkit.backbones.patch_merging import merging_move
+from swinkit.settings import SizeHW
 from swinkit.windows.layout import TokenMove, WindowLayout
 from swinkit.windows.shift_mask import shift_mask
 

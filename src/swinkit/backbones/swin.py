@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from swinkit.backbones.block import BlockGeometry, SwinBlock
-from swinkit.backbones.config import SizeHW, SwinConfig
+from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.patch_embed import PatchEmbed
 from swinkit.backbones.patch_merging import PatchMerging
 from swinkit.backbones.stage_plan import StagePlan, plan_stage
 from swinkit.errors import ConfigError, ImageError
+from swinkit.settings import SizeHW
 from swinkit.windows.layout import move_tokens
 
 # Plans of this many image sizes are kept: a few bytes per token, and a mask per seam window.

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.checkpoints.infer_window import SizeHW, map_hw
+from swinkit.checkpoints.infer_window import map_hw
 from swinkit.checkpoints.keymap import Source, Tensors
+from swinkit.settings import SizeHW
 from swinkit.windows.position_bias import log_spaced_coordinates, relative_position_index
 from swinkit.windows.shift_mask import FORBIDDEN
 

@@ -24,7 +24,6 @@ from swinkit.checkpoints.huggingface_config import (
     segmenter_processor_config,
     upernet_config,
 )
-from swinkit.checkpoints.infer_window import SizeHW
 from swinkit.checkpoints.keymap import Tensors
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import Model, header_of, save, write_safetensors
@@ -35,6 +34,7 @@ from swinkit.files import atomic_write
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.segmentation.config import SegmenterConfig
+from swinkit.settings import SizeHW
 
 
 def convert(

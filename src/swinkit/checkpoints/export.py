@@ -7,7 +7,6 @@ from swinkit.checkpoints.buffers import derived_buffers
 from swinkit.checkpoints.export_heads import head_obstacles, written_heads
 from swinkit.checkpoints.expressible import differences, obstacles
 from swinkit.checkpoints.huggingface import HUGGINGFACE, HUGGINGFACE_BACKBONE
-from swinkit.checkpoints.infer_window import SizeHW
 from swinkit.checkpoints.keymap import Source, Tensors
 from swinkit.checkpoints.microsoft import DETECTION_FORK, MICROSOFT
 from swinkit.checkpoints.mmdet import MMDET
@@ -18,6 +17,7 @@ from swinkit.checkpoints.torchvision import TORCHVISION
 from swinkit.checkpoints.translation import write
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
+from swinkit.settings import SizeHW
 
 Layout = Literal["native", "microsoft", "timm", "torchvision", "huggingface", "mmdet", "mmseg"]
 

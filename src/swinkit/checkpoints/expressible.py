@@ -1,8 +1,9 @@
 """What another package's model cannot express, and where it computes something else."""
 
 from swinkit.backbones.config import SmallMapRule, SwinConfig
-from swinkit.checkpoints.infer_window import SizeHW, fit_window, map_hw
+from swinkit.checkpoints.infer_window import fit_window, map_hw
 from swinkit.checkpoints.keymap import Source
+from swinkit.settings import SizeHW
 
 
 def obstacles(source: Source, config: SwinConfig, image_hw: SizeHW) -> list[str]:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.checkpoints.infer_window import SizeHW
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.segmentation.config import SegmenterConfig
+from swinkit.settings import SizeHW
 
 _RESAMPLE = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass, field
 
 from swinkit.backbones.config import SmallMapRule, SwinConfig
-from swinkit.checkpoints.infer_window import SizeHW, image_from, map_hw, windows_v1, windows_v2
+from swinkit.checkpoints.infer_window import image_from, map_hw, windows_v1, windows_v2
 from swinkit.checkpoints.keymap import NativeState
 from swinkit.checkpoints.sidecar import Facts
 from swinkit.errors import CheckpointError, ConfigError
+from swinkit.settings import SizeHW
 
 
 @dataclass(kw_only=True)

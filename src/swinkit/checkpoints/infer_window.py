@@ -13,8 +13,7 @@ from swinkit.backbones.config import SmallMapRule, per_stage
 from swinkit.checkpoints.keymap import NativeState
 from swinkit.checkpoints.sidecar import IMAGE_OF_WINDOW, WINDOW_OF_IMAGE, Facts
 from swinkit.errors import CheckpointError
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 class WantedSizes(Protocol):

@@ -8,8 +8,7 @@ from swinkit.checkpoints.opening import WeightFile
 from swinkit.checkpoints.weights import PublishedWeights
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 _NAME = re.compile(r"window(\d+)(?:to(\d+))?[_-](\d+)(?:to(\d+))?(?!\d)")
 # (image size, window) of the published V2 training runs, for files that say nothing.

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig, per_stage
-from swinkit.checkpoints.infer_window import SizeHW, fit_window, map_hw
+from swinkit.checkpoints.infer_window import fit_window, map_hw
 from swinkit.checkpoints.keymap import Tensors
 from swinkit.checkpoints.report import LoadReport
 from swinkit.errors import CheckpointError
+from swinkit.settings import SizeHW
 from swinkit.windows.position_bias import resize_bias_table
 
 ChannelPolicy = Literal["mean", "repeat", "zeros"]

@@ -9,10 +9,11 @@ Legend: H W map, C channels.
 
 from collections.abc import Sequence
 
-from swinkit.backbones.config import SizeHW, SwinConfig
+from swinkit.backbones.config import SwinConfig
 from swinkit.detection.config import DetectorConfig, RetinaConfig
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, SemanticConfig
 from swinkit.errors import ConfigError
+from swinkit.settings import SizeHW
 
 NUM_PROPOSALS = 1000
 NUM_MASKS = 100

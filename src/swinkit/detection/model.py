@@ -26,10 +26,9 @@ from swinkit.detection.predict import predict_detections
 from swinkit.detection.roi_config import RoIConfig
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
+from swinkit.settings import SizeHW
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
-
-SizeHW = tuple[int, int]
 
 
 class SwinDetector(TaskModel):

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from swinkit.detection.boxes.pasting import paste_masks
 from swinkit.images.masks import PackedMasks
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 CHUNK_PIXELS = 1 << 23  # mask pixels that exist unpacked at a time
 

@@ -20,6 +20,7 @@ from swinkit.detection.tiles import FoundObjects, merge_tiles, tile_boxes
 from swinkit.detection.views import detect_augmented
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit, Fitted
+from swinkit.settings import SizeHW
 from swinkit.task.predicting import (
     OnError,
     Opened,
@@ -35,8 +36,6 @@ from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
     from swinkit.detection.model import SwinDetector
-
-SizeHW = tuple[int, int]
 
 
 def each_detection(

@@ -16,8 +16,7 @@ import torch
 from swinkit.detection.boxes.suppression import grouped_nms
 from swinkit.errors import ConfigError
 from swinkit.images.masks import PackedMasks
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 AGREEMENT = 0.5  # overlap (IoU) within the common strip from which two boxes are one object
 CUT_SHARE = 0.01  # of a tile's side: a box that ends so near an inner border is cut by it

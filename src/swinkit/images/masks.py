@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from swinkit.errors import SwinkitError
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 class PackedMasks(Sequence[np.ndarray]):

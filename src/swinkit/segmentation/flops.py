@@ -5,10 +5,10 @@ which the reference runs it (all levels enlarged before they are joined); norms,
 resizing and the auxiliary head, which only trains, are left out.
 """
 
-from swinkit.backbones.config import SizeHW
 from swinkit.backbones.flops import count_flops
 from swinkit.errors import ConfigError
 from swinkit.segmentation.config import SegmenterConfig
+from swinkit.settings import SizeHW
 
 
 def count_segmenter_flops(config: SegmenterConfig, image_hw: SizeHW) -> int:

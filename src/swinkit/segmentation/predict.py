@@ -9,6 +9,7 @@ from swinkit.errors import ConfigError
 from swinkit.segmentation.predictor import Mapper
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.sliding import check_windows
+from swinkit.settings import SizeHW
 from swinkit.task.predicting import (
     OnError,
     Progress,
@@ -20,8 +21,6 @@ from swinkit.task.predicting import (
 
 if TYPE_CHECKING:
     from swinkit.segmentation.model import SwinSegmenter
-
-SizeHW = tuple[int, int]
 
 
 def each_map(

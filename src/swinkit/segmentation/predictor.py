@@ -25,12 +25,12 @@ from swinkit.segmentation.views import (
     View,
     mean_labels,
 )
+from swinkit.settings import SizeHW
 from swinkit.task.predicting import Opened, Progress, Stopwatch, place_of
 
 if TYPE_CHECKING:
     from swinkit.segmentation.model import SwinSegmenter
 
-SizeHW = tuple[int, int]
 
 BLOCK_BYTES = 1 << 28  # enlarged logits that exist at a time
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.errors import ConfigError
+from swinkit.settings import SizeHW
 
-SizeHW = tuple[int, int]
 Model = Callable[[Tensor], Tensor]
 
 

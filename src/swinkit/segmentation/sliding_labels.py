@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from swinkit.segmentation.result import label_type
-from swinkit.segmentation.sliding import Model, SizeHW, check_windows, spans
+from swinkit.segmentation.sliding import Model, check_windows, spans
+from swinkit.settings import SizeHW
 from swinkit.task.predicting import Progress
 
 Prepare = Callable[[np.ndarray], np.ndarray]

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.segmentation.result import label_type
+from swinkit.settings import SizeHW
 
-SizeHW = tuple[int, int]
 Span = tuple[int, int]  # first, last + 1
 Block = tuple[Span, Span]  # rows, columns
 

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from swinkit.segmentation.result import label_type
-from swinkit.segmentation.sliding import Model, SizeHW, coverage, spans
+from swinkit.segmentation.sliding import Model, coverage, spans
 from swinkit.segmentation.sliding_labels import Prepare
 from swinkit.segmentation.upsample import Block, best_labels, block_read, blocks, enlarge
+from swinkit.settings import SizeHW
 from swinkit.task.predicting import Progress
 
 Seen = Callable[[int], None]  # so many more windows are done

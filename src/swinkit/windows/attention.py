@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swinkit.settings import SizeHW
 from swinkit.windows.kernels.choice import Kernel
 from swinkit.windows.kernels.learning_attention import attend_and_learn
 from swinkit.windows.kernels.piece import AttentionPiece
 from swinkit.windows.kernels.products import is_plain
 from swinkit.windows.linear import linear
 from swinkit.windows.position_bias import PositionBiasMLP, PositionBiasTable
-
-SizeHW = tuple[int, int]
 
 MAX_LOGIT_SCALE = math.log(100.0)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 V2_HIDDEN = 512
 V2_RANGE = 8.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 # Grids of this many sets of map sizes are kept; at 800 x 1216 pixels one takes 4 MB.
 KEPT_GRIDS = 16

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 # A box may become at most 1000 / 16 times larger or smaller than its anchor.
 MAX_LOG_RATIO = abs(math.log(16 / 1000))

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from swinkit.detection.boxes.chunks import chunks
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 # Pixels that are interpolated at once: 4 MB of float32, which a processor's cache may hold.
 CHUNK_PIXELS = 1 << 20

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from swinkit.errors import DataError
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 def _no_boxes() -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 def map_sizes(maps: Sequence[Tensor]) -> list[SizeHW]:

@@ -18,7 +18,8 @@ from swinkit.detection.boxes.losses import l1, sigmoid_focal
 from swinkit.detection.boxes.suppression import suppress
 from swinkit.detection.boxes.suppression_config import Suppression
 from swinkit.detection.boxes.target import InstanceTarget
-from swinkit.detection.network.dense import SizeHW, all_levels, map_sizes, normal_, per_anchor
+from swinkit.detection.network.dense import all_levels, map_sizes, normal_, per_anchor
+from swinkit.settings import SizeHW
 
 STRIDES = (8, 16, 32, 64, 128)
 # Probability of every class at the start; else the many background anchors swamp the loss.

@@ -24,8 +24,7 @@ from swinkit.detection.network.roi_losses import deltas_of
 from swinkit.detection.network.semantic import fuse
 from swinkit.detection.roi_config import RoIConfig, StageConfig
 from swinkit.errors import ConfigError
-
-SizeHW = tuple[int, int]
+from swinkit.settings import SizeHW
 
 
 def to_rois(boxes: Sequence[Tensor]) -> Tensor:

@@ -17,7 +17,8 @@ from swinkit.detection.boxes.losses import smooth_l1
 from swinkit.detection.boxes.sampling import Sampler
 from swinkit.detection.boxes.suppression import grouped_nms
 from swinkit.detection.boxes.target import InstanceTarget
-from swinkit.detection.network.dense import SizeHW, all_levels, map_sizes, normal_, per_anchor
+from swinkit.detection.network.dense import all_levels, map_sizes, normal_, per_anchor
+from swinkit.settings import SizeHW
 
 STRIDES = (4, 8, 16, 32, 64)
 
