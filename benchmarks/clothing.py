@@ -68,7 +68,7 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([c.flip(-1) if f else c for c, f in zip(cut, flips, strict=True)])
 
 
-def optimiser_for(model: nn.Module) -> torch.optim.AdamW:
+def optimizer_for(model: nn.Module) -> torch.optim.AdamW:
     """AdamW without decay on vectors and bias tables."""
     plain = [p for n, p in model.named_parameters() if p.ndim < 2 or "bias" in n]
     decayed = [p for n, p in model.named_parameters() if p.ndim >= 2 and "bias" not in n]
@@ -88,10 +88,10 @@ def run(
 ) -> float:
     """Train and give test accuracy; the order of images and crops depends on `seed` alone."""
     generator = torch.Generator().manual_seed(seed)
-    optimiser = optimiser_for(model)
+    optimizer = optimizer_for(model)
     steps = epochs * (len(train[1]) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, PEAK_LR, total_steps=steps, pct_start=WARM_UP
+        optimizer, PEAK_LR, total_steps=steps, pct_start=WARM_UP
     )
     model.train()
     for _ in range(epochs):
@@ -103,8 +103,8 @@ def run(
                 logits, train[1][chosen], label_smoothing=SMOOTHING
             ).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             schedule.step()
     model.eval()
     with torch.inference_mode():

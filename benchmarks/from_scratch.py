@@ -190,20 +190,20 @@ def endless(loader: DataLoader) -> Iterator[object]:
 def learn(peer: Peer, minutes: float, lr: float) -> int:
     """Train for that long; the number of steps."""
     network = peer.network.train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
     started, steps = time.perf_counter(), 0
     for batch in endless(peer.loader):
         done = (time.perf_counter() - started) / (60 * minutes)
         if done >= 1:
             break
         factor = done / WARM_UP if done < WARM_UP else 0.5 * (1 + math.cos(math.pi * done))
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = lr * max(factor, 1e-3)
         loss = peer.loss(batch)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
+        optimizer.step()
         steps += 1
         if steps % 20 == 1:
             print(

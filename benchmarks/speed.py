@@ -61,13 +61,13 @@ def make_step(model: nn.Module, image: Tensor, train: bool) -> Step:
 
         return infer
     model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     target = torch.randint(1000, (image.shape[0],))
 
     def learn() -> None:
         nn.functional.cross_entropy(model(image), target).backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
     return learn
 

@@ -362,7 +362,7 @@ def test_flags_override_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert str(command.data) == "photos"
     assert command.config.schedule.epochs == 7
     assert command.config.model.image_size == 48
-    assert command.config.optimiser == recipe.optimiser
+    assert command.config.optimizer == recipe.optimizer
     assert command.config.augmentation == recipe.augmentation
 
     own = tmp_path / "own.yaml"

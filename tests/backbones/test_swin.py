@@ -295,15 +295,15 @@ def test_inference_mode_and_training_afterwards(version: int) -> None:
 
 
 @VERSIONS
-def test_eval_follows_a_step_of_the_optimiser(version: int) -> None:
-    """Also in eval mode throughout, and with an optimiser that leaves version counters alone."""
+def test_eval_follows_a_step_of_the_optimizer(version: int) -> None:
+    """Also in eval mode throughout, and with an optimizer that leaves version counters alone."""
     model = build(version)
     image = torch.randn(1, 3, 40, 52)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
     with torch.no_grad():
         before = model(image)
     sum(out.square().sum() for out in model(image)).backward()
-    optimiser.step()
+    optimizer.step()
     with torch.no_grad():
         after = model(image)
         fresh = copy.deepcopy(model).train().eval()(image)

@@ -214,13 +214,13 @@ def test_losses_fall_and_the_object_is_found() -> None:
     picture = torch.zeros(1, 3, 64, 96)
     picture[:, :, 12:44, 24:56] = 2.0
     wanted = target((24, 12, 56, 44))
-    optimiser = torch.optim.AdamW(detector.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=2e-3)
     totals = []
     for _ in range(60):
         total = torch.stack(list(detector.train().losses(picture, [wanted]).values())).sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total.backward()
-        optimiser.step()
+        optimizer.step()
         totals.append(total.item())
     assert totals[-1] < 0.5 * totals[0]
     with torch.no_grad():

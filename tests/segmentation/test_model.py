@@ -112,15 +112,15 @@ def test_learns_one_picture(decoder: Any) -> None:
     images = torch.randn(2, 3, 32, 32) + 3 * torch.nn.functional.one_hot(labels, 3).movedim(3, 1)
     labels[:, :4] = 255
     loss = SegmentationLossConfig(dice=0.5)
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     history = []
     for _ in range(40):
         losses = model.losses(images, labels, loss)
         assert set(losses) == {"cross_entropy", "dice", "auxiliary"}
         total = torch.stack(list(losses.values())).sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total.backward()
-        optimiser.step()
+        optimizer.step()
         history.append(float(total.detach()))
     assert history[-1] < 0.5 * history[0]
     assert all(parameter.grad is not None for parameter in model.parameters())

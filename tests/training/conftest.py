@@ -21,7 +21,7 @@ from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.task.train_config import (
     ModelConfig,
-    OptimiserConfig,
+    OptimizerConfig,
     RuntimeConfig,
     TrainConfig,
 )
@@ -66,7 +66,7 @@ def tiny_config(images: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
             model=replace(
                 ModelConfig(architecture=TINY, image_size=32), **sections.get("model", {})
             ),
-            optimiser=replace(OptimiserConfig(lr=3e-3), **sections.get("optimiser", {})),
+            optimizer=replace(OptimizerConfig(lr=3e-3), **sections.get("optimizer", {})),
             schedule=replace(
                 ScheduleConfig(epochs=3, warmup_epochs=1), **sections.get("schedule", {})
             ),
@@ -133,7 +133,7 @@ def dense_config(tmp_path: Path) -> Callable[..., TrainConfig]:
         return TrainConfig(
             data=DataConfig(path=data, workers=0),
             model=replace(ModelConfig(image_size=64), **sections.get("model", {})),
-            optimiser=replace(OptimiserConfig(lr=3e-3), **sections.get("optimiser", {})),
+            optimizer=replace(OptimizerConfig(lr=3e-3), **sections.get("optimizer", {})),
             schedule=replace(
                 ScheduleConfig(epochs=2, warmup_epochs=1), **sections.get("schedule", {})
             ),

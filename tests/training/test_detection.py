@@ -168,7 +168,7 @@ def test_starts_from_a_classifier_or_from_a_detector_of_other_classes(
 
 
 def test_freezing_and_layer_decay_reach_the_backbone(detection):
-    config = detection(model={"frozen_stages": 1}, optimiser={"layer_decay": 0.5})
+    config = detection(model={"frozen_stages": 1}, optimizer={"layer_decay": 0.5})
     task = make_task(config)
     model = task.build_model()
     learning = {name for name, value in model.named_parameters() if value.requires_grad}
@@ -217,7 +217,7 @@ def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
     clip(1.0)
     for _ in range(10):
         clip(math.inf)
-    with pytest.raises(TrainingError, match=r"11 steps in a row .* lower optimiser\.lr"):
+    with pytest.raises(TrainingError, match=r"11 steps in a row .* lower optimizer\.lr"):
         clip(math.inf)
 
 

@@ -83,7 +83,7 @@ def test_a_step_depends_on_seed_epoch_and_batch_alone(tiny_config, batch):
 
 def test_nan_loss_names_epoch_and_remedy(plain, batch):
     module = module_of(plain)
-    with pytest.raises(TrainingError, match=r"nan in epoch 3, step 2; lower optimiser\.lr"):
+    with pytest.raises(TrainingError, match=r"nan in epoch 3, step 2; lower optimizer\.lr"):
         step(module, (batch[0] * float("nan"), *batch[1:]))
 
 
@@ -96,9 +96,9 @@ def test_frozen_stages_stay_in_evaluation(tiny_config):
     assert module.model.head.training
 
 
-def test_optimiser_follows_settings(tiny_config):
+def test_optimizer_follows_settings(tiny_config):
     config = tiny_config(
-        optimiser={"lr": 1e-3, "lr_batch": 16, "weight_decay": 0.2, "betas": (0.8, 0.9)}
+        optimizer={"lr": 1e-3, "lr_batch": 16, "weight_decay": 0.2, "betas": (0.8, 0.9)}
     )
     made = module_of(config).configure_optimizers()
     groups = made["optimizer"].param_groups

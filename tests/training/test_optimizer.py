@@ -6,8 +6,8 @@ from torch import nn
 
 from swinkit.classification.create import create_model
 from swinkit.errors import ConfigError
-from swinkit.task.train_config import OptimiserConfig
-from swinkit.training.optimizer import MuonAdamW, build_optimiser
+from swinkit.task.train_config import OptimizerConfig
+from swinkit.training.optimizer import MuonAdamW, build_optimizer
 from swinkit.training.parameter_groups import parameter_groups
 
 BETAS = (0.9, 0.999)
@@ -25,14 +25,14 @@ def pair() -> tuple[nn.Parameter, nn.Parameter]:
     return tuple(nn.Parameter(torch.randn(8, 24, generator=generator)) for _ in range(2))
 
 
-def step(optimiser, parameters, seed=0):
+def step(optimizer, parameters, seed=0):
     generator = torch.Generator().manual_seed(seed)
     for parameter in parameters:
         parameter.grad = torch.randn(parameter.shape, generator=generator)
-    optimiser.step()
+    optimizer.step()
 
 
-def test_each_group_moves_as_its_own_optimiser_does():
+def test_each_group_moves_as_its_own_optimizer_does():
     ours, peers = pair(), pair()
     one = MuonAdamW(groups_of(*ours), lr=0.1, betas=BETAS)
     muon = torch.optim.Muon([peers[0]], lr=0.1, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
@@ -58,24 +58,24 @@ def test_a_muon_step_has_equal_singular_values_and_the_size_of_adamws():
 
 def test_a_schedule_reaches_both_parts():
     parameters = pair()
-    optimiser = MuonAdamW(groups_of(*parameters), lr=0.1, betas=BETAS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: 0.0)
+    optimizer = MuonAdamW(groups_of(*parameters), lr=0.1, betas=BETAS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 0.0)
     before = [parameter.detach().clone() for parameter in parameters]
-    step(optimiser, parameters)
+    step(optimizer, parameters)
     schedule.step()
     assert all(torch.equal(p, b) for p, b in zip(parameters, before, strict=True))
 
 
 def test_a_saved_state_goes_on_as_if_nothing_had_happened():
     through, stopped = pair(), pair()
-    optimiser = MuonAdamW(groups_of(*through), lr=0.1, betas=BETAS)
+    optimizer = MuonAdamW(groups_of(*through), lr=0.1, betas=BETAS)
     first_half = MuonAdamW(groups_of(*stopped), lr=0.1, betas=BETAS)
-    step(optimiser, through, 1)
+    step(optimizer, through, 1)
     step(first_half, stopped, 1)
     saved = copy.deepcopy(first_half.state_dict())
     second_half = MuonAdamW(groups_of(*stopped), lr=0.5, betas=BETAS)
     second_half.load_state_dict(saved)
-    step(optimiser, through, 2)
+    step(optimizer, through, 2)
     step(second_half, stopped, 2)
     for whole, halves in zip(through, stopped, strict=True):
         assert torch.equal(whole, halves)
@@ -84,29 +84,29 @@ def test_a_saved_state_goes_on_as_if_nothing_had_happened():
 def test_parameters_without_gradient_stay():
     first, second = pair()
     before = first.detach().clone()
-    optimiser = MuonAdamW(groups_of(first, second), lr=0.1, betas=BETAS)
+    optimizer = MuonAdamW(groups_of(first, second), lr=0.1, betas=BETAS)
     second.grad = torch.ones_like(second)
-    assert optimiser.step(lambda: 3.0) == 3.0
+    assert optimizer.step(lambda: 3.0) == 3.0
     assert torch.equal(first, before)
 
 
 def test_muon_takes_the_matrices_of_the_stages():
     with torch.device("meta"):
         model = create_model("swin_v2_t", num_classes=10)
-    groups = parameter_groups(model, model.config.depths, OptimiserConfig(kind="muon"), 1e-3)
+    groups = parameter_groups(model, model.config.depths, OptimizerConfig(kind="muon"), 1e-3)
     taken = [name for group in groups if group["matrices"] for name in group["names"]]
     assert len(taken) == 12 * 4 + 3  # qkv, proj, two of the MLP; three mergings
     assert not [name for name in taken if "position_bias" in name or "head" in name]
-    plain = parameter_groups(model, model.config.depths, OptimiserConfig(), 1e-3)
+    plain = parameter_groups(model, model.config.depths, OptimizerConfig(), 1e-3)
     assert not any(group["matrices"] for group in plain)
 
 
 def test_adamw_is_adamw():
     groups = groups_of(*pair())
-    optimiser = build_optimiser(groups, kind="adamw", lr=0.1, betas=BETAS)
-    assert isinstance(optimiser, torch.optim.AdamW)
+    optimizer = build_optimizer(groups, kind="adamw", lr=0.1, betas=BETAS)
+    assert isinstance(optimizer, torch.optim.AdamW)
 
 
 def test_other_kinds_are_refused():
     with pytest.raises(ConfigError, match="choose adamw or muon"):
-        OptimiserConfig(kind="sgd")
+        OptimizerConfig(kind="sgd")

@@ -3,7 +3,7 @@ import torch
 
 from swinkit.classification.create import create_model
 from swinkit.errors import ConfigError
-from swinkit.task.train_config import OptimiserConfig
+from swinkit.task.train_config import OptimizerConfig
 from swinkit.training.parameter_groups import (
     decays,
     freeze,
@@ -27,7 +27,7 @@ def names_by_decay(model, config):
 
 
 def test_v1_decays_matrices_only(swin_t):
-    decayed, plain = names_by_decay(swin_t, OptimiserConfig())
+    decayed, plain = names_by_decay(swin_t, OptimizerConfig())
     assert decayed | plain == {name for name, _ in swin_t.named_parameters()}
     assert not decayed & plain
     # Four matrices in each of 12 blocks, three reductions, the patch embedding and the head.
@@ -41,7 +41,7 @@ def test_v1_decays_matrices_only(swin_t):
 def test_v2_spares_logit_scale_and_bias_mlp():
     with torch.device("meta"):
         model = create_model("swin_v2_t", num_classes=10)
-    _, plain = names_by_decay(model, OptimiserConfig())
+    _, plain = names_by_decay(model, OptimizerConfig())
     block = "backbone.stages.0.blocks.0.attention."
     assert {
         f"{block}logit_scale",
@@ -75,7 +75,7 @@ def test_layers_of_swin_t(name, layer):
 
 def test_layer_decay_slows_early_layers(swin_t):
     groups = parameter_groups(
-        swin_t, swin_t.config.depths, OptimiserConfig(layer_decay=0.5), peak_lr=1.0
+        swin_t, swin_t.config.depths, OptimizerConfig(layer_decay=0.5), peak_lr=1.0
     )
     rate = {name: group["lr"] for group in groups for name in group["names"]}
     assert rate["head.fc.weight"] == 1.0
@@ -86,7 +86,7 @@ def test_layer_decay_slows_early_layers(swin_t):
 def test_frozen_stages_are_left_out():
     model = create_model("swin_nano", num_classes=3)
     freeze(model, 2)
-    groups = parameter_groups(model, model.config.depths, OptimiserConfig(), 1e-3)
+    groups = parameter_groups(model, model.config.depths, OptimizerConfig(), 1e-3)
     learning = {name for group in groups for name in group["names"]}
     assert not any(
         name.startswith(("backbone.patch_embed", "backbone.stages.0", "backbone.stages.1"))

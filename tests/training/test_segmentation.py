@@ -23,7 +23,7 @@ def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(segmentatio
     config = segmentation(
         runtime={"preview": True},
         schedule={"epochs": 10, "passes": 2},
-        optimiser={"lr": 1e-2},
+        optimizer={"lr": 1e-2},
         top={"class_weights": "balanced"},
     )
     result = train(config, console=Console(file=screen, width=250))

@@ -165,7 +165,7 @@ def test_starting_from_own_weights_with_other_classes_and_size(tiny_config, tmp_
 def test_early_stop_ends_after_patience_and_resume_does_not_go_on(tiny_config):
     config = tiny_config(
         schedule={"epochs": 30, "early_stop": 2, "warmup_epochs": 0},
-        optimiser={"lr": 1e-12},
+        optimizer={"lr": 1e-12},
     )
     result = train(config, console=QUIET)
     assert result.epochs == result.best_epoch + 2 < 30
@@ -179,7 +179,7 @@ def test_learns_to_tell_the_classes_apart(tiny_config):
     config = tiny_config(
         augmentation=AugmentationConfig.off(),
         schedule={"epochs": 12},
-        optimiser={"lr": 1e-2},
+        optimizer={"lr": 1e-2},
         runtime={"precision": "bf16"},
     )
     assert train(config, console=QUIET).metrics["val_top1"] >= 0.85
@@ -198,8 +198,8 @@ def test_no_gpu_wanted_but_absent(tiny_config, monkeypatch):
 
 
 def test_diverging_run_says_so_in_one_line(tiny_config):
-    config = tiny_config(optimiser={"lr": 1e30, "clip_norm": None}, schedule={"warmup_epochs": 0})
-    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch 1.*lower optimiser\.lr"):
+    config = tiny_config(optimizer={"lr": 1e30, "clip_norm": None}, schedule={"warmup_epochs": 0})
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch 1.*lower optimizer\.lr"):
         train(config, console=QUIET)
 
 

@@ -7,7 +7,7 @@ from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
 from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.task.train_config import (
-    OptimiserConfig,
+    OptimizerConfig,
     RuntimeConfig,
     TrainConfig,
     load_recipe,
@@ -29,18 +29,18 @@ def test_paper_recipe_states_the_paper():
     config = load_recipe("paper", "x")
     assert config.schedule.epochs == 300
     assert config.schedule.warmup_epochs == 20
-    assert config.optimiser.peak_lr(1024) == pytest.approx(1e-3)
-    assert config.optimiser.peak_lr(512) == pytest.approx(5e-4)
+    assert config.optimizer.peak_lr(1024) == pytest.approx(1e-3)
+    assert config.optimizer.peak_lr(512) == pytest.approx(5e-4)
     assert config.augmentation.mixup_alpha == 0.8
     assert config.model.drop_path_rate == 0.2
 
 
 def test_recipe_takes_data_settings_and_files(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text("optimiser:\n  lr: 1e-3\nschedule:\n  early_stop: 4\n")
+    file.write_text("optimizer:\n  lr: 1e-3\nschedule:\n  early_stop: 4\n")
     data = DataConfig(path=Path("x"), val_fraction=0.3)
     config = load_recipe(file, data)
-    assert config.optimiser.lr == 1e-3
+    assert config.optimizer.lr == 1e-3
     assert config.schedule.early_stop == 4
     assert config.data == data
 
@@ -54,14 +54,14 @@ def test_custom_architecture_survives_yaml(tiny_config, tmp_path):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"data": {"path": "x"}, "optimizer": {}}, "unknown setting optimizer"),
-        ({"data": {"path": "x"}, "optimiser": {"lrr": 1}}, "unknown setting optimiser.lrr"),
+        ({"data": {"path": "x"}, "optimiser": {}}, "unknown setting optimiser"),
+        ({"data": {"path": "x"}, "optimizer": {"lrr": 1}}, "unknown setting optimizer.lrr"),
         ({"data": {}}, "data.path is missing"),
         ({"data": {"path": "x"}, "schedule": {"epochs": "many"}}, "schedule.epochs"),
         ({"data": {"path": "x"}, "schedule": {"epochs": 1.5}}, "schedule.epochs"),
-        ({"data": {"path": "x"}, "optimiser": {"lr": "fast"}}, "optimiser.lr"),
-        ({"data": {"path": "x"}, "optimiser": {"betas": 3}}, "optimiser.betas"),
-        ({"data": {"path": "x"}, "optimiser": 7}, "optimiser"),
+        ({"data": {"path": "x"}, "optimizer": {"lr": "fast"}}, "optimizer.lr"),
+        ({"data": {"path": "x"}, "optimizer": {"betas": 3}}, "optimizer.betas"),
+        ({"data": {"path": "x"}, "optimizer": 7}, "optimizer"),
         ({"data": {"path": "x"}, "runtime": {"batch_size": "many"}}, "batch_size"),
         ({"data": {"path": "x"}, "runtime": {"precision": "16"}}, "precision"),
         ({"data": {"path": "x"}, "class_weights": "some"}, "class_weights"),
@@ -77,10 +77,10 @@ def test_mistakes_are_named_in_one_line(values, named):
 @pytest.mark.parametrize(
     ("section", "values"),
     [
-        (OptimiserConfig(), {"lr": 0.0}),
-        (OptimiserConfig(), {"layer_decay": 1.1}),
-        (OptimiserConfig(), {"clip_norm": 0.0}),
-        (OptimiserConfig(), {"betas": (0.9, 1.0)}),
+        (OptimizerConfig(), {"lr": 0.0}),
+        (OptimizerConfig(), {"layer_decay": 1.1}),
+        (OptimizerConfig(), {"clip_norm": 0.0}),
+        (OptimizerConfig(), {"betas": (0.9, 1.0)}),
         (ScheduleConfig(), {"epochs": 0}),
         (ScheduleConfig(), {"end_factor": 2.0}),
         (RuntimeConfig(), {"accumulate": 0}),

@@ -135,10 +135,10 @@ def test_with_gradients_the_bias_is_differentiable(kind: str) -> None:
 
 def step(build: Callable[..., torch.optim.Optimizer]) -> Callable[[PositionBias], None]:
     def change(bias: PositionBias) -> None:
-        optimiser = build(bias.parameters(), lr=0.5)
+        optimizer = build(bias.parameters(), lr=0.5)
         with torch.enable_grad():
             (bias.current(torch.float32) ** 2).sum().backward()
-        optimiser.step()
+        optimizer.step()
 
     return change
 

@@ -19,14 +19,14 @@ class ScheduleConfig:
     passes: int = 1
     """Passes over the training images in an epoch; each epoch ends with a validation."""
     steps: int | None = None
-    """Length of the run in optimiser steps, in place of epochs."""
+    """Length of the run in optimizer steps, in place of epochs."""
     minutes: float | None = None
     """Length of the run by the clock, in place of epochs. The decay follows the clock and is
     complete at the end; the last validation and the report come on top."""
     warmup_epochs: float = 2.0
     """Epochs in which the learning rate rises to its highest value."""
     warmup_steps: int | None = None
-    """The same in optimiser steps; takes the place of warmup_epochs."""
+    """The same in optimizer steps; takes the place of warmup_epochs."""
     start_factor: float = 0.001
     """Part of the highest learning rate at which the warm-up starts (paper's code: 5e-7 / 5e-4)."""
     end_factor: float = 0.01

@@ -53,7 +53,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimiserConfig:
+class OptimizerConfig:
     """AdamW or Muon, and what belongs to it."""
 
     kind: Literal["adamw", "muon"] = "adamw"
@@ -75,21 +75,21 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
-        at_least("optimiser", self, weight_decay=0, lr_batch=1)
+        at_least("optimizer", self, weight_decay=0, lr_batch=1)
         if self.kind not in ("adamw", "muon"):
-            raise ConfigError(f"optimiser: kind is {self.kind!r}; choose adamw or muon")
+            raise ConfigError(f"optimizer: kind is {self.kind!r}; choose adamw or muon")
         if self.lr <= 0 or not 0 < self.layer_decay <= 1:
             raise ConfigError(
-                f"optimiser: lr is {self.lr}, it must be > 0; layer_decay is "
+                f"optimizer: lr is {self.lr}, it must be > 0; layer_decay is "
                 f"{self.layer_decay}, it must lie in (0, 1]"
             )
         if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ConfigError(f"optimiser: clip_norm is {self.clip_norm}; use a value > 0 or none")
+            raise ConfigError(f"optimizer: clip_norm is {self.clip_norm}; use a value > 0 or none")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ConfigError(f"optimiser: betas is {self.betas}; give two values in [0, 1)")
+            raise ConfigError(f"optimizer: betas is {self.betas}; give two values in [0, 1)")
 
     def peak_lr(self, images_per_step: int) -> float:
-        """The highest learning rate for that many images per optimiser step."""
+        """The highest learning rate for that many images per optimizer step."""
         return self.lr if self.lr_batch is None else self.lr * images_per_step / self.lr_batch
 
 
@@ -108,7 +108,7 @@ class RuntimeConfig:
     batch_size: int | Literal["auto"] = 32
     """Images per process and forward pass; "auto" takes what fits into memory."""
     accumulate: int = 1
-    """Forward passes per optimiser step."""
+    """Forward passes per optimizer step."""
     seed: int = 0
     """Decides weights, order and augmentation."""
     threads: int | None = None
@@ -154,7 +154,7 @@ class TrainConfig:
     """What a segmenter learns from."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """How weights change."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How long and how fast."""

@@ -20,7 +20,7 @@ class Loaders:
     train_set: EpochDataset
 
     def steps_per_epoch(self, accumulate: int) -> int:
-        """Optimiser steps; a last incomplete accumulation is a step too."""
+        """Optimizer steps; a last incomplete accumulation is a step too."""
         return -(-len(self.train) // accumulate)
 
 

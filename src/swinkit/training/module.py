@@ -14,7 +14,7 @@ from swinkit.errors import TrainingError
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import Batch, Task
-from swinkit.training.optimizer import build_optimiser
+from swinkit.training.optimizer import build_optimizer
 from swinkit.training.parameter_groups import frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
 
@@ -24,7 +24,7 @@ CHECK_EVERY = 50  # batches between looks at the loss on a GPU, where each look 
 
 
 class Training(LightningModule):
-    """An optimiser and a schedule over the steps of a task.
+    """An optimizer and a schedule over the steps of a task.
 
     All that chance decides in a step depends on (seed, epoch, batch, process) alone, so a resumed
     run repeats an uninterrupted one.
@@ -34,7 +34,7 @@ class Training(LightningModule):
         task: what its loss and validation are.
         config: of the run.
         schedule: of the learning rate.
-        images_per_step: images per optimiser step over all processes.
+        images_per_step: images per optimizer step over all processes.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Training(LightningModule):
         self.task = task
         self.config = config
         self.schedule = schedule
-        self.peak_lr = config.optimiser.peak_lr(images_per_step)
+        self.peak_lr = config.optimizer.peak_lr(images_per_step)
         self.train_loss = MeanLoss()
         self.train_terms: dict[str, MeanLoss] = {}
         self.validation = task.validation(model)
@@ -60,12 +60,12 @@ class Training(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW or Muon over the groups, its schedule advancing with each step."""
-        settings = self.config.optimiser
+        settings = self.config.optimizer
         depths = self.model.backbone.config.depths
         groups = parameter_groups(self.model, depths, settings, self.peak_lr)
         for group in groups:
             del group["names"]
-        optimiser = build_optimiser(
+        optimizer = build_optimizer(
             groups, kind=settings.kind, lr=self.peak_lr, betas=settings.betas
         )
 
@@ -74,8 +74,8 @@ class Training(LightningModule):
             return self.schedule(step)
 
         return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": LambdaLR(optimiser, factor), "interval": "step"},
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
         }
 
     def configure_gradient_clipping(
@@ -86,7 +86,7 @@ class Training(LightningModule):
     ) -> None:
         """Clip by norm, and take a gradient that is not finite away where the task allows it.
 
-        Lightning refuses to clip beside a fused optimiser in mixed precision, which matters to
+        Lightning refuses to clip beside a fused optimizer in mixed precision, which matters to
         scaled float16 gradients only; bfloat16 has none. The norm is the same in all processes, so
         they skip together.
         """
@@ -175,7 +175,7 @@ class Training(LightningModule):
 
     def _remedy(self) -> str:
         return (
-            f"lower optimiser.lr (now {self.peak_lr:.3g}), lengthen schedule.warmup_epochs or set "
+            f"lower optimizer.lr (now {self.peak_lr:.3g}), lengthen schedule.warmup_epochs or set "
             "runtime.precision to 32, and check that starting weights are finite"
         )
 

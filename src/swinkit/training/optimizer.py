@@ -1,4 +1,4 @@
-"""The optimiser: AdamW, or Muon for the matrices of the blocks and AdamW for all else."""
+"""The optimizer: AdamW, or Muon for the matrices of the blocks and AdamW for all else."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from torch.optim import AdamW, Optimizer
 from swinkit.training.muon import Muon
 
 
-def build_optimiser(
+def build_optimizer(
     groups: list[dict[str, Any]],
     *,
     kind: Literal["adamw", "muon"],
@@ -23,7 +23,7 @@ def build_optimiser(
 
 
 class MuonAdamW(Optimizer):
-    """Muon where a group says `matrices`, AdamW elsewhere, seen as one optimiser.
+    """Muon where a group says `matrices`, AdamW elsewhere, seen as one optimizer.
 
     Muon's step has the root mean square of AdamW's, so one learning rate and one schedule serve
     both.
@@ -66,7 +66,7 @@ class MuonAdamW(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let the parts work on this optimiser's groups and state."""
+        """Let the parts work on this optimizer's groups and state."""
         for part in self.parts:
             muon = isinstance(part, Muon)
             part.param_groups = [g for g in self.param_groups if g["matrices"] == muon]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from swinkit.errors import ConfigError
-from swinkit.task.train_config import OptimiserConfig
+from swinkit.task.train_config import OptimizerConfig
 
 NO_DECAY = ("position_bias.", "logit_scale", "absolute_position")
 _BLOCK = re.compile(r"(?:^|\.)stages\.(\d+)\.blocks\.(\d+)\.")
@@ -39,9 +39,9 @@ def layer_of(name: str, depths: Iterable[int]) -> int:
 
 
 def parameter_groups(
-    model: nn.Module, depths: Iterable[int], config: OptimiserConfig, peak_lr: float
+    model: nn.Module, depths: Iterable[int], config: OptimizerConfig, peak_lr: float
 ) -> list[dict[str, Any]]:
-    """Groups for the optimiser; parameters that do not learn are left out.
+    """Groups for the optimizer; parameters that do not learn are left out.
 
     One per (layer, decay or not, Muon's matrices or not). Muon takes the weight matrices of the
     stages: query-key-value, projection, MLP and patch merging. Learning rate of layer l of L:

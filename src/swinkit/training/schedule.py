@@ -1,4 +1,4 @@
-"""The learning rate at each optimiser step: linear warm-up, then a decay."""
+"""The learning rate at each optimizer step: linear warm-up, then a decay."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from swinkit.task.schedule_config import ScheduleConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Factor on the highest learning rate, by optimiser step.
+    """Factor on the highest learning rate, by optimizer step.
 
     The warm-up rises linearly from `start_factor` at step 0 to 1 at `warmup_steps`. The decay, with
     p the part of the run that is done:
@@ -42,7 +42,7 @@ class Schedule:
         steps_per_epoch: int,
         clock: Callable[[], float] | None = None,
     ) -> "Schedule":
-        """For a number of optimiser steps in each epoch; `clock` where the run has minutes."""
+        """For a number of optimizer steps in each epoch; `clock` where the run has minutes."""
         total = config.steps or config.epochs * steps_per_epoch
         warmup = config.warmup_steps
         if warmup is None:
@@ -60,7 +60,7 @@ class Schedule:
         )
 
     def __call__(self, step: int) -> float:
-        """Factor for optimiser step `step`, counted from 0; stays at the end after the last."""
+        """Factor for optimizer step `step`, counted from 0; stays at the end after the last."""
         rise = 1.0
         if step < self.warmup_steps:
             rise = self.start_factor + (1 - self.start_factor) * step / self.warmup_steps

@@ -233,7 +233,7 @@ class _Run:
             precision="bf16-mixed" if runtime.precision == "bf16" else "32-true",
             max_epochs=epochs,
             accumulate_grad_batches=runtime.accumulate,
-            gradient_clip_val=self.config.optimiser.clip_norm,
+            gradient_clip_val=self.config.optimizer.clip_norm,
             callbacks=callbacks if average is None else [average, *callbacks],
             logger=TensorBoardLogger(
                 self.folder.path, name="tensorboard", version="", purge_step=len(recorder.rows) + 1

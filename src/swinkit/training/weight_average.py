@@ -35,7 +35,7 @@ class WeightAverage(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Follow the weights, once per optimiser step."""
+        """Follow the weights, once per optimizer step."""
         if trainer.global_step <= self.updates:
             return
         self.updates = trainer.global_step

@@ -96,7 +96,7 @@ class PositionBias(nn.Module):
         if torch.compiler.is_compiling():
             return self().to(dtype)
         if self.training or torch.is_grad_enabled():
-            # An optimiser's step may follow, and a fused one leaves the version counters alone.
+            # An optimizer's step may follow, and a fused one leaves the version counters alone.
             self._kept.clear()
             return self().to(dtype)
         stamps = [_stamp(parameter) for parameter in self.parameters()]

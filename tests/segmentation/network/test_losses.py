@@ -100,14 +100,14 @@ def test_every_loss_falls_under_descent() -> None:
     labels = torch.randint(0, 3, (2, 6, 6))
     config = SegmentationLossConfig(cross_entropy=1, dice=0.5, lovasz=0.5)
     logits = torch.randn(2, 3, 6, 6, requires_grad=True)
-    optimiser = torch.optim.Adam([logits], 0.3)
+    optimizer = torch.optim.Adam([logits], 0.3)
     history = []
     for _ in range(25):
         losses = segmentation_losses(logits, labels, config)
         history.append({name: float(value.detach()) for name, value in losses.items()})
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
-        optimiser.step()
+        optimizer.step()
     assert set(history[0]) == {"cross_entropy", "dice", "lovasz"}
     assert all(history[-1][name] < 0.5 * history[0][name] for name in history[0])
 
