@@ -1,4 +1,4 @@
-"""Makes `spotter` importable by the tests of this folder (importlib mode adds no path)."""
+"""Makes `spotter` and `last_bit` importable by the tests below (importlib mode adds no path)."""
 
 import sys
 from pathlib import Path
