@@ -1,9 +1,11 @@
 """Nested dataclasses to plain values and YAML, and back with every mistake named."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -12,13 +14,22 @@ from swinkit.files import atomic_write
 
 SizeHW = tuple[int, int]  # (height, width)
 
-Config = TypeVar("Config")
+
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Config = TypeVar("Config", bound=Dataclass)
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, tuples as lists, paths as text."""
+    """Dataclasses and mappings as dictionaries, tuples as lists, paths as text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: to_plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
@@ -27,19 +38,24 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: type[Config], values: Any, where: str = "") -> Config:
     """A dataclass from what `to_plain` made of it; absent fields keep their defaults.
 
+    Args:
+        kind: the dataclass, with fields of plain values, tuples and further dataclasses.
+        values: by name; a field of a dataclass may also be given as one.
+        where: the key of `values` in what is read, for errors.
+
     Raises:
         ConfigError: an unknown or missing key, or a value of the wrong kind; it names the key.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where or 'the settings'}: expected names with values, got {values!r}")
     hints = get_type_hints(kind)
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    known = [item.name for item in fields(kind)]
     unknown = sorted(str(name) for name in set(values) - set(known))
     if unknown:
         named = ", ".join(_join(where, name) for name in unknown)
-        raise ConfigError(f"unknown setting {named}; known are {', '.join(known)}")
-    for item in fields(kind):  # type: ignore[arg-type]
-        required = item.default is MISSING and item.default_factory is MISSING
+        raise ConfigError(f"unknown setting {named}; this version knows {', '.join(known)}")
+    for item in fields(kind):
+        required = item.default is NO_DEFAULT and item.default_factory is NO_DEFAULT
         if required and item.name not in values:
             raise ConfigError(f"{_join(where, item.name)} is missing; give it")
     return kind(
@@ -48,21 +64,34 @@ def from_plain(kind: type[Config], values: Any, where: str = "") -> Config:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin = get_origin(hint)
-    options = get_args(hint) if origin is Union or type(hint).__name__ == "UnionType" else (hint,)
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and type(None) in options:
         return None
     for option in options:
         if is_dataclass(option) and isinstance(option, type):
-            return from_plain(option, value, where)
+            nested = [kind for kind in options if isinstance(kind, type)]
+            return value if isinstance(value, tuple(nested)) else from_plain(option, value, where)
     items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
-    if items and is_dataclass(items[0]) and isinstance(value, (list, tuple)):
-        return tuple(
-            from_plain(items[0], item, f"{where}[{number}]")  # type: ignore[arg-type]
-            for number, item in enumerate(value)
-        )
-    if items and not isinstance(value, (list, tuple, int if int in options else list)):
+    if items:
+        return _convert_list(items[0], options, value, where)
+    return _convert_value(options, value, where)
+
+
+def _convert_list(item: Any, options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not isinstance(value, (list, tuple)):
+        if int in options:  # one number for all
+            return _convert_value((int,), value, where)
         raise ConfigError(f"{where} is {value!r}; give a list")
+    if is_dataclass(item) and isinstance(item, type):
+        return tuple(
+            from_plain(item, part, f"{where}[{number}]") for number, part in enumerate(value)
+        )
+    return tuple(value)
+
+
+def _convert_value(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if Path in options and isinstance(value, str):
+        return Path(value)
     if float in options and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         # YAML 1.1 reads 1e-3, which has no dot, as text.
         try:
@@ -70,12 +99,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         except ValueError as error:
             raise ConfigError(f"{where} is {value!r}; give a number") from error
     plain = [option for option in options if option in (int, bool, str)]
-    if len(plain) == len(options) and (type(value) not in plain):
+    if len(plain) == len(options) and type(value) not in plain:
         names = " or ".join(option.__name__ for option in plain)
         raise ConfigError(f"{where} is {value!r}; give {names}")
     if int in options and isinstance(value, (float, bool)):
         raise ConfigError(f"{where} is {value!r}; give a whole number")
-    return tuple(value) if isinstance(value, list) else value
+    return value
 
 
 def _join(where: str, name: str) -> str:

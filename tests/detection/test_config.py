@@ -82,7 +82,7 @@ def test_settings_that_do_not_fit(changes: dict, message: str) -> None:
 def test_unknown_settings_are_refused() -> None:
     values = DetectorConfig(backbone=BACKBONE).to_dict()
     values["roi"]["stages"][0]["colour"] = 1
-    with pytest.raises(ConfigError, match="unknown setting colour"):
+    with pytest.raises(ConfigError, match=r"unknown setting roi\.stages\[0\]\.colour"):
         DetectorConfig.from_dict(values)
 
 

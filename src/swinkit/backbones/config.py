@@ -1,12 +1,11 @@
 """The architecture of one Swin Transformer, V1 or V2, as plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
-from swinkit.plain import build
-from swinkit.settings import SizeHW
+from swinkit.settings import SizeHW, from_plain, to_plain
 from swinkit.windows.kernels.choice import Kernel
 
 SmallMapRule = Literal["shrink_both", "shrink_per_axis", "keep"]
@@ -153,7 +152,7 @@ class SwinConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return asdict(self)
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SwinConfig":
@@ -162,7 +161,7 @@ class SwinConfig:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        return build(cls, values, "the backbone")
+        return from_plain(cls, values)
 
 
 def per_stage(value: Any, num_stages: int, name: str, least: int) -> tuple[SizeHW, ...]:

@@ -1,7 +1,7 @@
 """The architecture of a detector, as plain data."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swinkit.backbones.config import SwinConfig
@@ -13,7 +13,7 @@ from swinkit.detection.roi_config import (
     RoIConfig,
 )
 from swinkit.errors import ConfigError
-from swinkit.plain import build
+from swinkit.settings import from_plain, to_plain
 
 Kind = Literal["retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc"]
 KINDS: tuple[Kind, ...] = (
@@ -168,7 +168,7 @@ class DetectorConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return asdict(self)
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DetectorConfig":
@@ -177,20 +177,7 @@ class DetectorConfig:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        known = dict(values)
-        known["backbone"] = SwinConfig.from_dict(known["backbone"])
-        if known.get("rpn") is not None:
-            known["rpn"] = build(RPNConfig, known["rpn"], "the detector")
-        if known.get("roi") is not None:
-            known["roi"] = RoIConfig.from_dict(known["roi"])
-        if known.get("retina") is not None:
-            known["retina"] = build(RetinaConfig, known["retina"], "the detector")
-        if "output" in known:
-            output = dict(known["output"])
-            if "suppression" in output:
-                output["suppression"] = build(Suppression, output["suppression"], "the detector")
-            known["output"] = build(OutputConfig, output, "the detector")
-        return build(cls, known, "the detector")
+        return from_plain(cls, values)
 
 
 def detection_backbone(config: SwinConfig) -> SwinConfig:

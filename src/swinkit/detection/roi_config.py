@@ -1,13 +1,10 @@
 """Settings of the stages that work on regions of interest, as plain data."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from swinkit.errors import ConfigError
-from swinkit.plain import build
 
-WHAT = "the detector"  # in errors
 Norm = Literal["none", "batch", "sync_batch", "group"]
 BoxLoss = Literal["l1", "smooth_l1", "giou"]
 MaskMerge = Literal["mean", "last"]
@@ -144,18 +141,3 @@ class RoIConfig:
             raise ConfigError(f"box_loss is {self.box_loss!r}; choose l1, smooth_l1 or giou")
         if self.num_samples < 1 or not 0 < self.positive_fraction <= 1:
             raise ConfigError("num_samples must be >= 1 and positive_fraction in (0, 1]")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "RoIConfig":
-        """Inverse of `dataclasses.asdict`, also after a trip through JSON."""
-        known = dict(values)
-        if "stages" in known:
-            known["stages"] = tuple(build(StageConfig, stage, WHAT) for stage in known["stages"])
-        for name, kind in (
-            ("box", BoxHeadConfig),
-            ("mask", MaskHeadConfig),
-            ("semantic", SemanticConfig),
-        ):
-            if known.get(name) is not None:
-                known[name] = build(kind, known[name], WHAT)
-        return build(cls, known, WHAT)

@@ -4,7 +4,7 @@ Legend: H W map, C channels. NumPy only.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from swinkit.images.reading import check_size, from_array, to_channels
 from swinkit.images.resizing import resize_linear
-from swinkit.plain import build
+from swinkit.settings import from_plain, to_plain
 
 KIND = "fit"  # names this way of preparing where a file holds either
 
@@ -167,7 +167,7 @@ class Fit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; `kind` tells them from those of `Preprocessing`."""
-        return {"kind": KIND, **asdict(self)}
+        return {"kind": KIND, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Fit":
@@ -177,7 +177,7 @@ class Fit:
             ConfigError: a key that this version does not know.
         """
         settings = {key: value for key, value in values.items() if key != "kind"}
-        return build(cls, settings, "the preprocessing")
+        return from_plain(cls, settings)
 
 
 def scaled_size(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:

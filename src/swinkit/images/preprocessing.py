@@ -1,7 +1,7 @@
 """From an image as read to the network's input. H W map, C channels; NumPy and Pillow only."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from PIL import Image
 
 from swinkit.errors import ConfigError
 from swinkit.images.reading import check_size, from_array, to_channels
-from swinkit.plain import build
+from swinkit.settings import from_plain, to_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -136,7 +136,7 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return asdict(self)
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
@@ -145,7 +145,7 @@ class Preprocessing:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        return build(cls, values, "the preprocessing")
+        return from_plain(cls, values)
 
     def _fit(self, pixels: np.ndarray) -> np.ndarray:
         target_hw = self.size_hw

@@ -1,12 +1,12 @@
 """The architecture of one scene segmenter, as plain data. Importing this needs no PyTorch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.plain import build
+from swinkit.settings import from_plain, to_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class SegmenterConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return asdict(self)
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SegmenterConfig":
@@ -77,5 +77,4 @@ class SegmenterConfig:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        known = {**values, "backbone": SwinConfig.from_dict(values["backbone"])}
-        return build(cls, known, "the segmenter")
+        return from_plain(cls, values)

@@ -1,13 +1,14 @@
 """What travels with a model's weights: class names, preprocessing, metrics, provenance."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import KIND as FIT
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.settings import from_plain, to_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +54,11 @@ class ModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        values = asdict(self)
-        values["preprocessing"] = self.preprocessing.to_dict()
-        return values
+        return {**to_plain(self), "preprocessing": self.preprocessing.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
         """Inverse of `to_dict`, also after a trip through JSON."""
-        names = values.get("class_names")
         prepared = values.get("preprocessing", {})
         kind = Fit if prepared.get("kind") == FIT else Preprocessing
-        return cls(
-            class_names=None if names is None else tuple(names),
-            preprocessing=kind.from_dict(prepared),
-            metrics=dict(values.get("metrics", {})),
-            provenance=dict(values.get("provenance", {})),
-        )
+        return from_plain(cls, {**values, "preprocessing": kind.from_dict(prepared)})
