@@ -46,7 +46,7 @@ def test_detections_are_mmdets(golden_dir: Path, name: str, fit: Fit) -> None:
     assert np.array_equal(found.labels, tensors["out.det.labels"])
     width = json.loads((golden_dir / f"{name}.json").read_text())["img_metas"]["ori_shape"][1]
     masks = np.unpackbits(tensors["out.mask.pasted_packed"], axis=-1, count=width).astype(bool)
-    assert (found.masks.dense() != masks).sum() <= 1e-4 * masks.sum()
+    assert (found.masks.to_dense() != masks).sum() <= 1e-4 * masks.sum()
 
 
 def test_maps_are_mmsegs(golden_dir: Path) -> None:

@@ -89,7 +89,7 @@ def test_choosing_keeps_everything_together() -> None:
     best = found.above(0.5)
     assert isinstance(best, InstanceMasks)
     assert best.names == ("dog", "dog")
-    assert np.array_equal(best.masks.dense(), found.masks.dense()[:2])
+    assert np.array_equal(best.masks.to_dense(), found.masks.to_dense()[:2])
     assert len(found.above(0.6)) == 1  # higher, not as high
     assert found.rows([2]).boxes_xyxy.tolist() == [[4.5, 4, 30, 20]]
     assert found.counts() == {"dog": 2, "鳥": 1}
@@ -143,7 +143,7 @@ def test_supervision_has_the_same_objects() -> None:
     other = found.to_supervision()
     assert np.array_equal(other.xyxy, found.boxes_xyxy)
     assert np.array_equal(other.class_id, found.labels)
-    assert np.array_equal(np.asarray(other.mask), found.masks.dense())
+    assert np.array_equal(np.asarray(other.mask), found.masks.to_dense())
     assert list(other.data["class_name"]) == ["dog", "dog", "鳥"]
     assert make().to_supervision().mask is None
 
@@ -162,7 +162,7 @@ def test_drawn_pictures_can_be_looked_at(
     tmp_path: Path, size_hw: tuple[int, int], with_image: bool
 ) -> None:
     factor = size_hw[0] // 20
-    masks = make_masks().masks.dense().repeat(factor, 1).repeat(factor, 2)
+    masks = make_masks().masks.to_dense().repeat(factor, 1).repeat(factor, 2)
     found = make_masks(
         size_hw=size_hw,
         boxes_xyxy=BOXES * factor,

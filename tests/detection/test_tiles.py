@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from swinkit.detection.tiles import FoundObjects, merge_tiles, tile_boxes
 from swinkit.errors import ConfigError
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import compact_masks
 
 side = st.integers(1, 300)
 
@@ -53,7 +53,7 @@ def seen_by_tiles(objects: np.ndarray, labels: np.ndarray, tiles: np.ndarray) ->
         for mask, (left, top, right, bottom) in zip(masks, found.astype(int), strict=True):
             mask[top:bottom, left:right] = True
         scores = np.linspace(0.9, 0.5, len(found), dtype=np.float32)
-        parts.append(FoundObjects(found, scores, labels[there], PackedMasks.of(masks)))
+        parts.append(FoundObjects(found, scores, labels[there], compact_masks(masks)))
     return parts
 
 
@@ -92,7 +92,7 @@ def test_objects_cut_by_tiles_are_whole_again(
     )
     assert got == expected
     assert merged.masks is not None
-    assert sorted(merged.masks.areas) == sorted(
+    assert sorted(merged.masks.area) == sorted(
         (right - left) * (bottom - top) for left, top, right, bottom in boxes.tolist()
     )
 

@@ -43,7 +43,7 @@ def test_one_view_is_plain_prediction(name: str) -> None:
     same(plain, viewed, len(plain))
     if isinstance(plain, InstanceMasks):
         assert isinstance(viewed, InstanceMasks)
-        assert np.array_equal(plain.masks.dense(), viewed.masks.dense())
+        assert np.array_equal(plain.masks.to_dense(), viewed.masks.to_dense())
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn_swin_nano", "retinanet_swin_nano"])
@@ -59,8 +59,8 @@ def test_a_mirrored_image_gives_the_mirrored_answer(name: str) -> None:
     same(found, mirrored)
     if isinstance(found, InstanceMasks):
         assert isinstance(other, InstanceMasks)
-        flipped = other.masks.dense()[:10, :, ::-1]
-        assert (found.masks.dense()[:10] != flipped).mean() < 1e-3
+        flipped = other.masks.to_dense()[:10, :, ::-1]
+        assert (found.masks.to_dense()[:10] != flipped).mean() < 1e-3
 
 
 def test_sides_of_the_views() -> None:

@@ -15,7 +15,7 @@ from swinkit.data.inspection import (
 from swinkit.data.picking import choose_samples
 from swinkit.detection.data.samples import DetectionSample, DetectionSplits, object_counts
 from swinkit.detection.data.splits import Parts, load_parts
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import compact_masks
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_objects
 
@@ -151,5 +151,5 @@ def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.nda
         boxes_xyxy=sample.boxes_xyxy,
         labels=labels,
         class_names=names,
-        masks=None if sample.segments is None else PackedMasks.of(sample.masks()),
+        masks=None if sample.segments is None else compact_masks(sample.masks()),
     )

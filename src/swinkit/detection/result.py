@@ -10,13 +10,14 @@ import numpy as np
 
 from swinkit.data.coco_ids import category_ids_of
 from swinkit.errors import SwinkitError
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import compact_masks, to_coco
 from swinkit.pictures.annotating import as_figure, draw_objects
 from swinkit.pictures.drawing import check_image, save_figure
 
 if TYPE_CHECKING:
     import supervision
     from matplotlib.figure import Figure
+    from supervision.detection.compact_mask import CompactMask
 
 SCORE_TOLERANCE = 1e-3
 
@@ -158,7 +159,7 @@ class Detections:
             labels=self.labels,
             class_names=self.class_names,
             scores=self.scores,
-            masks=self._packed_masks(),
+            masks=self._masks(),
         )
 
     def plot(self, path: str | Path | None = None) -> "Figure":
@@ -191,7 +192,7 @@ class Detections:
     def _segmentation(self, row: int) -> dict[str, Any]:
         return {}
 
-    def _packed_masks(self) -> PackedMasks | None:
+    def _masks(self) -> "CompactMask | None":
         return None
 
     def _dense_masks(self) -> np.ndarray | None:
@@ -203,48 +204,51 @@ class InstanceMasks(Detections):
     """The objects of one image with a mask each.
 
     Attributes:
-        masks: N masks; given as an array (N, H, W), kept packed. `masks[i]` is (H, W) bool.
+        masks: N masks; given as an array (N, H, W), kept as supervision's CompactMask, run lengths
+            inside each object's box. `masks[i]` is (H, W) bool, `masks.to_dense()` all of them.
 
     Raises:
         SwinkitError: masks of another number or size than boxes and image.
     """
 
-    masks: PackedMasks = field(kw_only=True)
+    masks: "CompactMask" = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         where = f" for {self.source}" if self.source else ""
-        masks = PackedMasks.of(self.masks)
+        masks = compact_masks(self.masks)
         object.__setattr__(self, "masks", masks)
-        expected, got = (len(self), *self.size_hw), (len(masks), *masks.size_hw)
-        if expected != got:
-            raise SwinkitError(f"masks{where}: expected shape {expected} (N, H, W), got {got}")
+        expected = (len(self), *self.size_hw)
+        if masks.shape != expected:
+            raise SwinkitError(
+                f"masks{where}: expected shape {expected} (N, H, W), got {masks.shape}"
+            )
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> "InstanceMasks":
         chosen = np.asarray(numbers, np.int64).reshape(-1)
         boxes, scores, labels = (
             values[chosen] for values in (self.boxes_xyxy, self.scores, self.labels)
         )
-        masks = self.masks.rows(chosen)
+        masks = self.masks[chosen]
         return replace(self, boxes_xyxy=boxes, scores=scores, labels=labels, masks=masks)
 
     def label_map(self) -> np.ndarray:
         """(H, W) uint16: 0 where nothing is, i + 1 where object i is; better scores lie on top."""
         numbers = np.zeros(self.size_hw, np.uint16)
         for row in np.argsort(self.scores, kind="stable"):
-            crop, (top, left) = self.masks.crop(int(row))
+            crop, (left, top) = self.masks.crop(int(row)), self.masks.offsets[row]
             part = numbers[top : top + crop.shape[0], left : left + crop.shape[1]]
             part[crop] = row + 1
         return numbers
 
     def _segmentation(self, row: int) -> dict[str, Any]:
-        return {"segmentation": self.masks.to_coco(row)}
+        return {"segmentation": to_coco(self.masks, row)}
 
-    def _packed_masks(self) -> PackedMasks | None:
+    def _masks(self) -> "CompactMask | None":
         return self.masks
 
     def _dense_masks(self) -> np.ndarray | None:
-        return self.masks.dense()
+        return self.masks.to_dense()
 
 
 def _frozen(values: Any, dtype: Any) -> np.ndarray:

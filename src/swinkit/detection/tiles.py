@@ -9,14 +9,18 @@ Legend: N objects of all tiles, H W image.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from swinkit.detection.boxes.suppression import grouped_nms
 from swinkit.errors import ConfigError
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import merge_masks, union_masks
 from swinkit.settings import SizeHW
+
+if TYPE_CHECKING:
+    from supervision.detection.compact_mask import CompactMask
 
 AGREEMENT = 0.5  # overlap (IoU) within the common strip from which two boxes are one object
 CUT_SHARE = 0.01  # of a tile's side: a box that ends so near an inner border is cut by it
@@ -30,7 +34,7 @@ class FoundObjects:
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
-    masks: PackedMasks | None
+    masks: "CompactMask | None"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,19 +93,19 @@ def merge_tiles(
         torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(labels), iou
     ).numpy()
     if masks is not None:
-        masks = masks.joined([groups[row] for row in kept])
+        masks = union_masks(masks, [groups[row] for row in kept])
     return FoundObjects(boxes[kept].astype(np.float32), scores[kept], labels[kept], masks)
 
 
 def _placed_masks(
     parts: Sequence[FoundObjects], tiles_xyxy: np.ndarray, size_hw: SizeHW
-) -> PackedMasks | None:
+) -> "CompactMask | None":
     placed = [
-        part.masks.placed((int(top), int(left)), size_hw)
+        part.masks.with_offset(int(left), int(top), size_hw)
         for part, (left, top, _, _) in zip(parts, tiles_xyxy, strict=True)
         if part.masks is not None
     ]
-    return PackedMasks.chained(placed, size_hw) if placed else None
+    return merge_masks(placed, size_hw) if placed else None
 
 
 def _is_cut(boxes: np.ndarray, tiles: np.ndarray, size_hw: SizeHW) -> np.ndarray:

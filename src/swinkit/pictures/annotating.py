@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from swinkit.images.masks import PackedMasks
 from swinkit.pictures.colors import class_colours, readable_on
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from supervision.detection.compact_mask import CompactMask
 
 LONG_SIDE = (900, 1600)  # pixels of a drawn picture: smaller ones are enlarged, larger ones shrunk
 PAPER = 235  # grey of a picture whose pixels are not at hand
 MASK_OPACITY = 0.45
 SPREAD_LABELS = 120  # above this, moving labels apart moves them too far from their objects
-MASKS_AT_ONCE = 16  # so many dense masks in memory at a time
 BORDER_SHADE = 0.35  # how dark the line between two regions is
 LEGEND_CLASSES = 40
 LEGEND_INCHES = 2.4
@@ -35,7 +34,7 @@ def draw_objects(
     labels: np.ndarray,
     class_names: Sequence[str],
     scores: np.ndarray | None = None,
-    masks: PackedMasks | None = None,
+    masks: "CompactMask | None" = None,
     colours_rgb: np.ndarray | None = None,
 ) -> np.ndarray:
     """A picture of objects, each in its class's colour with its name, large ones below small ones.
@@ -68,7 +67,8 @@ def draw_objects(
     classes = np.asarray(labels, np.int64)[order]
     objects = sv.Detections(xyxy=boxes[order], class_id=classes)
     if masks is not None:
-        scene = _paint_masks(scene, boxes[order], classes, masks.rows(order), palette)
+        objects.mask = masks[order].resize((height, width))
+        scene = sv.MaskAnnotator(color=palette, opacity=MASK_OPACITY).annotate(scene, objects)
     thickness = max(1, round(max(height, width) / (500 if len(order) <= 60 else 800)))
     scene = sv.BoxAnnotator(color=palette, thickness=thickness).annotate(scene, objects)
     writer = sv.RichLabelAnnotator(
@@ -178,20 +178,6 @@ def as_figure(picture_rgb: np.ndarray) -> "Figure":
     axes.imshow(picture_rgb, interpolation="none", aspect="auto")
     axes.set_axis_off()
     return figure
-
-
-def _paint_masks(
-    scene: np.ndarray, boxes: np.ndarray, classes: np.ndarray, masks: PackedMasks, palette: Any
-) -> np.ndarray:
-    import supervision as sv
-
-    painter = sv.MaskAnnotator(color=palette, opacity=MASK_OPACITY)
-    for start in range(0, len(masks), MASKS_AT_ONCE):
-        part = slice(start, start + MASKS_AT_ONCE)
-        dense = masks[part].scaled(scene.shape[:2])
-        few = sv.Detections(xyxy=boxes[part], class_id=classes[part], mask=dense)
-        scene = painter.annotate(scene, few)
-    return scene
 
 
 def _fraction(colour_rgb: np.ndarray) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import compact_masks
 from swinkit.pictures.annotating import draw_objects
 from swinkit.pictures.colors import class_colours
 from swinkit.pictures.figures import shorten
@@ -46,7 +46,7 @@ def detection_preview(seen: Sequence[SeenObjects], class_names: Sequence[str]) -
             boxes_xyxy=item.boxes_xyxy,
             labels=item.labels,
             class_names=class_names,
-            masks=None if item.masks is None else PackedMasks.of(item.masks),
+            masks=None if item.masks is None else compact_masks(item.masks),
         )
         for item in seen[:MOST_IMAGES]
     ]

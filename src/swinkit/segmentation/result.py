@@ -12,7 +12,7 @@ from PIL import Image
 from swinkit.data.coco_ids import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import place_crops, to_coco
 from swinkit.pictures.annotating import draw_regions, regions_figure
 from swinkit.pictures.colors import class_colours
 from swinkit.pictures.drawing import check_image, save_figure
@@ -157,7 +157,7 @@ class SemanticMap:
         ids = category_ids_of(self.class_names, category_ids)
         entries = []
         for name in self.areas():
-            code = PackedMasks([self.mask(name)], [(0, 0)], self.size_hw).to_coco(0)
+            code = to_coco(place_crops([self.mask(name)], [(0, 0)], self.size_hw), 0)
             category = ids[self.class_names.index(name)]
             entries.append({"image_id": image_id, "category_id": category, "segmentation": code})
         return entries

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from faster_coco_eval.core import mask as rle_tools
@@ -16,11 +17,14 @@ from swinkit.detection.evaluate.errors import IGNORED, RIGHT
 from swinkit.detection.evaluate.report import DetectionReport, Example, Miss
 from swinkit.detection.evaluate.scores import RECALLS
 from swinkit.errors import ImageError
-from swinkit.images.masks import PackedMasks
+from swinkit.images.masks import compact_masks, place_crops
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_objects
 from swinkit.pictures.colors import class_colours
 from swinkit.pictures.figures import BLUE, GREY, shorten
+
+if TYPE_CHECKING:
+    from supervision.detection.compact_mask import CompactMask
 
 RED, ORANGE, GREEN = "#c53030", "#d9730d", "#2f855a"
 LABELLED_CURVES = 15  # classes with a colour and an entry in the legend; more are drawn thin
@@ -104,7 +108,7 @@ def _pair(left: Axes, right: Axes, example: Example, names: tuple[str, ...], sco
         boxes_xyxy=sample.boxes_xyxy[counted],
         labels=sample.labels[counted],
         class_names=names,
-        masks=None if sample.segments is None else PackedMasks.of(sample.masks(counted)),
+        masks=None if sample.segments is None else compact_masks(sample.masks(counted)),
     )
     kept = np.flatnonzero(found.scores >= score)
     answer = draw_objects(
@@ -131,13 +135,10 @@ def _pair(left: Axes, right: Axes, example: Example, names: tuple[str, ...], sco
 
 def _masks(
     rles: tuple[dict, ...] | None, rows: np.ndarray, size_hw: tuple[int, int]
-) -> PackedMasks | None:
+) -> "CompactMask | None":
     if rles is None:
         return None
-    if not len(rows):
-        return PackedMasks([], [], size_hw)
-    dense = rle_tools.decode([rles[row] for row in rows])  # H W N
-    return PackedMasks.of(dense.transpose(2, 0, 1))
+    return place_crops((rle_tools.decode(rles[row]) for row in rows), [(0, 0)] * len(rows), size_hw)
 
 
 def worst_misses(report: DetectionReport) -> Figure:
