@@ -24,7 +24,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes.masks import paste_masks
 from swinkit.detection.boxes.suppression import multiclass_nms
 from swinkit.detection.create import create_detector
 from swinkit.detection.model import SwinDetector

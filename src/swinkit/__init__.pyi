@@ -9,7 +9,7 @@ from .classification.create import create_model as create_model
 from .classification.evaluate import evaluate as evaluate
 from .classification.model import SwinClassifier as SwinClassifier
 from .classification.result import Classification as Classification
-from .detection.boxes.suppression_config import Suppression as Suppression
+from .detection.config import Suppression as Suppression
 from .detection.create import create_detector as create_detector
 from .detection.model import SwinDetector as SwinDetector
 from .detection.result import Detections as Detections

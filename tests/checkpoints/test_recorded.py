@@ -9,7 +9,7 @@ from dense_peers import detector
 from swinkit.checkpoints.export import export_tensors
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.recorded import LONGEST_TEXT, recorded_model
-from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import Suppression
 
 TEXT = """
 _base_ = ['a.py']

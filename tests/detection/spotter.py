@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from swinkit.detection.boxes.raw import RawDetections
+from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.config import OutputConfig
 from swinkit.images.fitting import Fit
 from swinkit.task.info import ModelInfo

@@ -6,13 +6,13 @@ import pytest
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import VARIANTS
-from swinkit.detection.boxes.suppression_config import Suppression
 from swinkit.detection.config import (
     KINDS,
     DetectorConfig,
     OutputConfig,
     RetinaConfig,
     RPNConfig,
+    Suppression,
     detection_backbone,
 )
 from swinkit.detection.roi_config import MaskHeadConfig, RoIConfig, SemanticConfig, StageConfig

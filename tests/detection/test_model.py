@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import (
     KINDS,
     DetectorConfig,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from swinkit.detection import paste as packing
-from swinkit.detection.boxes.pasting import paste_masks
-from swinkit.detection.boxes.raw import RawDetections
+from swinkit.detection.boxes.instances import RawDetections
+from swinkit.detection.boxes.masks import paste_masks
 from swinkit.detection.paste import pack_masks
 from swinkit.detection.predict import to_original
 from swinkit.images.fitting import Fitted

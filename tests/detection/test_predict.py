@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from spotter import Spotter, paint
 
-from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import Suppression
 from swinkit.detection.create import create_detector
 from swinkit.detection.predict import each_detection, pad_together, predict_detections
 from swinkit.detection.result import Detections, InstanceMasks

@@ -17,7 +17,7 @@ from torch import Tensor
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.mmdet import MMDET
 from swinkit.checkpoints.translation import read
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import DetectorConfig, OutputConfig, RPNConfig
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.roi_config import (

@@ -8,7 +8,7 @@ import torch
 from golden_detectors import CASES, Recording, native_gradients, native_name, read_recording
 from torch import Tensor
 
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.network.roi_training import roi_losses
 

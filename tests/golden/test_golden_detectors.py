@@ -10,10 +10,9 @@ from golden_detectors import CASES, Recording, read_recording
 from last_bit import same_boxes
 from torch import Tensor
 
-from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes.masks import paste_masks
 from swinkit.detection.boxes.suppression import multiclass_nms
-from swinkit.detection.boxes.suppression_config import Suppression
-from swinkit.detection.config import OutputConfig
+from swinkit.detection.config import OutputConfig, Suppression
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.network.roi_heads import RoIStages, to_rois
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
 from swinkit.data.config import DataConfig
-from swinkit.detection.boxes.raw import RawDetections
+from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.data.splits import load_detection
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.start import build_detector

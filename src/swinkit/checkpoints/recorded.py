@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from swinkit.detection.boxes.suppression_config import Suppression
-from swinkit.detection.config import DetectorConfig, OutputConfig
+from swinkit.detection.config import DetectorConfig, OutputConfig, Suppression
 from swinkit.errors import ConfigError
 
 LONGEST_TEXT = 1_000_000  # characters; real ones have ten thousand

@@ -156,7 +156,7 @@ class Predict:
         return ClassAnswers(results, self.top_k, model.num_classes)
 
     def _objects(self, model: "SwinDetector", images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.detection.boxes.suppression_config import Suppression
+        from swinkit.detection.config import Suppression
         from swinkit.detection.predict import each_detection
 
         refuse_settings_of_others(self, OWNERS, "detector")

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.detection.boxes.anchors import AnchorGrid, octave_scales
+from swinkit.detection.boxes.assignment import RandomSampler, Sampler
+from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.boxes.pooling import RoIPooling
-from swinkit.detection.boxes.raw import RawDetections
-from swinkit.detection.boxes.sampling import RandomSampler, Sampler
-from swinkit.detection.boxes.target import InstanceTarget
 from swinkit.detection.config import DetectorConfig, OutputConfig, RetinaConfig, RPNConfig
 from swinkit.detection.network.box import BoxHead
 from swinkit.detection.network.fpn import FPN

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes.masks import paste_masks
 from swinkit.images.masks import merge_masks, place_crops
 from swinkit.settings import SizeHW
 

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.raw import RawDetections
-from swinkit.detection.boxes.suppression_config import Suppression
-from swinkit.detection.config import OutputConfig
+from swinkit.detection.boxes.instances import RawDetections
+from swinkit.detection.config import OutputConfig, Suppression
 from swinkit.detection.paste import pack_masks
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.detection.tiles import FoundObjects, merge_tiles, tile_boxes

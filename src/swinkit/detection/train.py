@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, distributed
 
 from swinkit.data.problems import describe_problems
-from swinkit.detection.boxes.raw import RawDetections
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
 from swinkit.detection.data.samples import DetectionSample, DetectionSplits
 from swinkit.detection.data.splits import load_detection

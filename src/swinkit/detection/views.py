@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.raw import RawDetections
+from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.boxes.suppression import multiclass_nms, suppress
-from swinkit.detection.boxes.suppression_config import Suppression
-from swinkit.detection.config import OutputConfig
+from swinkit.detection.config import OutputConfig, Suppression
 from swinkit.detection.network.roi_heads import RoIStages
 from swinkit.images.fitting import Fit, Fitted
 from swinkit.task.views import TestAugmentation

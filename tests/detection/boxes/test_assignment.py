@@ -1,4 +1,4 @@
-"""Which candidate stands for which object, against a loop that follows the rules."""
+"""Which candidate stands for which object, against a loop that follows the rules; samples."""
 
 import torch
 from box_strategies import boxes
@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from swinkit.detection.boxes.assignment import assign, match
-from swinkit.detection.boxes.overlap import pairwise_iou
+from swinkit.detection.boxes.assignment import RandomSampler, assign, match
+from swinkit.detection.boxes.geometry import pairwise_iou
 
 RPN = {"positive": 0.7, "negative": 0.3, "min_positive": 0.3, "low_quality": True}
 ROI = {"positive": 0.5, "negative": 0.5, "min_positive": 0.5, "low_quality": False}
@@ -72,3 +72,27 @@ def test_candidates_in_a_crowd_are_no_background_but_may_be_objects() -> None:
     objects = torch.tensor([[10.0, 10.0, 20.0, 21.0]])
     assert assign(candidates, objects, ignored=crowd, **ROI).tolist() == [-1, 1, 0]
     assert assign(candidates, objects[:0], ignored=crowd, **ROI).tolist() == [-1, -1, 0]
+
+
+@given(st.lists(st.integers(-1, 3), max_size=60), st.integers(1, 40), st.floats(0, 1))
+@settings(deadline=None)
+def test_a_sample_keeps_its_limits(values: list[int], number: int, fraction: float) -> None:
+    assigned = torch.tensor(values, dtype=torch.int64)
+    positive, negative = RandomSampler()(assigned, number, fraction)
+    assert (assigned[positive] > 0).all()
+    assert (assigned[negative] == 0).all()
+    assert positive.numel() == min(int((assigned > 0).sum()), int(number * fraction))
+    assert negative.numel() == min(int((assigned == 0).sum()), number - positive.numel())
+    for chosen in (positive, negative):
+        assert (chosen.diff() > 0).all()
+
+
+def test_a_sample_is_random_and_follows_the_seed() -> None:
+    assigned = torch.zeros(1000, dtype=torch.int64)
+    sampler = RandomSampler()
+    torch.manual_seed(1)
+    first = sampler(assigned, 50, 0.5)[1]
+    second = sampler(assigned, 50, 0.5)[1]
+    torch.manual_seed(1)
+    assert torch.equal(sampler(assigned, 50, 0.5)[1], first)
+    assert not torch.equal(first, second)

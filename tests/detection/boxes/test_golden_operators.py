@@ -12,14 +12,19 @@ from torch import Tensor
 
 from swinkit.detection.boxes.anchors import AnchorGrid
 from swinkit.detection.boxes.assignment import match
-from swinkit.detection.boxes.coding import BoxCoder
-from swinkit.detection.boxes.losses import giou_loss, l1, smooth_l1
-from swinkit.detection.boxes.mask_targets import mask_targets
-from swinkit.detection.boxes.overlap import giou, pairwise_coverage, pairwise_iou
-from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes.geometry import (
+    BoxCoder,
+    giou,
+    giou_loss,
+    l1,
+    pairwise_coverage,
+    pairwise_iou,
+    smooth_l1,
+)
+from swinkit.detection.boxes.masks import mask_targets, paste_masks
 from swinkit.detection.boxes.pooling import RoIPooling
 from swinkit.detection.boxes.suppression import grouped_nms, multiclass_nms, soft_nms
-from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import Suppression
 
 STDS = {
     "rpn": (1.0, 1.0, 1.0, 1.0),

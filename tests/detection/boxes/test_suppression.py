@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from swinkit.detection.boxes import suppression
-from swinkit.detection.boxes.overlap import pairwise_iou
+from swinkit.detection.boxes.geometry import pairwise_iou
 from swinkit.detection.boxes.suppression import grouped_nms, multiclass_nms, soft_nms
-from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import Suppression
 from swinkit.errors import ConfigError
 
 Case = tuple[Tensor, Tensor, Tensor]

@@ -6,10 +6,9 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from swinkit.detection.boxes.anchors import AnchorGrid
-from swinkit.detection.boxes.coding import BoxCoder
-from swinkit.detection.boxes.overlap import pairwise_iou
-from swinkit.detection.boxes.suppression_config import Suppression
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.geometry import BoxCoder, pairwise_iou
+from swinkit.detection.boxes.instances import InstanceTarget
+from swinkit.detection.config import Suppression
 from swinkit.detection.network.retina import RetinaHead, retina_anchors
 
 STRIDES = (8, 16)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.coding import BoxCoder
+from swinkit.detection.boxes.geometry import BoxCoder
 from swinkit.detection.network.roi_losses import box_loss, class_loss, deltas_of, mask_loss
 from swinkit.detection.roi_config import RoIConfig
 

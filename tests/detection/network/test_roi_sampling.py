@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swinkit.detection.boxes.overlap import pairwise_iou
-from swinkit.detection.boxes.sampling import RandomSampler
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.assignment import RandomSampler
+from swinkit.detection.boxes.geometry import pairwise_iou
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.network.roi_sampling import (
     Sampled,
     is_positive,

@@ -6,11 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.detection.boxes.anchors import AnchorGrid
-from swinkit.detection.boxes.assignment import assign
-from swinkit.detection.boxes.coding import BoxCoder
-from swinkit.detection.boxes.overlap import pairwise_iou
-from swinkit.detection.boxes.sampling import RandomSampler
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.assignment import RandomSampler, assign
+from swinkit.detection.boxes.geometry import BoxCoder, pairwise_iou
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.network.rpn import RPNHead
 
 STRIDES = (8, 16)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from swinkit.detection.boxes.assignment import assign
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.network.fpn import FPN
 from swinkit.detection.network.rpn import RPNHead
 

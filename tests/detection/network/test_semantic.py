@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.network.semantic import SemanticBranch, fuse, paint
 from swinkit.detection.roi_config import SemanticConfig
 from swinkit.errors import ConfigError

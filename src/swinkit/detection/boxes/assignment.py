@@ -1,12 +1,14 @@
-"""Which candidate boxes stand for which objects.
+"""Which candidate boxes stand for which objects, and which of them an image trains on.
 
 Legend: N candidates, G ground-truth objects, I ignored regions.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.overlap import pairwise_coverage, pairwise_iou
+from swinkit.detection.boxes.geometry import pairwise_coverage, pairwise_iou
 
 IGNORED = -1
 BACKGROUND = 0
@@ -100,3 +102,34 @@ def _best_of(overlaps: Tensor, min_positive: float) -> Tensor:
     rows, columns = (overlaps == wanted).nonzero(as_tuple=True)
     found = torch.zeros(overlaps.shape[1], dtype=torch.int64, device=overlaps.device)
     return found.scatter_reduce_(0, columns, rows + 1, "amax")
+
+
+class Sampler(Protocol):
+    """Chooses from (N,) assignments (-1 neither, 0 background, k + 1 object k)."""
+
+    def __call__(
+        self, assigned: Tensor, number: int, positive_fraction: float
+    ) -> tuple[Tensor, Tensor]:
+        """Indices of positives and of negatives, each ascending."""
+        ...
+
+
+class RandomSampler:
+    """At most `number` at random: positives up to their fraction, background for the rest.
+
+    Source: RandomSampler of mmdet, which draws from other random numbers.
+    """
+
+    def __call__(
+        self, assigned: Tensor, number: int, positive_fraction: float
+    ) -> tuple[Tensor, Tensor]:
+        positive = _choose((assigned > 0).nonzero().flatten(), int(number * positive_fraction))
+        negative = _choose((assigned == 0).nonzero().flatten(), number - positive.numel())
+        return positive, negative
+
+
+def _choose(indices: Tensor, number: int) -> Tensor:
+    if indices.numel() <= number:
+        return indices
+    chosen = torch.randperm(indices.numel(), device=indices.device)[:number]
+    return indices[chosen].sort().values

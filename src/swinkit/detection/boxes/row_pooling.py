@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.detection.boxes.chunks import chunks
+from swinkit.detection.boxes.geometry import chunks
 
 # Candidates for (place, weight) pairs that are made at once: 24 MB.
 CHUNK_PAIRS = 1 << 21

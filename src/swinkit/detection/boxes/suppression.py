@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from swinkit.detection.boxes.overlap import areas
-from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.boxes.geometry import areas
+from swinkit.detection.config import Suppression
 
 # From this many boxes on the reference suppresses each group on boxes that it has not moved apart.
 MOVED_APART_BELOW = 10_000

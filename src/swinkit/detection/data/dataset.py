@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from swinkit.data.loading import EpochDataset
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.copy_paste import Picture
 from swinkit.detection.data.objects import Objects, tight_boxes

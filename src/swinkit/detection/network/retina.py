@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from swinkit.detection.boxes.anchors import AnchorGrid, octave_scales
 from swinkit.detection.boxes.assignment import IGNORED, assign
-from swinkit.detection.boxes.coding import BoxCoder
-from swinkit.detection.boxes.losses import l1, sigmoid_focal
+from swinkit.detection.boxes.geometry import BoxCoder, l1, sigmoid_focal
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.boxes.suppression import suppress
-from swinkit.detection.boxes.suppression_config import Suppression
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.config import Suppression
 from swinkit.detection.network.dense import all_levels, map_sizes, normal_, per_anchor
 from swinkit.settings import SizeHW
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from swinkit.detection.boxes.coding import BoxCoder
+from swinkit.detection.boxes.geometry import BoxCoder
+from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.boxes.pooling import RoIPooling
-from swinkit.detection.boxes.raw import RawDetections
 from swinkit.detection.boxes.suppression import multiclass_nms
-from swinkit.detection.boxes.suppression_config import Suppression
+from swinkit.detection.config import Suppression
 from swinkit.detection.network.htc import flow_features
 from swinkit.detection.network.mask import MaskHead
 from swinkit.detection.network.roi_losses import deltas_of

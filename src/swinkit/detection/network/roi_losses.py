@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.detection.boxes.coding import BoxCoder
-from swinkit.detection.boxes.losses import giou_loss, l1, smooth_l1
+from swinkit.detection.boxes.geometry import BoxCoder, giou_loss, l1, smooth_l1
 from swinkit.detection.roi_config import RoIConfig
 
 

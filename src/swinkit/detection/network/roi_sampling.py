@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.assignment import assign
-from swinkit.detection.boxes.sampling import Sampler
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.assignment import Sampler, assign
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.roi_config import RoIConfig, StageConfig
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.mask_targets import mask_targets
-from swinkit.detection.boxes.sampling import Sampler
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.assignment import Sampler
+from swinkit.detection.boxes.instances import InstanceTarget
+from swinkit.detection.boxes.masks import mask_targets
 from swinkit.detection.network.htc import flow_features
 from swinkit.detection.network.roi_heads import RoIStages, coder_of, mask_heads_of, to_rois
 from swinkit.detection.network.roi_losses import box_loss, class_loss, mask_loss

@@ -11,12 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swinkit.detection.boxes.anchors import AnchorGrid
-from swinkit.detection.boxes.assignment import assign
-from swinkit.detection.boxes.coding import BoxCoder, clip
-from swinkit.detection.boxes.losses import smooth_l1
-from swinkit.detection.boxes.sampling import Sampler
+from swinkit.detection.boxes.assignment import Sampler, assign
+from swinkit.detection.boxes.geometry import BoxCoder, clip, smooth_l1
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.boxes.suppression import grouped_nms
-from swinkit.detection.boxes.target import InstanceTarget
 from swinkit.detection.network.dense import all_levels, map_sizes, normal_, per_anchor
 from swinkit.settings import SizeHW
 

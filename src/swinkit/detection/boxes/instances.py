@@ -1,4 +1,7 @@
-"""What an image's objects truly are. G ground-truth objects, I ignored regions, H W image."""
+"""The objects of one image as tensors: those that are there, and those that a detector found.
+
+Legend: G ground-truth objects, I ignored regions, H W image, N detections, s side of a mask.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -64,4 +67,44 @@ class InstanceTarget:
             labels=self.labels.to(device, non_blocking=non_blocking),
             masks=None if masks is None else masks.to(device, non_blocking=non_blocking),
             ignored_xyxy=self.ignored_xyxy.to(device, non_blocking=non_blocking),
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RawDetections:
+    """The detections of one image, best first.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32, pixels of the network's input.
+        scores: (N,) float32. labels: (N,) int64, 0-based classes.
+        mask_probabilities: (N, s, s) of the mask inside each box, or None.
+    """
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    labels: Tensor
+    mask_probabilities: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.boxes_xyxy.shape[0]
+
+    def to(self, device: torch.device | str) -> "RawDetections":
+        masks = self.mask_probabilities
+        return replace(
+            self,
+            boxes_xyxy=self.boxes_xyxy.to(device),
+            scores=self.scores.to(device),
+            labels=self.labels.to(device),
+            mask_probabilities=None if masks is None else masks.to(device),
+        )
+
+    def select(self, rows: Tensor) -> "RawDetections":
+        """The detections at `rows`: indices, or (N,) bool."""
+        masks = self.mask_probabilities
+        return replace(
+            self,
+            boxes_xyxy=self.boxes_xyxy[rows],
+            scores=self.scores[rows],
+            labels=self.labels[rows],
+            mask_probabilities=None if masks is None else masks[rows],
         )

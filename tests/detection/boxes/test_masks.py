@@ -1,4 +1,4 @@
-"""Masks pasted by crops and products against grid_sample over the whole image."""
+"""Masks pasted by crops and products against grid_sample over the whole image; their targets."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,10 @@ from box_strategies import boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision.ops import roi_align
 
-from swinkit.detection.boxes import pasting
-from swinkit.detection.boxes.pasting import paste_masks
+from swinkit.detection.boxes import masks as module
+from swinkit.detection.boxes.masks import mask_targets, paste_masks
 
 
 def whole_image(masks: Tensor, where: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -42,11 +43,11 @@ def test_many_small_chunks_are_one_large() -> None:
     where[:, 2:] += where[:, :2]
     masks = torch.rand(20, 28, 28)
     whole = paste_masks(masks, where, (64, 80))
-    limit, pasting.CHUNK_PIXELS = pasting.CHUNK_PIXELS, 500
+    limit, module.CHUNK_PIXELS = module.CHUNK_PIXELS, 500
     try:
         assert torch.equal(paste_masks(masks, where, (64, 80)), whole)
     finally:
-        pasting.CHUNK_PIXELS = limit
+        module.CHUNK_PIXELS = limit
 
 
 def test_nothing_outside_the_image_or_without_area() -> None:
@@ -72,3 +73,31 @@ def test_autocast_changes_no_pixel() -> None:
     plain = paste_masks(masks, where, (64, 64))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(paste_masks(masks, where, (64, 64)), plain)
+
+
+def test_each_box_looks_at_its_own_object() -> None:
+    masks = torch.zeros(3, 20, 30, dtype=torch.uint8)
+    masks[0, :10] = 1
+    masks[2, :, 15:] = 1
+    where = torch.tensor([[0.0, 0.0, 30.0, 20.0], [0.0, 0.0, 30.0, 20.0], [20.0, 2.0, 28.0, 8.0]])
+    found = mask_targets(masks, where, torch.tensor([2, 0, 2]), 4)
+    assert found.dtype == torch.float32
+    assert torch.equal(found[0], torch.tensor([[0.0, 0, 1, 1]] * 4))
+    assert torch.equal(found[1], torch.tensor([[0.0, 0, 1, 1]] * 4).T.flip(0))
+    assert found[2].all()
+
+
+def test_like_roi_align_on_a_copy_for_every_box() -> None:
+    masks = (torch.rand(4, 40, 50) > 0.5).to(torch.uint8)
+    where = torch.rand(9, 4) * 20
+    where[:, 2:] += where[:, :2] + 3
+    which = torch.tensor([3, 1, 1, 0, 3, 3, 1, 0, 0])
+    rois = torch.cat([torch.arange(9.0)[:, None], where], dim=1)
+    expected = roi_align(masks[which].float()[:, None], rois, 28, 1.0, 0, True)[:, 0] >= 0.5
+    assert torch.equal(mask_targets(masks, where, which, 28).bool(), expected)
+
+
+def test_no_boxes() -> None:
+    none = torch.zeros(0, dtype=torch.int64)
+    assert mask_targets(torch.zeros(0, 9, 9), torch.zeros(0, 4), none, 28).shape == (0, 28, 28)
+    assert mask_targets(torch.zeros(2, 9, 9), torch.zeros(0, 4), none, 14).shape == (0, 14, 14)

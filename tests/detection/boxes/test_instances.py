@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from swinkit.detection.boxes.raw import RawDetections
-from swinkit.detection.boxes.target import InstanceTarget
+from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.errors import DataError
 
 

@@ -1,13 +1,15 @@
-"""From the mask of a box to a mask of the image.
+"""From the mask inside a box to the mask of an image, and back to the size a mask head trains at.
 
 Legend: N instances, h w mask inside a box, H W image, n instances of a chunk, y x its crop,
-W' width of the image in whole words of eight pixels.
+W' width of the image in whole words of eight pixels, G ground-truth objects, P sampled boxes,
+s side of a mask.
 """
 
 import torch
 from torch import Tensor
+from torchvision.ops import roi_align
 
-from swinkit.detection.boxes.chunks import chunks
+from swinkit.detection.boxes.geometry import chunks
 from swinkit.settings import SizeHW
 
 # Pixels that are interpolated at once: 4 MB of float32, which a processor's cache may hold.
@@ -81,3 +83,20 @@ def _weights(low: Tensor, high: Tensor, corner: Tensor, number: int, size: int) 
     place = ((unit + 1) * size - 1) / 2  # n number
     distance = (place[..., None] - torch.arange(size, device=low.device)).abs()
     return (1 - distance).clamp(min=0)
+
+
+def mask_targets(masks: Tensor, boxes_xyxy: Tensor, gt_index: Tensor, size: int) -> Tensor:
+    """(P, s, s) float32 of 0 and 1: what of its object's mask lies in each bin of each box.
+
+    Args:
+        masks: (G, H, W) of 0 and 1. boxes_xyxy: (P, 4). gt_index: (P,) object of each box.
+
+    A bin is 1 where the mean of its samples is at least a half. Source: BitmapMasks of mmdet.
+    """
+    if boxes_xyxy.shape[0] == 0:
+        return torch.zeros(0, size, size, device=boxes_xyxy.device)
+    used, place = gt_index.unique(return_inverse=True)
+    bitmaps = masks[used].float()[:, None]  # used 1 H W
+    boxes = boxes_xyxy.detach().float()
+    rois = torch.cat([place[:, None].to(boxes.dtype), boxes], dim=1)
+    return (roi_align(bitmaps, rois, size, 1.0, 0, True)[:, 0] >= 0.5).float()
