@@ -209,7 +209,7 @@ def test_models_lists_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(listed) == [*VARIANTS, *DETECTORS, *SEGMENTERS]
     assert listed["swin_t"]["params"] == "28M"
     assert listed["swin_t"]["flops"] == "4.5G"
-    assert all(entry["licence"] for item in listed.values() for entry in item["weights"])
+    assert all(entry["license"] for item in listed.values() for entry in item["weights"])
 
 
 @pytest.mark.parametrize("target", ["timm", "microsoft"])

@@ -12,7 +12,7 @@ LIGHT = (
     "swinkit.cli",
     "swinkit.classification.result",
     "swinkit.backbones.variants",
-    "swinkit.checkpoints.weights",
+    "swinkit.checkpoints.published",
     "swinkit.data.config",
     "swinkit.registry",
     "swinkit.detection.data.splits",

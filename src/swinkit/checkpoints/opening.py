@@ -12,9 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id, is_url
+from swinkit.checkpoints.published import PUBLISHED, PublishedWeights
 from swinkit.checkpoints.unpickling import load_pickle
-from swinkit.checkpoints.weights import WEIGHTS, PublishedWeights
-from swinkit.checkpoints.weights_dense import DENSE_WEIGHTS, PublishedDense
 from swinkit.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -51,7 +50,7 @@ class WeightFile:
     metadata: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
-    published: PublishedWeights | PublishedDense | None = None
+    published: PublishedWeights | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -72,8 +71,8 @@ def open_source(
         opened.tensors = unwrap(source, opened)
     elif isinstance(source, Path) or Path(source).exists():
         opened = _open_path(Path(source))
-    elif source in WEIGHTS or source in DENSE_WEIGHTS:
-        opened = _open_published(WEIGHTS.get(source) or DENSE_WEIGHTS[source], endpoint)
+    elif source in PUBLISHED:
+        opened = _open_published(PUBLISHED[source], endpoint)
     elif is_url(source):
         path, note = fetch_url(source)
         opened = _open_file(path)
@@ -93,7 +92,7 @@ def open_source(
     return opened
 
 
-def _open_published(entry: PublishedWeights | PublishedDense, endpoint: str | None) -> WeightFile:
+def _open_published(entry: PublishedWeights, endpoint: str | None) -> WeightFile:
     if entry.hub_id:
         opened = _open_path(fetch_hub(entry.hub_id, endpoint=endpoint))
     else:

@@ -3,12 +3,9 @@
 from importlib.resources import files
 from typing import Any
 
-from swinkit.checkpoints.opening import WeightFile
 from swinkit.checkpoints.reading import Reading
 from swinkit.checkpoints.sidecar import class_names_of, preprocessing_of, statistics
 from swinkit.checkpoints.transfer import Weights
-from swinkit.checkpoints.weights import PublishedWeights
-from swinkit.checkpoints.weights_dense import PublishedDense
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.info import ModelInfo
@@ -30,7 +27,7 @@ def classifier_info(reading: Reading, weights: Weights) -> ModelInfo:
     else:
         names = class_names_of(opened, weights.num_classes or 0)
         preprocessing = preprocessing_of(opened, weights.image_hw, channels)
-        metrics = _published_metrics(opened)
+        metrics = opened.published.metrics if opened.published else {}
     return ModelInfo(
         class_names=names if names and len(names) == weights.num_classes else None,
         preprocessing=preprocessing,
@@ -55,7 +52,7 @@ def dense_info(
             fit = header.preprocessing.for_channels(fit.channels)
     else:
         names = _dense_names(reading, task, held_classes)
-        metrics = _published_metrics(reading.opened)
+        metrics = reading.opened.published.metrics if reading.opened.published else {}
         processor = reading.opened.processor
         if processor:
             reading.account.notes.append(
@@ -103,12 +100,5 @@ def _provenance(reading: Reading) -> dict[str, str]:
     if reading.header is not None and reading.header.info is not None:
         return {**reading.header.info.provenance, **provenance}
     if opened.published:
-        provenance |= {"licence": opened.published.licence, "url": opened.published.url}
+        provenance |= {"license": opened.published.license, "url": opened.published.url}
     return provenance
-
-
-def _published_metrics(opened: WeightFile) -> dict[str, float]:
-    entry = opened.published
-    if isinstance(entry, PublishedWeights) and entry.top1 is not None:
-        return {"imagenet_top1": entry.top1}
-    return dict(entry.metrics) if isinstance(entry, PublishedDense) else {}

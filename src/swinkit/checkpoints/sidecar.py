@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from swinkit.checkpoints.opening import WeightFile
-from swinkit.checkpoints.weights import PublishedWeights
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.settings import SizeHW
@@ -38,7 +37,8 @@ class Facts:
 def facts_beside(opened: WeightFile) -> Facts | None:
     """The first of: swinkit's own table, config.json, the file's name; None if all are silent."""
     entry = opened.published
-    if isinstance(entry, PublishedWeights):
+    if entry is not None and entry.window_size is not None:
+        assert entry.image_size is not None
         return Facts(
             said_by=f"the table of published weights ({entry.name})",
             proven=True,
@@ -96,7 +96,7 @@ def class_names_of(opened: WeightFile, num_classes: int) -> tuple[str, ...] | No
         listed = [listed.get(name, name) for name in config.get("label_names", listed)]
     if isinstance(listed, list) and len(listed) == num_classes:
         return tuple(str(name) for name in listed)
-    if isinstance(opened.published, PublishedWeights) and num_classes == 1000:
+    if opened.published is not None and opened.published.image_size and num_classes == 1000:
         # Only published files need it, and it takes over a second to import.
         from torchvision.models import Swin_T_Weights
 
@@ -107,8 +107,8 @@ def class_names_of(opened: WeightFile, num_classes: int) -> tuple[str, ...] | No
 def preprocessing_of(opened: WeightFile, image_hw: SizeHW, channels: int) -> Preprocessing:
     """How to prepare images: from the settings beside the weights, else the official evaluation."""
     base = Preprocessing.for_size(image_hw, channels=channels)
-    if isinstance(opened.published, PublishedWeights):
-        fraction = opened.published.crop_fraction
+    fraction = opened.published.crop_fraction if opened.published else None
+    if fraction is not None:
         return _changed(base, crop_fraction=fraction) if fraction < 1 else base
     timm = opened.config.get("pretrained_cfg") or {}
     if timm:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from swinkit.backbones.flops import count_flops
 from swinkit.backbones.variants import VARIANTS, Variant
-from swinkit.checkpoints.weights import PublishedWeights, weights_of
-from swinkit.checkpoints.weights_dense import DENSE_WEIGHTS, PublishedDense, dense_weights_of
+from swinkit.checkpoints.published import PUBLISHED, PublishedWeights, published_of
 from swinkit.commands.parameter_counts import PARAMETERS
 from swinkit.detection.flops import count_detector_flops
 from swinkit.detection.variants import DETECTORS
@@ -59,7 +58,7 @@ def _as_dict(variant: Variant) -> dict[str, Any]:
         "flops": variant.flops,
         "multiply_adds": count_flops(variant.config, (side, side)),
         "drop_path_rate": variant.drop_path_rate,
-        "weights": [_weights_dict(entry) for entry in weights_of(variant.name)],
+        "weights": [_weights_dict(entry) for entry in published_of(variant.name)],
     }
 
 
@@ -73,7 +72,7 @@ def _dense_dict(name: str) -> dict[str, Any]:
         "params": _millions(PARAMETERS[name]),
         "multiply_adds": _multiply_adds(name),
         "drop_path_rate": config.backbone.drop_path_rate,
-        "weights": [asdict(entry) for entry in dense_weights_of(name)],
+        "weights": [asdict(entry) for entry in published_of(name)],
     }
 
 
@@ -139,17 +138,17 @@ def _print_networks(console: "Console") -> None:
 def _print_classifier_weights(console: "Console") -> None:
     title = "Weights: swinkit.load(NAME), --weights NAME"
     table = _table(title, ("name",), ("classes", "image", "top-1", "top-5"))
-    table.add_column("licence")
+    table.add_column("license")
     table.add_column("source", overflow="fold")
     for variant in VARIANTS.values():
-        for entry in weights_of(variant.name):
+        for entry in published_of(variant.name):
             table.add_row(
                 entry.name,
                 str(entry.num_classes),
                 str(entry.image_size),
                 _percent(entry.top1),
                 _percent(entry.top5),
-                entry.licence,
+                entry.license,
                 entry.url,
             )
     console.print(table)
@@ -158,14 +157,16 @@ def _print_classifier_weights(console: "Console") -> None:
 def _print_dense_weights(console: "Console") -> None:
     title = "Weights of detectors and segmenters: swinkit.load(NAME), --weights NAME"
     table = _table(title, ("name",), ("box AP", "mask AP", "mIoU"))
-    table.add_column("licence")
+    table.add_column("license")
     table.add_column("source", overflow="fold")
-    for entry in DENSE_WEIGHTS.values():
-        table.add_row(entry.name, *_scores(entry), entry.licence, entry.url)
+    for entry in PUBLISHED.values():
+        if entry.variant in VARIANTS:
+            continue
+        table.add_row(entry.name, *_scores(entry), entry.license, entry.url)
     console.print(table)
 
 
-def _scores(entry: PublishedDense) -> tuple[str, str, str]:
+def _scores(entry: PublishedWeights) -> tuple[str, str, str]:
     return _percent(entry.box_ap), _percent(entry.mask_ap), _percent(entry.miou)
 
 
