@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from swinkit.segmentation.network.conv_norm import ConvNorm
+from swinkit.segmentation.network.layers import ConvNorm
 
 
 class FCNHead(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinkit.segmentation.network.conv_norm import ConvNorm
+from swinkit.segmentation.network.layers import ConvNorm
 from swinkit.segmentation.network.resized_conv import resize
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from swinkit.segmentation.network.conv_norm import ConvNorm
+from swinkit.segmentation.network.layers import ConvNorm
 from swinkit.segmentation.network.fcn import classifier
 from swinkit.segmentation.network.resized_conv import resize
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from swinkit.segmentation.network.conv_norm import ConvNorm
+from swinkit.segmentation.network.layers import ConvNorm
 
 
 def brick(kernel: int = 3, stride: int = 1) -> ConvNorm:
