@@ -4,21 +4,24 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from checkpoint_peers import strengthen
+from safetensors.torch import save_file
 from upernet_peers import STAGES, deviation, fill, shake_norms, small_config
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.checkpoints.load import load
+from swinkit.checkpoints.native import header_of
 from swinkit.errors import ConfigError, DataError
 from swinkit.images.fitting import Fit
-from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.config import SegmentationLossConfig, SegmenterConfig
 from swinkit.segmentation.create import create_segmenter
 from swinkit.segmentation.flops import count_segmenter_flops
-from swinkit.segmentation.loss_config import SegmentationLossConfig
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.variants import SEGMENTERS
 from swinkit.task.info import ModelInfo
@@ -146,8 +149,25 @@ def test_what_training_refuses() -> None:
 def test_config_survives_json() -> None:
     for name, config in SEGMENTERS.items():
         assert SegmenterConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config, name
+    # Weights that swinkit 0.1 saved name a switch of speed, on or off.
+    assert SegmenterConfig.from_dict({**tiny().to_dict(), "late_enlarging": False}) == tiny()
     with pytest.raises(ConfigError, match="unknown setting depth"):
         SegmenterConfig.from_dict({**tiny().to_dict(), "depth": 3})
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_weights_saved_with_the_switch_of_speed_load(switch: bool, tmp_path: Path) -> None:
+    model = SwinSegmenter(tiny())
+    metadata = header_of(model)
+    header = json.loads(metadata["swinkit"])
+    header["config"]["late_enlarging"] = switch
+    path = tmp_path / "saved.safetensors"
+    save_file(model.state_dict(), path, metadata={"swinkit": json.dumps(header)})
+    loaded = load(path, report=None)
+    assert loaded.config == model.config
+    image = torch.randn(1, 3, 40, 52)
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(image), model.eval()(image))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +207,7 @@ def test_by_name() -> None:
 def test_settings_need_no_pytorch() -> None:
     code = (
         "import sys; import swinkit.segmentation.variants, swinkit.segmentation.flops, "
-        "swinkit.segmentation.loss_config; assert 'torch' not in sys.modules"
+        "swinkit.segmentation.config; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -12,8 +12,10 @@ from torch import Tensor
 from upernet_peers import decoder_name, deviation, fill, small_config
 
 from swinkit.checkpoints.mmdet import to_unfold
-from swinkit.segmentation.loss_config import SegmentationLossConfig
+from swinkit.segmentation.config import SegmentationLossConfig
 from swinkit.segmentation.model import SwinSegmenter
+from swinkit.segmentation.network import upernet
+from swinkit.segmentation.network.upernet import PyramidPooling, UPerNetHead
 from swinkit.segmentation.sliding import augmented, slide, whole
 
 CASE = "mm_upernet_case1"
@@ -39,14 +41,23 @@ def golden(golden_dir: Path) -> dict[str, Tensor]:
     return load_file(golden_dir / f"{CASE}.safetensors")
 
 
-@pytest.fixture(params=[True, False], ids=["late", "early"])
-def model(request: Any, golden: dict[str, Tensor]) -> SwinSegmenter:
+@pytest.fixture(params=["joined first", "upsampled first"])
+def order(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether UPerNet joins its levels before it upsamples them, as it does on maps of few places,
+    or after."""
+    if request.param == "upsampled first":
+        monkeypatch.setattr(upernet, "LONGEST_SIDE", 0)
+    return request.param
+
+
+@pytest.fixture
+def model(order: str, golden: dict[str, Tensor]) -> SwinSegmenter:
     state = {
         key.removeprefix("state."): value
         for key, value in golden.items()
         if key.startswith("state.")
     }
-    return fill(SwinSegmenter(small_config(late_enlarging=request.param)), state)
+    return fill(SwinSegmenter(small_config()), state)
 
 
 def allowed(theirs: Tensor, exact: Tensor, tolerance: float) -> float:
@@ -54,13 +65,15 @@ def allowed(theirs: Tensor, exact: Tensor, tolerance: float) -> float:
 
 
 @pytest.mark.parametrize("gradients", [False, True])
-def test_both_heads(model: SwinSegmenter, golden: dict[str, Tensor], gradients: bool) -> None:
+def test_both_heads(
+    model: SwinSegmenter, order: str, golden: dict[str, Tensor], gradients: bool
+) -> None:
     image = golden["input.image"]
     with torch.set_grad_enabled(gradients):
         decoded, auxiliary = model.decode(image)
     assert auxiliary is not None
     limit = TOLERANCE
-    if not model.config.late_enlarging:
+    if order == "upsampled first":
         with torch.no_grad():
             exact = copy.deepcopy(model).double().decode(image.double())[0]
         limit = allowed(golden["out.decode.logits"], exact, TOLERANCE)
@@ -76,13 +89,14 @@ def test_odd_image(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
 
 def test_parts_of_the_decoder(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
     maps = [golden[f"out.backbone.{stage}"] for stage in range(4)]
-    assert model.ppm is not None
+    assert isinstance(model.ppm, PyramidPooling)
+    assert isinstance(model.head, UPerNetHead)
     with torch.no_grad():
         for number, pooled in enumerate(model.ppm.pooled(maps[3])):
             assert deviation(pooled, golden[f"out.decode.ppm_pooled.{number}"]) <= TOLERANCE
         top = model.ppm(maps[3])
         assert deviation(top, golden["out.decode.psp_bottleneck"]) <= TOLERANCE
-        features = model.head.features(maps[:3], top)  # type: ignore[union-attr]
+        features = model.head.features([*maps[:3], top])
         assert deviation(features, golden["out.decode.feat_before_cls"]) <= TOLERANCE
 
 

@@ -42,8 +42,9 @@ class SwinDetector(TaskModel):
     """
 
     def __init__(self, config: DetectorConfig, *, info: ModelInfo | None = None) -> None:
-        super().__init__(config.num_classes)
+        super().__init__()
         self.config = config
+        self.num_classes = config.num_classes
         self.backbone = SwinBackbone(config.backbone)
         self.box_heads, self.mask_heads = nn.ModuleList(), nn.ModuleList()
         self.retina: RetinaHead | None = None

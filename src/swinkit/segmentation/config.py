@@ -1,4 +1,4 @@
-"""The architecture of one scene segmenter, as plain data. Importing this needs no PyTorch."""
+"""Architecture and losses of a segmenter, as plain data. Importing this needs no PyTorch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ class SegmenterConfig:
         auxiliary_channels: width of that head.
         auxiliary_convs: its convolutions.
         dropout: chance that a channel is dropped before a classifier.
-        late_enlarging: UPerNet joins its levels before it enlarges them: the same numbers, faster.
 
     Raises:
         ConfigError: values that contradict each other.
@@ -39,7 +38,6 @@ class SegmenterConfig:
     auxiliary_channels: int = 256
     auxiliary_convs: int = 1
     dropout: float = 0.1
-    late_enlarging: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pool_scales", tuple(self.pool_scales))
@@ -77,4 +75,61 @@ class SegmenterConfig:
         Raises:
             ConfigError: a key that this version does not know.
         """
-        return from_plain(cls, values)
+        # Weights saved by swinkit 0.1 name this switch of speed, which is no part of a network.
+        known = {name: value for name, value in values.items() if name != "late_enlarging"}
+        return from_plain(cls, known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationLossConfig:
+    """A weighted sum of losses over the labeled pixels.
+
+    Attributes:
+        cross_entropy: weight of the cross-entropy; 0 leaves it out.
+        dice: weight of the Dice loss (1606.04797), for classes of small area.
+        lovasz: weight of the Lovász-softmax loss (1705.08790), which follows the IoU.
+        lovasz_stride: it reads every n-th pixel along each axis: sorting them is what it costs, and
+            a decoder at a quarter of the resolution tells neighbours hardly apart.
+        auxiliary: weight of the auxiliary head's cross-entropy (the paper: 0.4).
+        class_weights: one factor per class in the cross-entropy, or None.
+        ignore_index: label of pixels that do not count.
+        average: of the cross-entropy: "labeled" divides by the labeled pixels (by the sum of
+            their class weights), "all" by every pixel, ignored ones too, as the published models
+            were trained (mmsegmentation's default).
+        ohem_threshold: online hard example mining (1604.03540): only pixels whose true class has
+            a probability below it enter the cross-entropy; None takes all.
+        ohem_least: but at least this many pixels of a batch, the hardest.
+
+    Raises:
+        ConfigError: a value outside its range, or no loss at all.
+    """
+
+    cross_entropy: float = 1.0
+    dice: float = 0.0
+    lovasz: float = 0.0
+    lovasz_stride: int = 1
+    auxiliary: float = 0.4
+    class_weights: tuple[float, ...] | None = None
+    ignore_index: int = 255
+    average: Literal["labeled", "all"] = "labeled"
+    ohem_threshold: float | None = None
+    ohem_least: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.class_weights is not None:
+            object.__setattr__(self, "class_weights", tuple(self.class_weights))
+            if not self.class_weights or min(self.class_weights) < 0:
+                raise ConfigError("class_weights must hold one number >= 0 per class")
+        weights = (self.cross_entropy, self.dice, self.lovasz)
+        if min(*weights, self.auxiliary) < 0 or max(weights) == 0:
+            raise ConfigError(
+                f"loss weights are {weights}, auxiliary {self.auxiliary}; they must be >= 0, and "
+                "one of cross_entropy, dice, lovasz above 0"
+            )
+        if self.average not in ("labeled", "all"):
+            raise ConfigError(f"average is {self.average!r}; choose labeled or all")
+        if self.ohem_threshold is not None and not 0 < self.ohem_threshold <= 1:
+            raise ConfigError(f"ohem_threshold is {self.ohem_threshold}; it must lie in (0, 1]")
+        for name in ("ohem_least", "lovasz_stride"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be >= 1")

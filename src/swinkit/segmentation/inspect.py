@@ -60,13 +60,13 @@ def _frequencies(loaded: SegmentationSplits, parts: Parts) -> FactTable:
         counted = [sample for sample in samples if sample.pixels is not None]
         pixels = np.array([sample.pixels for sample in counted]).reshape(-1, len(names))
         whole = sum(sample.size_hw[0] * sample.size_hw[1] for sample in counted)
-        labelled = pixels.sum(axis=0)
-        rest = whole - labelled.sum()
+        labeled = pixels.sum(axis=0)
+        rest = whole - labeled.sum()
         void_images = sum(
             sample.size_hw[0] * sample.size_hw[1] > row.sum()
             for sample, row in zip(counted, pixels, strict=True)
         )
-        shares = [f"{100 * part / max(whole, 1):.2f} %" for part in (*labelled, rest)]
+        shares = [f"{100 * part / max(whole, 1):.2f} %" for part in (*labeled, rest)]
         shown = [*(pixels > 0).sum(axis=0).tolist(), int(void_images)]
         columns.append((shares, [str(number) for number in shown]))
     header = ["class"]

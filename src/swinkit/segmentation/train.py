@@ -181,7 +181,7 @@ class SegmentationValidation(Validation):
         pixels = int((labels != self.ignore_index).sum())
         if pixels == 0:
             return
-        # The mean over labelled pixels, weighted by them, is that of the whole split.
+        # The mean over labeled pixels, weighted by them, is that of the whole split.
         loss = functional.cross_entropy(logits, labels, ignore_index=self.ignore_index)
         self.loss.update(loss, images=pixels)
         for predicted, truth in zip(logits.argmax(1), labels, strict=True):

@@ -9,13 +9,11 @@ from swinkit.task.info import ModelInfo
 class TaskModel(nn.Module):
     """A network for `num_classes` classes, whose names and preprocessing `info` holds.
 
-    Args:
-        num_classes: K.
+    Attributes:
+        num_classes: K; set by the network.
     """
 
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
+    num_classes: int
 
     @property
     def info(self) -> ModelInfo:

@@ -12,9 +12,8 @@ from swinkit.data.config import DataConfig, one_of
 from swinkit.detection.config import DetectorConfig
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.errors import ConfigError
-from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.config import SegmentationLossConfig, SegmenterConfig
 from swinkit.segmentation.data.config import SegmentationAugmentation
-from swinkit.segmentation.loss_config import SegmentationLossConfig
 from swinkit.settings import at_least, from_plain, read_yaml, to_plain, write_yaml
 from swinkit.task.schedule_config import ScheduleConfig
 

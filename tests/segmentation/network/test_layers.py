@@ -1,10 +1,10 @@
-"""The folded and the plain way of one brick."""
+"""Convolution with norm, folded and as it is; the auxiliary head."""
 
 import pytest
 import torch
 from torch import nn
 
-from swinkit.segmentation.network.layers import ConvNorm
+from swinkit.segmentation.network.layers import ConvNorm, FCNHead
 
 
 def brick(kernel: int = 3, stride: int = 1) -> ConvNorm:
@@ -50,3 +50,12 @@ def test_training_moves_the_statistics() -> None:
     with torch.no_grad():
         layer(torch.randn(2, 5, 7, 9))
     assert not torch.equal(before, layer.norm.running_mean)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    head = FCNHead(4, 8, 3, num_convs=2, dropout=0.5)
+    maps = torch.randn(2, 4, 6, 6)
+    assert not torch.equal(head(maps), head(maps))
+    head.eval()
+    assert torch.equal(head(maps), head(maps))
+    assert len(head.convs) == 2

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.errors import ConfigError, DataError
-from swinkit.segmentation.loss_config import SegmentationLossConfig
+from swinkit.segmentation.config import SegmentationLossConfig
 from swinkit.segmentation.network.losses import (
     cross_entropy,
     dice,
     hard_pixels,
-    labelled_pixels,
+    labeled_pixels,
     lovasz_softmax,
     segmentation_losses,
 )
@@ -26,13 +26,13 @@ def batch() -> tuple[Tensor, Tensor]:
     return logits, labels
 
 
-def test_cross_entropy_counts_labelled_or_all_pixels(batch: tuple[Tensor, Tensor]) -> None:
+def test_cross_entropy_counts_labeled_or_all_pixels(batch: tuple[Tensor, Tensor]) -> None:
     logits, labels = batch
-    labelled = cross_entropy(logits, labels, SegmentationLossConfig())
+    labeled = cross_entropy(logits, labels, SegmentationLossConfig())
     everything = cross_entropy(logits, labels, SegmentationLossConfig(average="all"))
-    assert torch.allclose(labelled, F.cross_entropy(logits, labels, ignore_index=255))
+    assert torch.allclose(labeled, F.cross_entropy(logits, labels, ignore_index=255))
     share = (labels != 255).float().mean()
-    assert torch.allclose(everything, labelled * share)
+    assert torch.allclose(everything, labeled * share)
 
 
 def test_class_weights(batch: tuple[Tensor, Tensor]) -> None:
@@ -51,18 +51,18 @@ def test_hard_pixels(batch: tuple[Tensor, Tensor], threshold: float, least: int)
     config = SegmentationLossConfig(ohem_threshold=threshold, ohem_least=least)
     hard = hard_pixels(logits, labels, config)
     truth = logits.softmax(1).gather(1, labels.clamp(max=3)[:, None])[:, 0]
-    labelled = labels != 255
-    assert not (hard & ~labelled).any()
-    wanted = max(int((truth[labelled] < threshold).sum()), min(least, int(labelled.sum())))
+    labeled = labels != 255
+    assert not (hard & ~labeled).any()
+    wanted = max(int((truth[labeled] < threshold).sum()), min(least, int(labeled.sum())))
     assert int(hard.sum()) == wanted
-    assert truth[hard].max() <= truth[labelled & ~hard].min() if wanted < labelled.sum() else True
+    assert truth[hard].max() <= truth[labeled & ~hard].min() if wanted < labeled.sum() else True
     ours = cross_entropy(logits, labels, config)
     assert torch.allclose(ours, -truth[hard].log().mean(), atol=1e-6)
 
 
 def test_dice(batch: tuple[Tensor, Tensor]) -> None:
     logits, labels = batch
-    probabilities, truth = labelled_pixels(logits, labels, 255)
+    probabilities, truth = labeled_pixels(logits, labels, 255)
     expected = []
     for number in range(4):
         p, t = probabilities[:, number], (truth == number).float()
@@ -88,7 +88,7 @@ def test_lovasz_of_hard_predictions_is_one_minus_iou() -> None:
 def test_lovasz_of_every_second_pixel(batch: tuple[Tensor, Tensor]) -> None:
     logits, labels = batch
     config = SegmentationLossConfig(lovasz=0.5, lovasz_stride=2)
-    pixels = labelled_pixels(logits[:, :, ::2, ::2], labels[:, ::2, ::2], 255)
+    pixels = labeled_pixels(logits[:, :, ::2, ::2], labels[:, ::2, ::2], 255)
     found = segmentation_losses(logits, labels, config)
     assert torch.allclose(found["lovasz"], 0.5 * lovasz_softmax(*pixels))
     every = segmentation_losses(logits, labels, SegmentationLossConfig(lovasz=0.5))

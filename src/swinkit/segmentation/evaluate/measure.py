@@ -49,7 +49,7 @@ def evaluate_segmenter(
 ) -> SegmentationReport:
     """IoU, accuracies, boundary F1 and confusion, in the images' own pixels, and the worst images.
 
-    One image after the other is read, labelled and counted: their sizes may differ, and only a
+    One image after the other is read, labeled and counted: their sizes may differ, and only a
     batch is in memory.
 
     Args:

@@ -1,6 +1,6 @@
-"""Losses of scene segmentation on logits and a map of labels.
+"""Losses of semantic segmentation on logits and a map of labels.
 
-Legend: B batch, K classes, H W map, N labelled pixels of the batch.
+Legend: B batch, K classes, H W map, N labeled pixels of the batch.
 """
 
 import torch
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.errors import ConfigError, DataError
-from swinkit.segmentation.loss_config import SegmentationLossConfig
+from swinkit.segmentation.config import SegmentationLossConfig
 
 
 def segmentation_losses(
@@ -30,11 +30,11 @@ def segmentation_losses(
     if config.cross_entropy > 0:
         losses["cross_entropy"] = config.cross_entropy * cross_entropy(logits, labels, config)
     if config.dice > 0:
-        pixels = labelled_pixels(logits, labels, config.ignore_index)
+        pixels = labeled_pixels(logits, labels, config.ignore_index)
         losses["dice"] = config.dice * dice(*pixels)
     if config.lovasz > 0:
         n = config.lovasz_stride
-        pixels = labelled_pixels(logits[..., ::n, ::n], labels[..., ::n, ::n], config.ignore_index)
+        pixels = labeled_pixels(logits[..., ::n, ::n], labels[..., ::n, ::n], config.ignore_index)
         losses["lovasz"] = config.lovasz * lovasz_softmax(*pixels)
     return losses
 
@@ -66,19 +66,19 @@ def cross_entropy(logits: Tensor, labels: Tensor, config: SegmentationLossConfig
 
 @torch.no_grad()
 def hard_pixels(logits: Tensor, labels: Tensor, config: SegmentationLossConfig) -> Tensor:
-    """`B H W` bool: labelled pixels whose true class has a probability below the threshold, or
+    """`B H W` bool: labeled pixels whose true class has a probability below the threshold, or
     the `ohem_least` hardest where these are fewer (1604.03540)."""
     assert config.ohem_threshold is not None
-    labelled = labels != config.ignore_index
+    labeled = labels != config.ignore_index
     index = labels.clamp(0, logits.shape[1] - 1)[:, None]
     truth = logits.softmax(1).gather(1, index)[:, 0]  # B H W
-    if not labelled.any():
-        return labelled
-    values = truth[labelled]  # N
+    if not labeled.any():
+        return labeled
+    values = truth[labeled]  # N
     least = min(config.ohem_least, values.numel())
     bound = values.kthvalue(least).values
     below = truth < config.ohem_threshold
-    return labelled & (below | (truth <= bound))
+    return labeled & (below | (truth <= bound))
 
 
 def dice(probabilities: Tensor, truth: Tensor) -> Tensor:
@@ -119,10 +119,10 @@ def _lovasz_gradient(belongs: Tensor) -> Tensor:
     return torch.diff(jaccard, prepend=jaccard.new_zeros(1))
 
 
-def labelled_pixels(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+def labeled_pixels(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
     """`B K H W` and `B H W` -> probabilities `N K` and truth `N`."""
-    labelled = labels != ignore_index
-    return logits.softmax(1).permute(0, 2, 3, 1)[labelled], labels[labelled]
+    labeled = labels != ignore_index
+    return logits.softmax(1).permute(0, 2, 3, 1)[labeled], labels[labeled]
 
 
 def check_labels(labels: Tensor, classes: int, ignore_index: int) -> None:

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from swinkit.segmentation.network.layers import ConvNorm
-from swinkit.segmentation.network.fcn import classifier
-from swinkit.segmentation.network.resized_conv import resize
+from swinkit.segmentation.network.layers import ConvNorm, classifier, resize
 
 SMALLEST_WIDTH = 8
 
 
 class UNetHead(nn.Module):
-    """Enlarge, join with the skip, convolve twice; level by level down to full resolution.
+    """Upsample, join with the skip, convolve twice; level by level down to full resolution.
 
     The coarsest decoder level has `channels` channels, each finer one half of them.
 
@@ -62,12 +60,12 @@ class UNetHead(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.logits = classifier(widths[-1], num_classes)
 
-    def forward(self, image: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """`B C H W` and the pyramid, finest first -> `B K H W`."""
         stem: list[Tensor] = []
         for conv in self.stem:
-            image = conv(image)
-            stem.append(image)
+            images = conv(images)
+            stem.append(images)
         deep = maps[-1]
         skips = [*maps[-2::-1], *stem[::-1]]
         for level, skip in zip(self.levels, skips, strict=True):
@@ -76,16 +74,16 @@ class UNetHead(nn.Module):
 
 
 class UNetLevel(nn.Module):
-    """relu(norm(conv)) twice on the enlarged map beside the skip."""
+    """relu(norm(conv)) twice on the upsampled map beside the skip."""
 
     def __init__(self, in_channels: int, skip_channels: int, channels: int) -> None:
         super().__init__()
-        # Narrowed before it is enlarged: the 1x1 costs a quarter there.
+        # Narrowed before it is upsampled: the 1x1 costs a quarter there.
         self.narrow = ConvNorm(in_channels, channels)
         self.join = ConvNorm(channels + skip_channels, channels, 3)
         self.smooth = ConvNorm(channels, channels, 3)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
         """`B C h w` and `B C' H W` -> `B C'' H W`."""
-        enlarged = resize(self.narrow(deep), (skip.shape[2], skip.shape[3]))
-        return self.smooth(self.join(torch.cat([enlarged, skip], 1)))
+        upsampled = resize(self.narrow(deep), (skip.shape[2], skip.shape[3]))
+        return self.smooth(self.join(torch.cat([upsampled, skip], 1)))
