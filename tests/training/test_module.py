@@ -6,7 +6,7 @@ from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTask
 from swinkit.errors import TrainingError
 from swinkit.training.module import Training
-from swinkit.training.parameter_groups import frozen_modules
+from swinkit.training.optimizer import frozen_modules
 from swinkit.training.schedule import Schedule
 from swinkit.training.weight_average import WeightAverage
 

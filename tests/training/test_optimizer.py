@@ -1,14 +1,27 @@
+"""Groups, AdamW and Muon: the same steps as PyTorch's, computed as the processor likes it."""
+
 import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from swinkit.classification.create import create_model
 from swinkit.errors import ConfigError
 from swinkit.task.train_config import OptimizerConfig
-from swinkit.training.optimizer import MuonAdamW, build_optimizer
-from swinkit.training.parameter_groups import parameter_groups
+from swinkit.training.optimizer import (
+    Muon,
+    MuonAdamW,
+    build_optimizer,
+    decays,
+    freeze,
+    frozen_modules,
+    layer_of,
+    orthogonal,
+    parameter_groups,
+)
 
 BETAS = (0.9, 0.999)
 
@@ -110,3 +123,142 @@ def test_adamw_is_adamw():
 def test_other_kinds_are_refused():
     with pytest.raises(ConfigError, match="choose adamw or muon"):
         OptimizerConfig(kind="sgd")
+
+
+@pytest.fixture(scope="module")
+def swin_t():
+    with torch.device("meta"):
+        return create_model("swin_t", num_classes=10)
+
+
+def names_by_decay(model, config):
+    groups = parameter_groups(model, model.config.depths, config, 1e-3)
+    decayed = {name for group in groups if group["weight_decay"] for name in group["names"]}
+    plain = {name for group in groups if not group["weight_decay"] for name in group["names"]}
+    return decayed, plain
+
+
+def test_v1_decays_matrices_only(swin_t):
+    decayed, plain = names_by_decay(swin_t, OptimizerConfig())
+    assert decayed | plain == {name for name, _ in swin_t.named_parameters()}
+    assert not decayed & plain
+    # Four matrices in each of 12 blocks, three reductions, the patch embedding and the head.
+    assert len(decayed) == 12 * 4 + 3 + 1 + 1
+    assert all(name.endswith("weight") and "norm" not in name for name in decayed)
+    assert "backbone.stages.2.blocks.5.attention.position_bias.table" in plain
+    assert "backbone.stages.1.merge.norm.weight" in plain
+    assert "head.fc.weight" in decayed
+
+
+def test_v2_spares_logit_scale_and_bias_mlp():
+    with torch.device("meta"):
+        model = create_model("swin_v2_t", num_classes=10)
+    _, plain = names_by_decay(model, OptimizerConfig())
+    block = "backbone.stages.0.blocks.0.attention."
+    assert {
+        f"{block}logit_scale",
+        f"{block}position_bias.mlp.0.weight",
+        f"{block}position_bias.mlp.2.weight",
+        f"{block}q_bias",
+    } <= plain
+
+
+def test_absolute_position_does_not_decay():
+    assert not decays("backbone.absolute_position", 4)
+    assert layer_of("backbone.absolute_position", (2, 2)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("backbone.patch_embed.projection.weight", 0),
+        ("backbone.stages.0.blocks.0.norm1.weight", 1),
+        ("backbone.stages.0.blocks.1.mlp.fc1.weight", 2),
+        ("backbone.stages.1.merge.reduction.weight", 3),
+        ("backbone.stages.2.blocks.5.mlp.fc2.bias", 10),
+        ("backbone.stages.3.blocks.1.norm2.bias", 12),
+        ("backbone.norms.3.weight", 13),
+        ("head.fc.bias", 13),
+    ],
+)
+def test_layers_of_swin_t(name, layer):
+    assert layer_of(name, (2, 2, 6, 2)) == layer
+
+
+def test_layer_decay_slows_early_layers(swin_t):
+    groups = parameter_groups(
+        swin_t, swin_t.config.depths, OptimizerConfig(layer_decay=0.5), peak_lr=1.0
+    )
+    rate = {name: group["lr"] for group in groups for name in group["names"]}
+    assert rate["head.fc.weight"] == 1.0
+    assert rate["backbone.stages.3.blocks.1.mlp.fc1.weight"] == 0.5
+    assert rate["backbone.patch_embed.projection.weight"] == pytest.approx(0.5**13)
+
+
+def test_frozen_stages_are_left_out():
+    model = create_model("swin_nano", num_classes=3)
+    freeze(model, 2)
+    groups = parameter_groups(model, model.config.depths, OptimizerConfig(), 1e-3)
+    learning = {name for group in groups for name in group["names"]}
+    assert not any(
+        name.startswith(("backbone.patch_embed", "backbone.stages.0", "backbone.stages.1"))
+        for name in learning
+    )
+    assert "backbone.stages.2.merge.reduction.weight" in learning
+    assert len(frozen_modules(model, 2)) == 3
+
+
+def test_more_frozen_stages_than_there_are(swin_t):
+    with pytest.raises(ConfigError, match="4 stages"):
+        freeze(swin_t, 5)
+
+
+@settings(deadline=None)
+@given(
+    number=st.integers(1, 3),
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+    seed=st.integers(),
+)
+def test_singular_values_near_one(number: int, rows: int, columns: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed % 2**32)
+    matrices = torch.randn(number, rows, columns, generator=generator)
+    made = orthogonal(matrices)
+    assert made.shape == matrices.shape
+    left, values, right = torch.linalg.svd(matrices, full_matrices=False)
+    # The iteration lifts what is not far below the largest; random matrices may have such values.
+    lifted = values > 0.05 * values[:, :1]
+    found = torch.linalg.vecdot(left.mT, (made @ right.mT).mT, dim=-1)
+    assert (found[lifted] > 0.5).all()
+    assert (found[lifted] < 1.3).all()
+
+
+def test_matrices_do_not_touch_each_other() -> None:
+    matrices = torch.randn(3, 12, 7)
+    together = orthogonal(matrices)
+    for alone, among in zip(matrices, together, strict=True):
+        torch.testing.assert_close(orthogonal(alone[None])[0], among)
+
+
+def test_a_matrix_of_zeros_stays() -> None:
+    assert torch.equal(orthogonal(torch.zeros(1, 4, 6)), torch.zeros(1, 4, 6))
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16)])
+def test_steps_are_those_of_pytorch_up_to_its_rounding(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for _ in range(2)]
+    ours = [nn.Parameter(value.clone()) for value in start]
+    peers = [nn.Parameter(value.clone()) for value in start]
+    one = Muon([{"params": ours}], lr=0.1, weight_decay=0.3)
+    other = torch.optim.Muon(peers, lr=0.1, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        for our, peer in zip(ours, peers, strict=True):
+            our.grad = torch.randn(shape, generator=generator)
+            peer.grad = our.grad.clone()
+        one.step()
+        other.step()
+    for our, peer, before in zip(ours, peers, start, strict=True):
+        moved = (our - before).square().mean().sqrt()
+        assert (our - peer).abs().max() < 0.1 * moved
+        assert (our - peer).square().mean().sqrt() < 0.02 * moved

@@ -14,7 +14,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.info import ModelInfo
 from swinkit.task.train_config import TrainConfig
-from swinkit.training.parameter_groups import freeze
+from swinkit.training.optimizer import freeze
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ from swinkit.errors import TrainingError
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import Batch, Task
-from swinkit.training.optimizer import build_optimizer
-from swinkit.training.parameter_groups import frozen_modules, parameter_groups
+from swinkit.training.optimizer import build_optimizer, frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.task.train_config import ModelConfig, TrainConfig
-from swinkit.training.parameter_groups import freeze
+from swinkit.training.optimizer import freeze
 
 logger = logging.getLogger(__name__)
 
