@@ -1,16 +1,33 @@
-"""What a person sees while images are worked on: a bar with the time left, on a terminal."""
+"""Progress bars on a terminal."""
 
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+
+
+def progress_bar(console: Console, title: str, *columns: ProgressColumn) -> Progress:
+    """A bar as wide as the terminal, which vanishes at the end; nothing where there is no terminal.
+
+    Args:
+        title: what stands before the bar, such as "{task.description}".
+        columns: what stands behind it.
+    """
+    return Progress(
+        TextColumn(title),
+        BarColumn(bar_width=None),
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 class ImagesBar:
-    """Images done, and a part of the one at work; nothing where there is no terminal.
+    """Images done, and a part of the current one; nothing where there is no terminal.
 
-    It appears with the first word of progress: what is said before that, and the bars of
-    downloads, have the terminal for themselves.
+    It appears with the first call: what is printed before that, and the bars of downloads, have
+    the terminal for themselves.
 
     Args:
         console: to draw on; None is stderr.
@@ -18,16 +35,12 @@ class ImagesBar:
     """
 
     def __init__(self, console: Console | None = None, title: str = "") -> None:
-        console = console or Console(stderr=True)
         self._title = title
-        self._bar = Progress(
-            TextColumn("{task.fields[images]}"),
-            BarColumn(bar_width=None),
+        self._bar = progress_bar(
+            console or Console(stderr=True),
+            "{task.fields[images]}",
             TextColumn("{task.percentage:.0f} %"),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("images", total=None, images="")
         self._done = self._total = 0
@@ -44,21 +57,21 @@ class ImagesBar:
         self._bar.stop()
 
     def images(self, done: int, total: int) -> None:
-        """So many images of all are done."""
+        """`done` images of all are done."""
         self._done, self._total = done, total
         self._show(done)
 
     def piece(self, done: int, total: int) -> None:
-        """So many pieces of all of the image at work are done."""
+        """`done` pieces of the current image are done."""
         self._show(self._done + done / total)
 
     @property
     def completed(self) -> float:
-        """Images done, with the part of the one at work."""
+        """Images done, with the part of the current one."""
         return self._bar.tasks[0].completed
 
     def _show(self, completed: float) -> None:
-        # Images of a batch are told after all of them are done: the bar never moves back.
+        # A batch reports its images after all of them are done: the bar never moves back.
         self._bar.update(
             self._task,
             completed=max(self.completed, completed),

@@ -1,12 +1,14 @@
-"""One process, or several that `torchrun` started."""
+"""One process, or several that `torchrun` started: their device, their threads, an interrupt."""
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import torch
+from lightning.pytorch import Trainer
 from torch import distributed
 
 from swinkit.errors import ConfigError
@@ -59,7 +61,7 @@ class Processes:
         return box[0]
 
 
-def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
+def find_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
     """The kind of device to compute on.
 
     Raises:
@@ -69,3 +71,29 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
     if wanted == "cuda" and not available:
         raise ConfigError("runtime.device is cuda, but PyTorch finds no GPU here; use auto or cpu")
     return "cuda" if available and wanted != "cpu" else "cpu"
+
+
+@contextlib.contextmanager
+def threads(wanted: int | None) -> Iterator[None]:
+    """PyTorch computes with that many threads; None leaves its choice."""
+    before = torch.get_num_threads()
+    if wanted is not None:
+        torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def interruptible(trainer: Trainer) -> Iterator[None]:
+    """Lightning answers an interrupt by ignoring all later ones and leaving Python; here it stays
+    an ordinary KeyboardInterrupt."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from ended

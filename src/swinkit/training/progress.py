@@ -1,14 +1,122 @@
-"""What a person sees of a run: a bar with the time left, and one line per epoch."""
+"""Log of a run, progress bar and per-epoch summary."""
 
+import contextlib
+import logging
 import time
+import warnings
+from collections.abc import Iterator
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
+from torch import nn
 
-from swinkit.training.budget import Budget
+from swinkit.console import progress_bar
+from swinkit.task.training import Task
 from swinkit.training.recorder import Recorder
+from swinkit.training.run_folder import RunFolder
+from swinkit.training.schedule import Budget
+
+logger = logging.getLogger(__name__)
+
+NOISY = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities")
+ROOT = "swinkit"
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the remarks of Lightning and of what it uses off the terminal; errors still show."""
+    loggers = [logging.getLogger(name) for name in NOISY]
+    levels = [noisy.level for noisy in loggers]
+    for noisy in loggers:
+        noisy.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for module in ("lightning", "torch", "torchmetrics", "tensorboard", "google"):
+                warnings.filterwarnings("ignore", module=rf"{module}(\..*)?$")
+            yield
+    finally:
+        for noisy, level in zip(loggers, levels, strict=True):
+            noisy.setLevel(level)
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(self.format(record), highlight=False, markup=False, soft_wrap=True)
+
+
+class RunLog:
+    """Sends swinkit's log to the terminal at once, and to the run folder once there is one."""
+
+    def __init__(self, console: Console) -> None:
+        self.handlers: list[logging.Handler] = [_ConsoleHandler(console)]
+        self.waiting = MemoryHandler(10_000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
+        self.handlers.append(self.waiting)
+        self._level = logging.NOTSET
+
+    def __enter__(self) -> "RunLog":
+        root = logging.getLogger(ROOT)
+        self._level = root.level
+        root.setLevel(logging.INFO)
+        for handler in self.handlers:
+            root.addHandler(handler)
+        return self
+
+    def keep_in(self, folder: RunFolder) -> None:
+        """Write what was said so far, and all that follows, to the folder's log.txt."""
+        root = logging.getLogger(ROOT)
+        handler = folder.log_handler()
+        self.waiting.setTarget(handler)
+        self.waiting.flush()
+        root.removeHandler(self.waiting)
+        self.handlers.append(handler)
+        root.addHandler(handler)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        root = logging.getLogger(ROOT)
+        root.setLevel(self._level)
+        for handler in self.handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def announce(
+    folder: Path, model: nn.Module, task: Task[Any], images_per_step: int, where: str
+) -> None:
+    """Say what is about to be trained on what, and which images were left out."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    learning = sum(item.numel() for item in model.parameters() if item.requires_grad)
+    frozen = "" if learning == parameters else f", {learning / 1e6:.2f} M of them learning"
+    splits = task.splits
+    counts = {name: len(samples) for name, samples in splits.by_name().items()}
+    logger.info(
+        "%s: %.2f M parameters%s, %s pixels, %d classes, %s images, %d a step, %s",
+        folder,
+        parameters / 1e6,
+        frozen,
+        task.describe_size(model),
+        len(splits.class_names),
+        " + ".join(f"{count} {name}" for name, count in counts.items()),
+        images_per_step,
+        where.removesuffix(" x 1"),
+    )
+    for note in splits.notes:
+        logger.info("%s", note)
+    for line in task.problems():
+        logger.warning("%s", line)
 
 
 def spell_seconds(seconds: float) -> str:
@@ -43,24 +151,14 @@ class RunProgress(Callback):
         """Show the bar."""
         self._start = time.perf_counter()
         self._done_before = self._done(len(self.recorder.rows), trainer)
-        if not self.console.is_terminal:
-            return
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+        self.bar = progress_bar(
+            self.console,
+            "{task.description}",
             TextColumn("{task.fields[loss]}"),
             TimeElapsedColumn(),
             TextColumn("left {task.fields[left]}"),
-            console=self.console,
-            transient=True,
         )
-        self.task = self.bar.add_task(
-            "training",
-            total=1.0,
-            completed=0,
-            loss="",
-            left="?",
-        )
+        self.task = self.bar.add_task("training", total=1.0, loss="", left="?")
         self.bar.update(self.task, completed=self._done_before)
         self.bar.start()
 
@@ -68,8 +166,8 @@ class RunProgress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        if self.bar is None:
-            return
+        if self.bar is None or self.bar.disable:
+            return  # reading the loss would wait for a GPU
         batches = int(trainer.num_training_batches)
         done = self._done(trainer.current_epoch + (batch_idx + 1) / batches, trainer)
         if batch_idx % max(1, batches // 50) == 0 or batch_idx + 1 == batches:

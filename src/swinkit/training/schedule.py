@@ -1,11 +1,15 @@
-"""The learning rate at each optimizer step: linear warm-up, then a decay."""
+"""The learning rate at each optimizer step, and the end of a run by steps or by the clock."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.training.processes import Processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +86,70 @@ class Schedule:
         else:
             falling = (1 + math.cos(math.pi * done)) / 2
         return self.end_factor + (1 - self.end_factor) * falling
+
+
+class Budget(Callback):
+    """Stops a run after its steps or its minutes; epochs are Lightning's own affair.
+
+    Not Lightning's `max_steps`, which ends within an epoch without its validation, nor its `Timer`,
+    whose clock is each process's own: the learning rate follows this clock and must be the same in
+    all of them, so the first one's holds.
+
+    Args:
+        config: says the length.
+        processes: of the run.
+        spent_seconds: time that a resumed run has already used.
+    """
+
+    def __init__(
+        self, config: ScheduleConfig, processes: Processes, *, spent_seconds: float = 0.0
+    ) -> None:
+        self.config = config
+        self.processes = processes
+        self.spent_seconds = spent_seconds
+        self._started = time.perf_counter()
+        self._passed = 0.0
+
+    def clock(self) -> float:
+        """Part of the minutes that has passed, as of the last step; 1 is the end."""
+        return self._passed
+
+    def done(self, epochs: float, steps: int) -> float:
+        """Part of the run that is done, 0 to 1."""
+        if self.config.minutes is not None:
+            return min(1.0, self._passed)
+        if self.config.steps is not None:
+            return min(1.0, steps / self.config.steps)
+        return min(1.0, epochs / self.config.epochs)
+
+    def most_epochs(self, steps_per_epoch: int) -> int:
+        """For Lightning; -1 is without end."""
+        if self.config.minutes is not None:
+            return -1
+        if self.config.steps is not None:
+            return -(-self.config.steps // steps_per_epoch)
+        return self.config.epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+        self._read_clock()
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
+    ) -> None:
+        """Read the clock, just before the schedule does: the last step completes the decay."""
+        self._read_clock()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop when it is time."""
+        out_of_time = self.config.minutes is not None and self._passed >= 1
+        if out_of_time or trainer.global_step >= (self.config.steps or math.inf):
+            trainer.should_stop = True
+
+    def _read_clock(self) -> None:
+        if self.config.minutes is not None:
+            passed = self.spent_seconds + time.perf_counter() - self._started
+            self._passed = self.processes.shared(passed / (60 * self.config.minutes))

@@ -16,17 +16,20 @@ from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.batch_size import find_batch_size
-from swinkit.training.budget import Budget
 from swinkit.training.find_task import make_task
-from swinkit.training.guards import interruptible, threads
 from swinkit.training.loaders import Loaders, build_loaders
-from swinkit.training.logging import RunLog, announce, quiet_libraries
 from swinkit.training.module import Training
-from swinkit.training.processes import DeviceType, Processes, choose_device
-from swinkit.training.progress import RunProgress
+from swinkit.training.processes import (
+    DeviceType,
+    Processes,
+    find_device,
+    interruptible,
+    threads,
+)
+from swinkit.training.progress import RunLog, RunProgress, announce, quiet_libraries
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import RunFolder, StateFile
-from swinkit.training.schedule import Schedule
+from swinkit.training.schedule import Budget, Schedule
 from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
@@ -67,7 +70,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
     started = time.perf_counter()
     config = _settled(config)
     processes = Processes.from_torchrun()
-    device = choose_device(config.runtime.device)
+    device = find_device(config.runtime.device)
     screen = (console or Console()) if processes.rank == 0 else Console(quiet=True)
     with (
         quiet_libraries(),
