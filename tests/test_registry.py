@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swinkit.errors import DataError
-from swinkit.registry import recognise
+from swinkit.registry import recognize
 
 
 @pytest.mark.parametrize(
@@ -19,31 +19,31 @@ from swinkit.registry import recognise
     ],
 )
 def test_real_sets(data_dir: Path, name: str, task: str, kind: str) -> None:
-    found = recognise(data_dir / name)
+    found = recognize(data_dir / name)
     assert (found.task, found.kind) == (task, kind)
 
 
 def test_lists_and_folders(flat_folder: Path, tmp_path: Path) -> None:
-    assert recognise(flat_folder).kind == "folders"
+    assert recognize(flat_folder).kind == "folders"
     listing = tmp_path / "train.csv"
     listing.write_text("path,label\na.png,cat\n")
-    assert recognise(listing).kind == "lists"
-    assert recognise(tmp_path).task == "classification"
+    assert recognize(listing).kind == "lists"
+    assert recognize(tmp_path).task == "classification"
 
 
 def test_a_kind_that_is_named_is_believed(tmp_path: Path) -> None:
-    assert recognise(tmp_path, "voc").task == "detection"
-    assert recognise(tmp_path, "folders").task == "classification"
+    assert recognize(tmp_path, "voc").task == "detection"
+    assert recognize(tmp_path, "folders").task == "classification"
 
 
 def test_nothing_says_what_was_looked_for(
     tmp_path: Path, make_images: Callable[..., list[Path]]
 ) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
-        recognise(tmp_path / "absent")
+        recognize(tmp_path / "absent")
     make_images(tmp_path / "some", 1)
     with pytest.raises(DataError, match=r"looked for COCO .* YOLO .*"):
-        recognise(make_images(tmp_path / "some", 1)[0])
+        recognize(make_images(tmp_path / "some", 1)[0])
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"looked for COCO .*classes"):
-        recognise(tmp_path / "empty")
+        recognize(tmp_path / "empty")

@@ -6,7 +6,6 @@ from .checkpoints.convert import convert as convert
 from .checkpoints.load import load as load
 from .checkpoints.native import save as save
 from .classification.create import create_model as create_model
-from .classification.evaluate import evaluate as evaluate
 from .classification.model import SwinClassifier as SwinClassifier
 from .classification.result import Classification as Classification
 from .detection.config import Suppression as Suppression
@@ -17,6 +16,7 @@ from .detection.result import InstanceMasks as InstanceMasks
 from .errors import SwinkitError as SwinkitError
 from .images.fitting import Fit as Fit
 from .images.preprocessing import Preprocessing as Preprocessing
+from .registry import evaluate as evaluate
 from .segmentation.create import create_segmenter as create_segmenter
 from .segmentation.model import SwinSegmenter as SwinSegmenter
 from .segmentation.result import SemanticMap as SemanticMap

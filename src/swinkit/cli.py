@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
@@ -35,7 +37,14 @@ EXIT_ERROR = 2
 EXIT_INTERRUPT = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
-Command = Inspect | Train | Evaluate | Predict | Convert | Models
+COMMANDS: dict[str, type[Any]] = {
+    "inspect": Inspect,
+    "train": Train,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "convert": Convert,
+    "models": Models,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,23 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: list[str]) -> Command:
+def _parse(arguments: list[str]) -> Any:
+    """One of the commands, with the values of its options."""
     train = train_defaults(arguments[1:] if arguments[0] == "train" else [])
-    choice = (
-        Annotated[Inspect, tyro.conf.subcommand("inspect")]
-        | Annotated[Train, tyro.conf.subcommand("train", default=train)]
-        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[Predict, tyro.conf.subcommand("predict")]
-        | Annotated[Convert, tyro.conf.subcommand("convert")]
-        | Annotated[Models, tyro.conf.subcommand("models")]
+    defaults: dict[str, dict[str, Any]] = {"train": {"default": train}}
+    choices = (
+        Annotated[kind, tyro.conf.subcommand(name, **defaults.get(name, {}))]
+        for name, kind in COMMANDS.items()
     )
-    command: Command = tyro.cli(
-        choice,
-        prog="swinkit",
-        description=DESCRIPTION,
-        args=arguments,
-    )
-    return command
+    choice: Any = reduce(or_, choices)
+    return tyro.cli(choice, prog="swinkit", description=DESCRIPTION, args=arguments)
 
 
 if __name__ == "__main__":

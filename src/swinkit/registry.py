@@ -1,44 +1,52 @@
-"""Which task a data set is for, found by looking. Importing this needs no PyTorch."""
+"""The tasks by name, by model and by data.
 
-from dataclasses import dataclass
+A new task is a folder with a `task.py` that holds its `TASK`, and one line in `TASKS`. Importing
+this needs no PyTorch.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from swinkit.classification.data.folders import read_folders
-from swinkit.classification.data.lists import list_files
-from swinkit.data.splitting import SPLIT_ALIASES
-from swinkit.detection.data.layouts import LOOKED_FOR as DETECTION_LAYOUTS
-from swinkit.detection.data.layouts import find_layout
-from swinkit.errors import DataError
-from swinkit.segmentation.data.layouts import LOOKED_FOR as MASK_LAYOUTS
-from swinkit.segmentation.data.layouts import looks_like_masks
+from swinkit.data.config import DataConfig
+from swinkit.errors import ConfigError, DataError
+from swinkit.task.base import Progress, Recognized, Report, Split, Task
 
-TaskName = Literal["classification", "detection", "segmentation"]
+if TYPE_CHECKING:
+    from swinkit.task.model import TaskModel
+    from swinkit.task.options import EvaluateOptions
 
-CLASSIFICATION_KINDS = ("folders", "lists")
-DETECTION_KINDS = ("coco", "voc", "yolo")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recognised:
-    """What a path holds.
-
-    Attributes:
-        task: what such data trains.
-        kind: how it is written; a value of `DataConfig.kind`.
-        notes: what a person should know about the choice.
-    """
-
-    task: TaskName
-    kind: str
-    notes: tuple[str, ...] = ()
+# In the order in which data is tried: the folders of a detection or segmentation data set could be
+# taken for classes, not the other way round.
+TASKS: dict[str, str] = {
+    "detection": "swinkit.detection.task",
+    "segmentation": "swinkit.segmentation.task",
+    "classification": "swinkit.classification.task",
+}
+DEFAULT = "classification"
 
 
-def recognise(path: str | Path, kind: str = "auto") -> Recognised:
-    """The task of a data set.
+def get_task(name: str) -> Task[Any, Any]:
+    """The task of that name. Raises ConfigError where there is none; the message lists them."""
+    if name not in TASKS:
+        raise ConfigError(f"no task named {name!r}; choose one of {', '.join(sorted(TASKS))}")
+    task: Task[Any, Any] = import_module(TASKS[name]).TASK
+    return task
 
-    Boxes come first, then scenes, then classes: the folders of a detection or segmentation data
-    set could be taken for classes, not the other way round.
+
+def all_tasks() -> list[Task[Any, Any]]:
+    """Every task, in the order in which data is tried."""
+    return [get_task(name) for name in TASKS]
+
+
+def task_of_network(name: str) -> Task[Any, Any] | None:
+    """The task whose `create_` function knows the name; None where none does."""
+    return next((task for task in all_tasks() if name in task.network_names()), None)
+
+
+def recognize(path: str | Path, kind: str = "auto") -> Recognized:
+    """What data lies at a path, found by looking.
 
     Args:
         path: a folder, or a .json, .yaml or .csv file.
@@ -50,34 +58,71 @@ def recognise(path: str | Path, kind: str = "auto") -> Recognised:
     where = Path(path).expanduser()
     if not where.exists():
         raise DataError(f"{where}: no such file or folder; check the path")
-    if kind in CLASSIFICATION_KINDS:
-        return Recognised(task="classification", kind=kind)
-    if kind in DETECTION_KINDS:
-        return Recognised(task="detection", kind=kind)
-    if kind == "masks":
-        return Recognised(task="segmentation", kind=kind)
-    layout = find_layout(where)
-    if layout is not None:
-        return Recognised(task="detection", kind=layout.kind, notes=layout.notes)
-    if looks_like_masks(where):
-        return Recognised(task="segmentation", kind="masks")
-    if where.suffix.lower() == ".csv" or (where.is_dir() and _has_train_list(where)):
-        return Recognised(task="classification", kind="lists")
-    if where.is_dir():
-        try:
-            read_folders(where)
-        except DataError as error:
-            raise DataError(
-                f"{where}: no data set recognised; looked for {DETECTION_LAYOUTS}, {MASK_LAYOUTS}, "
-                f"and for classes ({str(error).removeprefix(f'{where}: ')})"
-            ) from error
-        return Recognised(task="classification", kind="folders")
-    raise DataError(
-        f"{where}: no data set recognised; looked for {DETECTION_LAYOUTS}, a .csv list, or a "
-        "folder of class folders"
+    tasks = all_tasks()
+    for task in tasks:
+        if kind in task.data_kinds:
+            return Recognized(task=task.name, kind=kind)
+    for task in tasks:
+        found = task.recognize(where)
+        if found is not None:
+            return found
+    *first, last = [task.layouts(where) for task in tasks]
+    raise DataError(f"{where}: no data set recognized; looked for {', '.join(first)}, and {last}")
+
+
+def option_owners(options: Callable[[Task[Any, Any]], type[Any]]) -> dict[str, list[str]]:
+    """The kinds of model that have an option, for the options that not all of them have."""
+    owners: dict[str, list[str]] = {}
+    for task in reversed(all_tasks()):
+        for name in options(task).__dataclass_fields__:
+            owners.setdefault(name, []).append(task.model_kind)
+    return owners
+
+
+def evaluate(
+    model: "TaskModel",
+    data: str | Path | DataConfig | Any,
+    *,
+    split: Split | None = None,
+    options: "EvaluateOptions | None" = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    out: str | Path | None = None,
+    on_bad_image: Literal["skip", "refuse"] = "refuse",
+    progress: Progress | None = None,
+) -> Report:
+    """Measure a trained model of any task on labeled images.
+
+    Args:
+        model: its `info` names the classes and the preprocessing.
+        data: a path, a `DataConfig`, or the task's splits or samples.
+        split: which part; None takes the test split, else the validation split, else everything.
+        options: of the model's task, such as tiles or a sliding window; None takes its defaults.
+        batch_size: images in one forward pass; None takes the task's.
+        device: moves the model there first; None leaves it where it is.
+        out: folder for the report's files and pictures.
+        on_bad_image: "skip" leaves unreadable images out.
+        progress: called with (images done, all).
+
+    Returns:
+        The task's report: a `ClassificationReport`, `DetectionReport` or `SegmentationReport`.
+
+    Raises:
+        DataError: no such data or split, or classes that the model does not know.
+        ImageError: an unreadable image with on_bad_image="refuse".
+        ConfigError: options out of range.
+    """
+    task = get_task(model.task)
+    if device is not None:
+        model.to(device)
+    report, _ = task.evaluate(
+        model,
+        data,
+        options or task.evaluate_options(),
+        split=split,
+        batch_size=batch_size or task.evaluate_batch_size,
+        out=None if out is None else Path(out),
+        on_bad_image=on_bad_image,
+        progress=progress,
     )
-
-
-def _has_train_list(folder: Path) -> bool:
-    lists = [file for file in folder.glob("*.csv") if SPLIT_ALIASES.get(file.stem.lower())]
-    return bool(lists) and "train" in list_files(folder)
+    return report

@@ -39,7 +39,7 @@ class Spotter(nn.Module):
         ]
 
     def _find(self, values: np.ndarray, output: OutputConfig) -> RawDetections:
-        pixels = self.info.any_size.restore(values)
+        pixels = self.preprocessing.restore(values)
         boxes, scores, labels = [], [], []
         for label, channel in enumerate((0, 1)):
             rest = [c for c in range(3) if c != channel]

@@ -56,12 +56,12 @@ def test_classes_names_and_preprocessing() -> None:
     model = create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
     assert model.class_names == ("cat", "dog")
     assert model.num_classes == model.box_heads[0].scores.out_features - 1 == 2
-    assert model.info.any_size.short_side == 320
+    assert model.preprocessing.short_side == 320
     assert create_detector("retinanet_swin_nano").num_classes == 80
     fit = Fit(short_side=64, long_side=None)
     model = create_detector("faster_rcnn_swin_nano", num_classes=3, fit=fit, in_channels=1)
     assert model.class_names == ("class 0", "class 1", "class 2")
-    assert model.info.any_size == fit.for_channels(1)
+    assert model.preprocessing == fit.for_channels(1)
     assert model.config.backbone.in_channels == 1
 
 

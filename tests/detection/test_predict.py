@@ -161,7 +161,7 @@ def test_real_detectors_agree_with_their_own_forward(name: str) -> None:
     model = create_detector(name, num_classes=2, fit=Fit(short_side=64, long_side=128)).eval()
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
     (found,) = model.predict(image, score_threshold=0.0, max_per_image=20)
-    fitted = model.info.any_size(image)
+    fitted = model.preprocessing(image)
     with torch.inference_mode():
         (raw,) = model(torch.from_numpy(fitted.values)[None], [fitted.size_hw])
     scale = np.array(fitted.scale_wh * 2, np.float32)

@@ -39,7 +39,7 @@ def scaled() -> SwinSegmenter:
 
 def test_whole_image_is_enlarged_twice(scaled: SwinSegmenter) -> None:
     (found,) = predict_maps(scaled, IMAGE, keep_probabilities=True)
-    values = torch.from_numpy(scaled.info.any_size(IMAGE).values)[None]
+    values = torch.from_numpy(scaled.preprocessing(IMAGE).values)[None]
     with torch.inference_mode():
         logits = F.interpolate(scaled(values), size=(70, 90), mode="bilinear")[0]
     assert np.array_equal(found.labels, logits.argmax(0).numpy())
@@ -116,7 +116,7 @@ def test_padding_is_cut_off() -> None:
     padded = create(Fit(short_side=None, long_side=None, divisor=32))
     (found,) = predict_maps(padded, IMAGE)
     assert found.size_hw == (70, 90)
-    values = torch.from_numpy(padded.info.any_size(IMAGE).values)[None]
+    values = torch.from_numpy(padded.preprocessing(IMAGE).values)[None]
     with torch.inference_mode():
         logits = padded(values)[0, :, :70, :90]
     assert np.array_equal(found.labels, logits.argmax(0).numpy())

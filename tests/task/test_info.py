@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.info import ModelInfo
@@ -15,12 +14,3 @@ def test_through_json_and_back(prepared: Fit | Preprocessing) -> None:
     info = ModelInfo(class_names=("a", "b"), preprocessing=prepared, metrics={"val_ap": 0.5})
     again = ModelInfo.from_dict(json.loads(json.dumps(info.to_dict())))
     assert again == info
-
-
-def test_each_task_gets_its_own_kind() -> None:
-    assert ModelInfo(preprocessing=Fit()).any_size == Fit()
-    assert ModelInfo().fixed_size == Preprocessing()
-    with pytest.raises(ConfigError, match="got Fit"):
-        ModelInfo(preprocessing=Fit()).fixed_size
-    with pytest.raises(ConfigError, match="got Preprocessing"):
-        ModelInfo().any_size

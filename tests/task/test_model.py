@@ -43,8 +43,20 @@ def test_names(task: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_preprocessing_of_another_task(task: str) -> None:
     other = Fit() if task == "classifier" else Preprocessing()
-    with pytest.raises(ConfigError, match="needs"):
+    with pytest.raises(ConfigError, match=f"prepares images by .*; got {type(other).__name__}"):
         make(task).info = ModelInfo(preprocessing=other)
+
+
+def test_size_of_the_images() -> None:
+    detector, classifier = make("detector"), make("classifier")
+    detector.set_image_size(100)
+    assert detector.preprocessing.short_side == 100
+    detector.set_image_size("original")
+    assert detector.preprocessing.short_side is None
+    classifier.set_image_size(96)
+    assert classifier.preprocessing.size_hw == (96, 96)
+    with pytest.raises(ConfigError, match="images of one size"):
+        classifier.set_image_size("original")
 
 
 @pytest.mark.parametrize("kernel", ["reference", "sdpa"])

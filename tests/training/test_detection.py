@@ -18,7 +18,7 @@ from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.data.splits import load_detection
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.start import build_detector
-from swinkit.detection.train import DetectionTask, in_original
+from swinkit.detection.train import DetectionTraining, in_original
 from swinkit.errors import ConfigError, TrainingError
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.find_task import find_task, make_task
@@ -45,7 +45,7 @@ def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(detection, 
     model = load(result.folder / "best.safetensors", report=None)
     assert isinstance(model, SwinDetector)
     assert model.class_names == ("circle", "square", "triangle")
-    assert model.info.any_size.short_side == 64
+    assert model.preprocessing.short_side == 64
     assert len(model.predict(shapes / "images")) == 19
     assert TrainConfig.load(result.folder / "config.yaml") == replace(
         config, data=replace(config.data, path=shapes.resolve())
@@ -194,7 +194,7 @@ class FakeTrainer:
 
 def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
     config = detection()
-    task = DetectionTask(config)
+    task = DetectionTraining(config)
     module = Training(
         task.build_model(),
         task,

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from swinkit.classification.data.config import AugmentationConfig
-from swinkit.classification.train import ClassificationTask
+from swinkit.classification.train import ClassificationTraining
 from swinkit.errors import TrainingError
 from swinkit.training.module import Training
 from swinkit.training.optimizer import frozen_modules
@@ -12,7 +12,7 @@ from swinkit.training.weight_average import WeightAverage
 
 
 def module_of(config, class_weights=None):
-    task = ClassificationTask(config)
+    task = ClassificationTraining(config)
     task.class_weights = class_weights
     return Training(
         task.build_model(),

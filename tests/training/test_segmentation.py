@@ -9,7 +9,7 @@ from rich.console import Console
 
 from swinkit.checkpoints.load import load
 from swinkit.segmentation.model import SwinSegmenter
-from swinkit.segmentation.train import SegmentationTask
+from swinkit.segmentation.train import SegmentationTraining
 from swinkit.training.find_task import find_task
 from swinkit.training.module import Training
 from swinkit.training.run_folder import read_results
@@ -49,9 +49,9 @@ def test_task_is_found_by_looking(segmentation):
 
 
 def test_class_weights_reach_the_loss(segmentation):
-    weighted = SegmentationTask(replace(segmentation(), class_weights="balanced"))
+    weighted = SegmentationTraining(replace(segmentation(), class_weights="balanced"))
     assert len(weighted.loss.class_weights) == 2
-    assert SegmentationTask(segmentation()).loss.class_weights is None
+    assert SegmentationTraining(segmentation()).loss.class_weights is None
 
 
 class FakeTrainer:
@@ -60,7 +60,7 @@ class FakeTrainer:
 
 def test_average_follows_running_statistics(segmentation):
     config = segmentation()
-    task = SegmentationTask(config)
+    task = SegmentationTraining(config)
     module = Training(
         task.build_model(),
         task,

@@ -28,8 +28,8 @@ from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures import figures
+from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.predicting import Progress
 
 Split = Literal["train", "val", "test"]
 Data = str | Path | DataConfig | Splits | Sequence[Sample]
@@ -69,7 +69,7 @@ def evaluate(
     samples = _samples(model, data, split)
     if device is not None:
         model.to(device)
-    preprocessing = model.info.fixed_size
+    preprocessing = model.preprocessing
     if preprocessing.channels != model.config.in_channels:
         size = preprocessing.size_hw
         preprocessing = Preprocessing.for_size(size, channels=model.config.in_channels)

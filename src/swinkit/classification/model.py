@@ -3,11 +3,12 @@
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.predict import predict_classes
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 
 
-class SwinClassifier(ClassificationNetwork, TaskModel):
+class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
     """A network that names what is on an image, with the facts in `info`.
 
     Args:
@@ -19,6 +20,9 @@ class SwinClassifier(ClassificationNetwork, TaskModel):
         ConfigError: class names or preprocessing that do not fit the model.
     """
 
+    task = "classification"
+    prepare_type = Preprocessing
+
     def __init__(
         self, config: SwinConfig, *, num_classes: int = 1000, info: ModelInfo | None = None
     ) -> None:
@@ -26,11 +30,3 @@ class SwinClassifier(ClassificationNetwork, TaskModel):
         self.info = info or ModelInfo()
 
     predict = predict_classes
-
-    def check_preprocessing(self, info: ModelInfo) -> None:
-        """Refuse a detector's or segmenter's: a classifier's images have one size.
-
-        Raises:
-            ConfigError: it is not a classifier's.
-        """
-        _ = info.fixed_size

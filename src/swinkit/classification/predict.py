@@ -8,8 +8,8 @@ import torch
 
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.task.base import OnError
 from swinkit.task.predicting import (
-    OnError,
     Opened,
     Source,
     Stopwatch,
@@ -49,7 +49,7 @@ def each_class(
         ConfigError: batch_size below 1.
     """
     channels = model.config.in_channels
-    prepare = model.info.fixed_size
+    prepare = model.preprocessing
     if prepare.channels != channels:
         prepare = Preprocessing.for_size(prepare.size_hw, channels=channels)
     return predict_each(

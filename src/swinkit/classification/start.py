@@ -90,7 +90,7 @@ def _from_weights(config: TrainConfig, class_names: tuple[str, ...]) -> SwinClas
     )
     if not isinstance(loaded, SwinClassifier):
         raise ConfigError(f"{wanted.weights} did not give a classifier; choose other weights")
-    preprocessing = loaded.info.fixed_size
+    preprocessing = loaded.preprocessing
     size = wanted.image_size
     if size is not None and preprocessing.size_hw != (size, size):
         preprocessing = replace(preprocessing, size_hw=(size, size))

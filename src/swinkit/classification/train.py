@@ -21,13 +21,13 @@ from swinkit.classification.model import SwinClassifier
 from swinkit.classification.start import build_classifier
 from swinkit.errors import TrainingError
 from swinkit.pictures.curves import ScorePanel
+from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.predicting import Progress
 from swinkit.task.train_config import TrainConfig
-from swinkit.task.training import Batch, Step, Task, Validation
+from swinkit.task.training import Batch, Step, TrainingTask, Validation
 
 
-class ClassificationTask(Task[SwinClassifier]):
+class ClassificationTraining(TrainingTask[SwinClassifier]):
     """Cross-entropy with soft targets; the best epoch has the highest top-1 accuracy.
 
     Loss of a batch: -1/B sum_b sum_k w_k y_bk log p_bk, with class weights w of mean 1. Dividing by
@@ -60,7 +60,7 @@ class ClassificationTask(Task[SwinClassifier]):
         self, model: SwinClassifier, samples: list[Sample], *, train: bool
     ) -> ClassificationDataset:
         """Images with labels."""
-        preprocessing = model.info.fixed_size
+        preprocessing = model.preprocessing
         return ClassificationDataset(
             samples,
             train_transform(self.config.augmentation, preprocessing)
@@ -73,7 +73,7 @@ class ClassificationTask(Task[SwinClassifier]):
 
     def probe_shape(self, model: SwinClassifier) -> tuple[int, int, int]:
         """Every image has this shape."""
-        return (model.config.in_channels, *model.info.fixed_size.size_hw)
+        return (model.config.in_channels, *model.preprocessing.size_hw)
 
     def probe(self, model: SwinClassifier, images: Tensor) -> Tensor:
         """Mean square of the logits."""
@@ -114,7 +114,7 @@ class ClassificationTask(Task[SwinClassifier]):
             shown["images"].float().cpu().numpy(),
             shown["targets"].float().cpu().numpy(),
             model.info.class_names or (),
-            model.info.fixed_size,
+            model.preprocessing,
         )
 
     def evaluate(
@@ -144,7 +144,7 @@ class ClassificationTask(Task[SwinClassifier]):
 
     def describe_size(self, model: SwinClassifier) -> str:
         """Height x width."""
-        return "x".join(map(str, model.info.fixed_size.size_hw))
+        return "x".join(map(str, model.preprocessing.size_hw))
 
     def problems(self) -> list[str]:
         """Images that the scan found damaged."""

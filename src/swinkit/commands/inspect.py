@@ -8,6 +8,7 @@ import tyro
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
+from swinkit.registry import get_task, recognize
 
 if TYPE_CHECKING:
     from swinkit.data.inspection import FactTable, Inspection
@@ -47,11 +48,9 @@ class Inspect:
         """
         if self.pictures < 0:
             raise ConfigError(f"pictures is {self.pictures}; it must be >= 0")
-        from swinkit.registry import recognise
-
-        found = recognise(self.data, self.kind)
+        found = recognize(self.data, self.kind)
         config = DataConfig(path=self.data, kind=self.kind, scan=self.scan)
-        inspection = _inspect(found.task, config, self.pictures, self.seed)
+        inspection = get_task(found.task).inspect(config, pictures=self.pictures, seed=self.seed)
         _print(inspection)
         from swinkit.data.page import write_page
 
@@ -61,20 +60,6 @@ class Inspect:
             from swinkit.data.problems import refuse_problems
 
             refuse_problems(self.data, inspection.problems)
-
-
-def _inspect(task: str, config: DataConfig, pictures: int, seed: int) -> "Inspection":
-    if task == "detection":
-        from swinkit.detection.inspect import inspect_detection
-
-        return inspect_detection(config, pictures=pictures, seed=seed)
-    if task == "segmentation":
-        from swinkit.segmentation.inspect import inspect_segmentation
-
-        return inspect_segmentation(config, pictures=pictures, seed=seed)
-    from swinkit.classification.inspect import inspect_classification
-
-    return inspect_classification(config, pictures=pictures, seed=seed)
 
 
 def _print(inspection: "Inspection") -> None:

@@ -1,24 +1,54 @@
-"""What the commands that run a trained model share."""
+"""What the commands that run a trained model share: the model, and the options of its task."""
 
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from swinkit.errors import CheckpointError, ConfigError
+from swinkit.registry import all_tasks, get_task, option_owners
+from swinkit.task.base import Task
+from swinkit.task.options import options_from, refuse_options_of_others
 
 if TYPE_CHECKING:
     from swinkit.checkpoints.report import LoadReport
-    from swinkit.classification.model import SwinClassifier
-    from swinkit.detection.model import SwinDetector
-    from swinkit.segmentation.model import SwinSegmenter
+    from swinkit.task.model import TaskModel
 
 Device = Literal["auto", "cpu", "cuda"]
 ImageSize = int | Literal["original"] | None
-TaskModel: TypeAlias = Union["SwinClassifier", "SwinDetector", "SwinSegmenter"]
+Command = TypeVar("Command")
+Options = Callable[[Task[Any, Any]], type[Any]]
 
 
-def load_model(weights: str, image_size: ImageSize, device: Device) -> TaskModel:
-    """A classifier, detector or segmenter on its device, whatever the file holds.
+def with_task_options(command: type[Command], options: Options, doc: str) -> type[Command]:
+    """A command's dataclass that has the options of every task as well.
+
+    Args:
+        command: the options that all tasks have, and `run`.
+        options: which options of a task.
+        doc: what the command does, for its help.
+    """
+    bases = tuple(options(task) for task in all_tasks())
+    name = command.__name__
+    joined = type(name, (*dict.fromkeys(bases), command), {"__doc__": doc})
+    return dataclass(frozen=True, kw_only=True)(joined)
+
+
+def task_options(command: Any, model: "TaskModel", options: Options, weights: str) -> Any:
+    """The options of the model's task out of a command's.
+
+    Raises:
+        ConfigError: an option of another task was given.
+    """
+    task = get_task(model.task)
+    kind = options(task)
+    holder = f"{weights} holds a {task.model_kind}"
+    refuse_options_of_others(command, kind, option_owners(options), holder)
+    return options_from(kind, vars(command))
+
+
+def load_model(weights: str, image_size: ImageSize, device: Device) -> "TaskModel":
+    """A model of any task on its device, whatever the file holds.
 
     What the file does not prove is said on stderr.
 
@@ -32,27 +62,24 @@ def load_model(weights: str, image_size: ImageSize, device: Device) -> TaskModel
     """
     import torch
 
-    from swinkit.backbones.swin import SwinBackbone
     from swinkit.checkpoints.load import load
-    from swinkit.classification.model import SwinClassifier
+    from swinkit.task.model import TaskModel
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but PyTorch finds no GPU here; use --device cpu")
     side = None if image_size == "original" else image_size
     model = load(weights, image_size=side, report=_report_doubts)
-    if isinstance(model, SwinBackbone):
+    if not isinstance(model, TaskModel):
         raise CheckpointError(
             f"{weights} holds a backbone without a classifier or other head; name weights of a "
             "whole model"
         )
-    if not isinstance(model, SwinClassifier) and image_size is not None:
-        fit = model.info.any_size.of_size(image_size)
-        model.info = replace(model.info, preprocessing=fit)
-    elif image_size == "original":
-        raise ConfigError(
-            f"{weights} holds a classifier, which needs images of one size; give --image-size "
-            "pixels, or leave it out"
-        )
+    if image_size is not None and image_size != getattr(model.preprocessing, "size_hw", None):
+        try:
+            model.set_image_size(image_size)
+        except ConfigError as error:
+            kind = get_task(model.task).model_kind
+            raise ConfigError(f"{weights} holds a {kind}: {error}") from error
     gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return model.to("cuda" if gpu else "cpu").eval()
 

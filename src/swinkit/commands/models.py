@@ -5,21 +5,23 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from swinkit.backbones.flops import count_flops
-from swinkit.backbones.variants import VARIANTS, Variant
-from swinkit.checkpoints.published import PUBLISHED, PublishedWeights, published_of
-from swinkit.commands.parameter_counts import PARAMETERS
-from swinkit.detection.flops import count_detector_flops
-from swinkit.detection.variants import DETECTORS
-from swinkit.segmentation.flops import count_segmenter_flops
-from swinkit.segmentation.variants import SEGMENTERS
+from swinkit.checkpoints.published import published_of
+from swinkit.registry import all_tasks
+from swinkit.task.base import NetworkSummary, Task
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 WIDE = 200  # columns where output is no terminal; addresses then stay on one line
-DETECTOR_HW, SEGMENTER_HW = (800, 1280), (512, 2048)  # the papers count at these sizes
+
+SCORES = {
+    "top-1": "top1",
+    "top-5": "top5",
+    "box AP": "box_ap",
+    "mask AP": "mask_ap",
+    "mIoU": "miou",
+}
 
 NOTES = (
     "FLOPs: multiply-adds by the publishers' rules; detectors at 1280x800 with 1000 proposals, "
@@ -39,53 +41,31 @@ class Models:
     def run(self) -> None:
         """Print."""
         if self.json:
-            listed = [_as_dict(variant) for variant in VARIANTS.values()]
-            listed += [_dense_dict(name) for name in (*DETECTORS, *SEGMENTERS)]
+            listed = [_as_dict(task, row) for task in _tasks() for row in task.networks()]
             json.dump(listed, sys.stdout, indent=1)
             sys.stdout.write("\n")
             return
         _print_tables()
 
 
-def _as_dict(variant: Variant) -> dict[str, Any]:
-    side = variant.image_size
+def _tasks() -> list[Task[Any, Any]]:
+    """Classifiers first, as people look for them first."""
+    return sorted(all_tasks(), key=lambda task: task.name)
+
+
+def _as_dict(task: Task[Any, Any], row: NetworkSummary) -> dict[str, Any]:
     return {
-        "name": variant.name,
-        "task": "classification",
-        "image_size": side,
-        "windows": [list(window) for window in variant.config.windows],
-        "params": variant.params,
-        "flops": variant.flops,
-        "multiply_adds": count_flops(variant.config, (side, side)),
-        "drop_path_rate": variant.drop_path_rate,
-        "weights": [_weights_dict(entry) for entry in published_of(variant.name)],
+        "task": task.name,
+        **_known(asdict(row)),
+        "weights": [
+            _known({**asdict(entry), "crop_fraction": entry.crop_fraction})
+            for entry in published_of(row.name)
+        ],
     }
 
 
-def _dense_dict(name: str) -> dict[str, Any]:
-    config = DETECTORS.get(name) or SEGMENTERS[name]
-    return {
-        "name": name,
-        "task": "detection" if name in DETECTORS else "segmentation",
-        "windows": [list(window) for window in config.backbone.windows],
-        "num_classes": config.num_classes,
-        "params": _millions(PARAMETERS[name]),
-        "multiply_adds": _multiply_adds(name),
-        "drop_path_rate": config.backbone.drop_path_rate,
-        "weights": [asdict(entry) for entry in published_of(name)],
-    }
-
-
-def _multiply_adds(name: str) -> int | None:
-    """None for decoders whose work nobody's rule counts."""
-    if name in DETECTORS:
-        return count_detector_flops(DETECTORS[name], DETECTOR_HW)
-    config = SEGMENTERS[name]
-    return count_segmenter_flops(config, SEGMENTER_HW) if config.decoder == "upernet" else None
-
-
-def _weights_dict(entry: PublishedWeights) -> dict[str, Any]:
-    return {**asdict(entry), "crop_fraction": entry.crop_fraction}
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _print_tables() -> None:
@@ -95,8 +75,8 @@ def _print_tables() -> None:
     if not console.is_terminal:
         console = Console(width=WIDE)
     _print_networks(console)
-    _print_classifier_weights(console)
-    _print_dense_weights(console)
+    for task in _tasks():
+        _print_weights(console, task)
     console.print(NOTES)
 
 
@@ -112,67 +92,44 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> "Table"
 
 
 def _print_networks(console: "Console") -> None:
-    table = _table(
-        "Networks: swinkit.create_model(NAME)", ("name",), ("image", "window", "params", "FLOPs")
-    )
-    for variant in VARIANTS.values():
-        side = variant.image_size
-        window = variant.config.windows[0][0]
-        flops = variant.flops or f"{count_flops(variant.config, (side, side)) / 1e9:.1f}G"
-        table.add_row(variant.name, str(side), str(window), variant.params, flops)
-    console.print(table)
-    for title, names in (
-        ("Detectors: swinkit.create_detector(NAME)", tuple(DETECTORS)),
-        ("Segmenters: swinkit.create_segmenter(NAME)", tuple(SEGMENTERS)),
-    ):
-        table = _table(title, ("name",), ("window", "params", "FLOPs"))
-        for name in names:
-            config = DETECTORS.get(name) or SEGMENTERS[name]
-            adds = _multiply_adds(name)
-            flops = "-" if adds is None else f"{adds / 1e9:.0f}G"
-            window = config.backbone.windows[0][0]
-            table.add_row(name, str(window), _millions(PARAMETERS[name]), flops)
+    for task in _tasks():
+        networks = task.networks()
+        sized = any(row.image_size for row in networks)
+        columns = ("window", "params", "FLOPs")
+        title = f"{task.model_kind.capitalize()}s: swinkit.{task.creator}(NAME)"
+        table = _table(title, ("name",), ("image", *columns) if sized else columns)
+        for row in networks:
+            image = (str(row.image_size),) if sized else ()
+            table.add_row(row.name, *image, str(row.windows[0][0]), row.params, _flops(row))
         console.print(table)
 
 
-def _print_classifier_weights(console: "Console") -> None:
-    title = "Weights: swinkit.load(NAME), --weights NAME"
-    table = _table(title, ("name",), ("classes", "image", "top-1", "top-5"))
+def _flops(row: NetworkSummary) -> str:
+    if row.flops:
+        return row.flops
+    if row.multiply_adds is None:
+        return "-"
+    billions = row.multiply_adds / 1e9
+    return f"{billions:.1f}G" if billions < 100 and row.image_size else f"{billions:.0f}G"
+
+
+def _print_weights(console: "Console", task: Task[Any, Any]) -> None:
+    entries = [entry for row in task.networks() for entry in published_of(row.name)]
+    scores = [
+        (head, name)
+        for head, name in SCORES.items()
+        if any(getattr(entry, name) is not None for entry in entries)
+    ]
+    heads = tuple(head for head, _ in scores)
+    title = f"Weights of {task.model_kind}s: swinkit.load(NAME), --weights NAME"
+    table = _table(title, ("name",), ("classes", *heads))
     table.add_column("license")
     table.add_column("source", overflow="fold")
-    for variant in VARIANTS.values():
-        for entry in published_of(variant.name):
-            table.add_row(
-                entry.name,
-                str(entry.num_classes),
-                str(entry.image_size),
-                _percent(entry.top1),
-                _percent(entry.top5),
-                entry.license,
-                entry.url,
-            )
+    for entry in entries:
+        cells = (_percent(getattr(entry, name)) for _, name in scores)
+        table.add_row(entry.name, str(entry.num_classes), *cells, entry.license, entry.url)
     console.print(table)
-
-
-def _print_dense_weights(console: "Console") -> None:
-    title = "Weights of detectors and segmenters: swinkit.load(NAME), --weights NAME"
-    table = _table(title, ("name",), ("box AP", "mask AP", "mIoU"))
-    table.add_column("license")
-    table.add_column("source", overflow="fold")
-    for entry in PUBLISHED.values():
-        if entry.variant in VARIANTS:
-            continue
-        table.add_row(entry.name, *_scores(entry), entry.license, entry.url)
-    console.print(table)
-
-
-def _scores(entry: PublishedWeights) -> tuple[str, str, str]:
-    return _percent(entry.box_ap), _percent(entry.mask_ap), _percent(entry.miou)
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.1f}M" if count < 10e6 else f"{count / 1e6:.0f}M"

@@ -6,50 +6,32 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from swinkit.commands.answers import (
-    Answers,
-    ClassAnswers,
-    CocoIds,
-    MapAnswers,
-    ObjectAnswers,
-    Result,
+from swinkit.commands.loading import (
+    Device,
+    ImageSize,
+    load_model,
+    task_options,
+    with_task_options,
 )
-from swinkit.commands.loading import Device, ImageSize, load_model
-from swinkit.commands.task_settings import refuse_settings_of_others, views_of
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
+from swinkit.registry import get_task
+from swinkit.task.base import ResultFormat, Task
 
-if TYPE_CHECKING:
-    from swinkit.classification.model import SwinClassifier
-    from swinkit.detection.model import SwinDetector
-    from swinkit.segmentation.model import SwinSegmenter
 
-BATCH_SIZE = {"classifier": 16, "detector": 1, "segmenter": 1}
-# Settings that only some tasks have, and those tasks.
-OWNERS = {
-    "top_k": ("classifier",),
-    "score": ("detector",),
-    "coco": ("detector",),
-    "tile": ("detector",),
-    "overlap": ("detector",),
-    "soft_nms": ("detector",),
-    "window": ("segmenter",),
-    "stride": ("segmenter",),
-    "augment": ("detector", "segmenter"),
-    "scales": ("detector", "segmenter"),
-    "masks": ("detector", "segmenter"),
-}
+def _options(task: Task[Any, Any]) -> type[Any]:
+    return task.predict_options
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict:
-    """Classify images, find objects in them, or segment them: the weights decide."""
+class PredictCommand:
+    """The options of `swinkit predict` that all tasks have."""
 
     sources: tyro.conf.Positional[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
@@ -58,35 +40,12 @@ class Predict:
     weights: str
     """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
     json: Path | None = None
-    """Write the answers to this file as JSON; - prints them instead of the table. A detector's is
+    """Write the results to this file as JSON; - prints them instead of the table. A detector's is
     a COCO results file."""
     csv: Path | None = None
-    """Write the answers to this file: a line per class, object, or class present."""
+    """Write the results to this file: a line per class, object, or class present."""
     plot: Path | None = None
-    """Draw each image with its answer into this folder."""
-    masks: Path | None = None
-    """Write a PNG per image into this folder: the class of each pixel, in the classes' colours;
-    of a detector the number of the object at each pixel, from 1, in 16 bits."""
-    top_k: int = 3
-    """Classifier: classes per image, most probable first."""
-    score: float = 0.3
-    """Detector: objects must score higher; 0.05 and less for measuring precision."""
-    coco: Path | None = None
-    """Detector: COCO annotation file that gives images and classes their ids in --json."""
-    tile: int | None = None
-    """Detector: look tile by tile, this many pixels a side, for huge images and small objects."""
-    overlap: float = 0.2
-    """Detector: share of a tile's side that neighbours have in common."""
-    soft_nms: Literal["linear", "gaussian"] | None = None
-    """Detector: lower the scores of overlapping objects instead of dropping them."""
-    window: int | None = None
-    """Segmenter: slide a window of this side over the image; memory stays bounded."""
-    stride: int | None = None
-    """Segmenter: steps of the window; None takes two thirds of it."""
-    augment: bool = False
-    """Detector, segmenter: look at each image mirrored too, and in the sizes of --scales."""
-    scales: tuple[float, ...] = (0.75, 1.0, 1.25)
-    """Sizes of --augment, as factors of the usual one."""
+    """Draw each image with its result into this folder."""
     skip_bad: bool = False
     """Leave unreadable images out and name them; without this the first one stops the command."""
     batch_size: int | None = None
@@ -105,111 +64,63 @@ class Predict:
         """
         if not self.sources:
             raise ConfigError("no images to predict; name files, folders or patterns")
-        if self.top_k < 1 or (self.batch_size is not None and self.batch_size < 1):
-            raise ConfigError(
-                f"top-k is {self.top_k} and batch-size {self.batch_size}; both must be >= 1"
-            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"batch-size is {self.batch_size}; it must be >= 1")
         images = [path for source in self.sources for path in find_images(source)]
-        told, names = _Told(), _FileNames()
+        model = load_model(self.weights, self.image_size, self.device)
+        task = get_task(model.task)
+        options = task_options(self, model, _options, self.weights)
+        format_ = task.result_format(model, options)
+        masks: Path | None = getattr(options, "masks", None)
+        written, names = _Written(), _FileNames()
         with ImagesBar() as bar:
-            answers = self._answers(images, bar)
+            results = task.predict(
+                model,
+                images,
+                options,
+                batch_size=self.batch_size or task.predict_batch_size,
+                on_error="skip" if self.skip_bad else "raise",
+                keep_images=self.plot is not None,
+                progress=bar.piece,
+            )
             bar.images(0, len(images))
-            for number, result in enumerate(answers.each(), start=1):
-                told.add(answers, result)
+            for number, result in enumerate(results, start=1):
+                written.add(format_, result)
                 name = names.of(result.source)
                 if self.plot is not None:
-                    answers.plot(result, self.plot / name)
-                if self.masks is not None:
-                    answers.mask(result, self.masks / name)
+                    format_.plot(result, self.plot / name)
+                if masks is not None:
+                    format_.write_mask(result, masks / name)
                 bar.images(number, len(images))
-        if not told.sources:
+        if not written.sources:
             raise ConfigError(f"none of the {len(images)} images is readable; name others")
-        _name_skipped(images, told.sources)
-        self._write(told, answers)
+        _name_skipped(images, written.sources)
+        self._write(written, format_)
         if self.json != Path("-"):
-            _print_table(told, answers.heading)
+            _print_table(written, format_.heading)
 
-    def _answers(self, images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.classification.model import SwinClassifier
-
-        model = load_model(self.weights, self.image_size, self.device)
-        if isinstance(model, SwinClassifier):
-            return self._classes(model, images)
-        # Only now: it brings torchvision's operators, which take two seconds to import.
-        from swinkit.detection.model import SwinDetector
-
-        if isinstance(model, SwinDetector):
-            return self._objects(model, images, bar)
-        return self._maps(model, images, bar)
-
-    def _classes(self, model: "SwinClassifier", images: list[Path]) -> Answers:
-        from swinkit.classification.predict import each_class
-
-        refuse_settings_of_others(self, OWNERS, "classifier")
-        results = each_class(
-            model,
-            images,
-            batch_size=self.batch_size or BATCH_SIZE["classifier"],
-            on_error="skip" if self.skip_bad else "raise",
-            keep_images=self.plot is not None,
-        )
-        return ClassAnswers(results, self.top_k, model.num_classes)
-
-    def _objects(self, model: "SwinDetector", images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.detection.config import Suppression
-        from swinkit.detection.predict import each_detection
-
-        refuse_settings_of_others(self, OWNERS, "detector")
-        if self.masks is not None and not model.config.has_masks:
-            raise ConfigError("this detector finds boxes, no masks; leave --masks out")
-        results = each_detection(
-            model,
-            images,
-            score_threshold=self.score,
-            batch_size=self.batch_size or BATCH_SIZE["detector"],
-            tile=self.tile,
-            overlap=self.overlap,
-            augment=views_of(model, self.scales) if self.augment else None,
-            suppression=Suppression(method=self.soft_nms) if self.soft_nms else None,
-            on_error="skip" if self.skip_bad else "raise",
-            keep_images=self.plot is not None,
-            progress=bar.piece,
-        )
-        return ObjectAnswers(results, CocoIds.read(self.coco))
-
-    def _maps(self, model: "SwinSegmenter", images: list[Path], bar: ImagesBar) -> Answers:
-        from swinkit.segmentation.predict import each_map
-
-        refuse_settings_of_others(self, OWNERS, "segmenter")
-        results = each_map(
-            model,
-            images,
-            window=self.window,
-            stride=self.stride,
-            scales=self.scales if self.augment else (1.0,),
-            flip=self.augment,
-            batch_size=self.batch_size or BATCH_SIZE["segmenter"],
-            on_error="skip" if self.skip_bad else "raise",
-            keep_images=self.plot is not None,
-            progress=bar.piece,
-        )
-        return MapAnswers(results)
-
-    def _write(self, told: "_Told", answers: Answers) -> None:
+    def _write(self, written: "_Written", format_: ResultFormat[Any]) -> None:
         if self.json is not None:
-            text = json.dumps(told.entries, ensure_ascii=False, indent=1) + "\n"
+            text = json.dumps(written.entries, ensure_ascii=False, indent=1) + "\n"
             if self.json == Path("-"):
                 sys.stdout.write(text)
             else:
                 _write_text(self.json, text)
         if self.csv is not None:
             lines = io.StringIO()
-            csv.writer(lines).writerows([("source", *answers.columns), *told.rows])
+            csv.writer(lines).writerows([("source", *format_.columns), *written.rows])
             _write_text(self.csv, lines.getvalue())
 
 
+Predict = with_task_options(
+    PredictCommand,
+    _options,
+    "Classify images, detect objects in them, or segment them: the weights decide.",
+)
+
+
 @dataclass
-class _Told:
+class _Written:
     """What is kept of the results: text, not pixels."""
 
     sources: list[str] = field(default_factory=list)
@@ -217,12 +128,12 @@ class _Told:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     cells: list[list[str]] = field(default_factory=list)
 
-    def add(self, answers: Answers, result: Result) -> None:
+    def add(self, format_: ResultFormat[Any], result: Any) -> None:
         source = result.source or ""
         self.sources.append(source)
-        self.entries += answers.entries(result)
-        self.rows += [(source, *row) for row in answers.rows(result)]
-        self.cells.append([source, *answers.cells(result)])
+        self.entries += format_.entries(result)
+        self.rows += [(source, *row) for row in format_.rows(result)]
+        self.cells.append([source, *format_.cells(result)])
 
 
 class _FileNames:
@@ -241,7 +152,8 @@ class _FileNames:
 
 
 def _name_skipped(images: list[Path], done: list[str]) -> None:
-    skipped = [str(path) for path in images if str(path) not in set(done)]
+    present = set(done)
+    skipped = [str(path) for path in images if str(path) not in present]
     if skipped:
         listed = ", ".join(skipped)
         print(f"swinkit: skipped {len(skipped)} unreadable: {listed}", file=sys.stderr)
@@ -252,7 +164,7 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def _print_table(told: _Told, heading: tuple[str, ...]) -> None:
+def _print_table(written: _Written, heading: tuple[str, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -261,6 +173,6 @@ def _print_table(told: _Told, heading: tuple[str, ...]) -> None:
     table.add_column("image", overflow="fold")
     for name in heading:
         table.add_column(name, overflow="fold", justify="right" if name == "%" else "left")
-    for cells in told.cells:
+    for cells in written.cells:
         table.add_row(*map(Text, cells))
     Console().print(table)

@@ -7,14 +7,9 @@ from typing import Annotated
 import tyro
 
 from swinkit.errors import ConfigError, DataError
-from swinkit.registry import TaskName, recognise
+from swinkit.registry import DEFAULT, get_task, recognize
 from swinkit.task.train_config import TrainConfig, load_recipe
 
-DEFAULT_RECIPES: dict[TaskName, str] = {
-    "classification": "fine_tune",
-    "detection": "fine_tune_detection",
-    "segmentation": "fine_tune_segmentation",
-}
 NO_DATA = Path("FOLDER")
 
 
@@ -31,7 +26,7 @@ class Train:
 
     data: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="DATA")]] = None
     """The images; the same as --data.path."""
-    recipe: str = DEFAULT_RECIPES["classification"]
+    recipe: str = get_task(DEFAULT).recipe
     """small_data, small_detection, small_segmentation: from scratch on few images. fine_tune,
     fine_tune_detection, fine_tune_segmentation: published weights on your images; the one that
     fits the data is the default. paper, fine_tune_paper, mask_rcnn_1x, mask_rcnn_3x,
@@ -91,8 +86,8 @@ def _first_plain(arguments: list[str]) -> str | None:
 def _fitting_recipe(arguments: list[str]) -> str:
     data = _value(arguments, "--data.path") or _first_plain(arguments)
     if data is None:
-        return DEFAULT_RECIPES["classification"]
+        return get_task(DEFAULT).recipe
     try:
-        return DEFAULT_RECIPES[recognise(data).task]
+        return get_task(recognize(data).task).recipe
     except DataError:  # training says what is wrong with the data, once it reads them
-        return DEFAULT_RECIPES["classification"]
+        return get_task(DEFAULT).recipe

@@ -30,7 +30,7 @@ from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 
 
-class SwinDetector(TaskModel):
+class SwinDetector(TaskModel[Fit]):
     """Backbone, feature pyramid, proposals and RoI heads, or RetinaNet's head on the pyramid.
 
     Args:
@@ -40,6 +40,9 @@ class SwinDetector(TaskModel):
     Raises:
         ConfigError: class names that do not fit the model.
     """
+
+    task = "detection"
+    prepare_type = Fit
 
     def __init__(self, config: DetectorConfig, *, info: ModelInfo | None = None) -> None:
         super().__init__()

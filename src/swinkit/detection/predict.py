@@ -20,10 +20,9 @@ from swinkit.detection.views import detect_augmented
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit, Fitted
 from swinkit.settings import SizeHW
+from swinkit.task.base import OnError, Progress
 from swinkit.task.predicting import (
-    OnError,
     Opened,
-    Progress,
     Source,
     Stopwatch,
     as_list,
@@ -87,7 +86,7 @@ def each_detection(
         ConfigError: settings out of range.
     """
     channels = model.config.backbone.in_channels
-    fit = model.info.any_size.for_channels(channels)
+    fit = model.preprocessing.for_channels(channels)
     finder = _Finder(
         model=model,
         fit=fit if image_size is None else fit.of_size(image_size),

@@ -34,25 +34,26 @@ def build_detector(config: TrainConfig, splits: DetectionSplits) -> SwinDetector
     wanted = config.model
     whole = None if wanted.weights is None else load_whole(wanted, SwinDetector)
     if whole is not None:
-        architecture, info = whole.config, whole.info
+        architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:
-        architecture, info = _architecture(wanted)
+        architecture, fit = _architecture(wanted)
+        info = ModelInfo(preprocessing=fit)
     architecture = _for_data(architecture, splits, config)
-    fit = adapt_fit(info.any_size, config)
+    fit = adapt_fit(fit, config)
     info = replace(info, class_names=splits.class_names, preprocessing=fit)
     model = SwinDetector(architecture, info=info)
     start(model, whole, config)
     return model
 
 
-def _architecture(wanted: ModelConfig) -> tuple[DetectorConfig, ModelInfo]:
+def _architecture(wanted: ModelConfig) -> tuple[DetectorConfig, Fit]:
     """Of a detector's name, or of a backbone's: then the Mask R-CNN on it."""
     name = wanted.name
     if name not in DETECTORS and f"mask_rcnn_{name}" in DETECTORS:
         name = f"mask_rcnn_{name}"
     short_side, long_side = sides_of(name)
-    info = ModelInfo(preprocessing=Fit(short_side=short_side, long_side=long_side))
-    return wanted.detector or find_detector(name), info
+    fit = Fit(short_side=short_side, long_side=long_side)
+    return wanted.detector or find_detector(name), fit
 
 
 def _for_data(

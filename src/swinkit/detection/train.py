@@ -27,13 +27,13 @@ from swinkit.detection.start import build_detector
 from swinkit.errors import TrainingError
 from swinkit.pictures.curves import ScorePanel
 from swinkit.pictures.previews import SeenObjects, detection_preview
-from swinkit.task.predicting import Progress
-from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, Task, Validation
+from swinkit.task.base import Progress
+from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, TrainingTask, Validation
 
 PROBE_OBJECTS = 16  # made-up objects of an image that measures memory
 
 
-class DetectionTask(Task[SwinDetector]):
+class DetectionTraining(TrainingTask[SwinDetector]):
     """The detector's own losses; the best epoch has the highest mask AP, or box AP without masks.
 
     Losses are means over what each process samples, so with several processes the total is the
@@ -60,7 +60,7 @@ class DetectionTask(Task[SwinDetector]):
         """Images with their objects."""
         return DetectionDataset(
             samples,
-            model.info.any_size,
+            model.preprocessing,
             self.config.detection_augmentation if train else None,
             masks=train and model.config.has_masks,
             seed=self.config.runtime.seed,
@@ -72,7 +72,7 @@ class DetectionTask(Task[SwinDetector]):
         return (model.config.backbone.in_channels, *self._largest_hw(model))
 
     def _largest_hw(self, model: SwinDetector) -> tuple[int, int]:
-        fit = model.info.any_size
+        fit = model.preprocessing
         short, long = fit.short_side or 800, fit.long_side or 1333
         sides = self.config.detection_augmentation.short_sides
         short = max(short, *sides) if sides else short
@@ -149,7 +149,7 @@ class DetectionTask(Task[SwinDetector]):
         seen = []
         for image, target in zip(batch.images, batch.targets, strict=True):
             height, width = target.size_hw
-            pixels = model.info.any_size.restore(image.float().cpu().numpy())
+            pixels = model.preprocessing.restore(image.float().cpu().numpy())
             masks = None if target.masks is None else target.masks[:, :height, :width].cpu()
             seen.append(
                 SeenObjects(
@@ -187,7 +187,7 @@ class DetectionTask(Task[SwinDetector]):
 
     def describe_size(self, model: SwinDetector) -> str:
         """Short and long side."""
-        fit = model.info.any_size
+        fit = model.preprocessing
         return f"short side {fit.short_side}, long side up to {fit.long_side}"
 
     def problems(self) -> list[str]:

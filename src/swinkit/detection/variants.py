@@ -91,6 +91,31 @@ DETECTORS: dict[str, DetectorConfig] = {
     **{f"{kind}_swin_nano": _nano(kind) for kind in ("retinanet", "faster_rcnn", "mask_rcnn")},
 }
 
+# As counted once, with 80 classes, HTC without its semantic branch.
+PARAMETERS: dict[str, int] = {
+    "retinanet_swin_t": 38458606,
+    "faster_rcnn_swin_t": 45151322,
+    "mask_rcnn_swin_t": 47794602,
+    "mask_rcnn_swin_s": 69112506,
+    "cascade_mask_rcnn_swin_t": 85629804,
+    "cascade_mask_rcnn_swin_s": 106947708,
+    "cascade_mask_rcnn_swin_b": 144977002,
+    "htc_swin_b": 140201654,
+    "htc_swin_l": 248700562,
+    "retinanet_swin_v2_t": 38517406,
+    "faster_rcnn_swin_v2_t": 45210122,
+    "mask_rcnn_swin_v2_t": 47853402,
+    "mask_rcnn_swin_v2_s": 69234666,
+    "cascade_mask_rcnn_swin_v2_t": 85688604,
+    "cascade_mask_rcnn_swin_v2_s": 107069868,
+    "cascade_mask_rcnn_swin_v2_b": 145127594,
+    "htc_swin_v2_b": 140352246,
+    "htc_swin_v2_l": 248908018,
+    "retinanet_swin_nano": 6118656,
+    "faster_rcnn_swin_nano": 6326540,
+    "mask_rcnn_swin_nano": 6458972,
+}
+
 
 def sides_of(name: str) -> tuple[int, int]:
     """Short and long side in pixels of the images that a named detector is made for."""

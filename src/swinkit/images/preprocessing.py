@@ -1,7 +1,7 @@
 """From an image as read to the network's input. H W map, C channels; NumPy and Pillow only."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -101,6 +101,18 @@ class Preprocessing:
     def channels(self) -> int:
         """Channels of the input that this makes."""
         return len(self.mean)
+
+    def of_size(self, side: int | Literal["original"]) -> "Preprocessing":
+        """The same with another input size.
+
+        Raises:
+            ConfigError: "original", since every image has one size here.
+        """
+        if side == "original":
+            raise ConfigError(
+                "it needs images of one size; give --image-size pixels, or leave it out"
+            )
+        return replace(self, size_hw=(side, side))
 
     def __call__(self, image: np.ndarray, *, name: str | None = None) -> np.ndarray:
         """Resize, crop or pad, scale to 0..1 and normalise one image.

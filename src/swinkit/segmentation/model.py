@@ -11,7 +11,7 @@ from swinkit.task.model import TaskModel
 PAPER_FIT = Fit(short_side=512, long_side=2048, divisor=1)
 
 
-class SwinSegmenter(SegmentationNetwork, TaskModel):
+class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
     """A network that gives every pixel a class, with the facts in `info`.
 
     Args:
@@ -21,6 +21,9 @@ class SwinSegmenter(SegmentationNetwork, TaskModel):
     Raises:
         ConfigError: class names that do not fit the model.
     """
+
+    task = "segmentation"
+    prepare_type = Fit
 
     def __init__(self, config: SegmenterConfig, *, info: ModelInfo | None = None) -> None:
         super().__init__(config)

@@ -10,14 +10,8 @@ from swinkit.segmentation.predictor import Mapper
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.sliding import check_windows
 from swinkit.settings import SizeHW
-from swinkit.task.predicting import (
-    OnError,
-    Progress,
-    Source,
-    as_list,
-    list_sources,
-    predict_each,
-)
+from swinkit.task.base import OnError, Progress
+from swinkit.task.predicting import Source, as_list, list_sources, predict_each
 
 if TYPE_CHECKING:
     from swinkit.segmentation.model import SwinSegmenter
@@ -67,7 +61,7 @@ def each_map(
         ConfigError: settings out of range.
     """
     channels = model.config.backbone.in_channels
-    fit = model.info.any_size.for_channels(channels)
+    fit = model.preprocessing.for_channels(channels)
     window_hw, stride_hw = _windows(window, stride)
     if not scales or min(scales) <= 0:
         raise ConfigError(f"scales is {tuple(scales)}; give factors above 0, such as 0.75 1 1.25")

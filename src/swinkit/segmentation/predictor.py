@@ -26,7 +26,8 @@ from swinkit.segmentation.views import (
     mean_labels,
 )
 from swinkit.settings import SizeHW
-from swinkit.task.predicting import Opened, Progress, Stopwatch, place_of
+from swinkit.task.base import Progress
+from swinkit.task.predicting import Opened, Stopwatch, place_of
 
 if TYPE_CHECKING:
     from swinkit.segmentation.model import SwinSegmenter

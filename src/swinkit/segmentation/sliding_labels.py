@@ -18,7 +18,7 @@ from torch import Tensor
 from swinkit.segmentation.result import label_type
 from swinkit.segmentation.sliding import Model, check_windows, spans
 from swinkit.settings import SizeHW
-from swinkit.task.predicting import Progress
+from swinkit.task.base import Progress
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.create import find_segmenter
 from swinkit.segmentation.model import PAPER_FIT, SwinSegmenter
@@ -24,12 +25,13 @@ def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSe
     wanted = config.model
     whole = None if wanted.weights is None else load_whole(wanted, SwinSegmenter)
     if whole is not None:
-        architecture, info = whole.config, whole.info
+        architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:
-        architecture, info = _architecture(wanted)
+        architecture, fit = _architecture(wanted)
+        info = ModelInfo(preprocessing=fit)
     backbone = adapt_backbone(architecture.backbone, config)
     architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
-    fit = adapt_fit(info.any_size, config)
+    fit = adapt_fit(fit, config)
     model = SwinSegmenter(
         architecture, info=replace(info, class_names=class_names, preprocessing=fit)
     )
@@ -37,9 +39,9 @@ def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSe
     return model
 
 
-def _architecture(wanted: ModelConfig) -> tuple[SegmenterConfig, ModelInfo]:
+def _architecture(wanted: ModelConfig) -> tuple[SegmenterConfig, Fit]:
     """Of a segmenter's name, or of a backbone's: then the UPerNet on it."""
     name = wanted.name
     if name not in SEGMENTERS and f"upernet_{name}" in SEGMENTERS:
         name = f"upernet_{name}"
-    return wanted.segmenter or find_segmenter(name), ModelInfo(preprocessing=PAPER_FIT)
+    return wanted.segmenter or find_segmenter(name), PAPER_FIT

@@ -21,13 +21,13 @@ from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.start import build_segmenter
+from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.predicting import Progress
 from swinkit.task.train_config import TrainConfig
-from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, Task, Validation
+from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, TrainingTask, Validation
 
 
-class SegmentationTask(Task[SwinSegmenter]):
+class SegmentationTraining(TrainingTask[SwinSegmenter]):
     """The segmenter's own losses; the best epoch has the highest mean IoU."""
 
     name: ClassVar[str] = "segmentation"
@@ -56,7 +56,7 @@ class SegmentationTask(Task[SwinSegmenter]):
         """Images with a label for each pixel."""
         return SegmentationDataset(
             samples,
-            model.info.any_size,
+            model.preprocessing,
             self.config.segmentation_augmentation if train else None,
             seed=self.config.runtime.seed,
             on_bad_image=self.config.data.on_bad_image,
@@ -120,7 +120,7 @@ class SegmentationTask(Task[SwinSegmenter]):
 
     def preview(self, model: SwinSegmenter, shown: dict[str, Any]) -> Figure:
         """Images beside their labels."""
-        restore = model.info.any_size.restore
+        restore = model.preprocessing.restore
         images = [restore(image.float().cpu().numpy()) for image in shown["images"]]
         labels = list(shown["labels"].cpu().numpy())
         return segmentation_preview(images, labels, model.class_names, self.loss.ignore_index)

@@ -62,3 +62,25 @@ SEGMENTERS: dict[str, SegmenterConfig] = {
         backbone=NANO, decoder="unet", channels=64, auxiliary_stage=None, dropout=0.0
     ),
 }
+
+# As counted once, with 150 classes and the auxiliary head.
+PARAMETERS: dict[str, int] = {
+    "upernet_swin_t": 59941862,
+    "upernet_swin_s": 81259766,
+    "upernet_swin_b": 121279716,
+    "upernet_swin_l": 233759936,
+    "upernet_swin_v2_t": 60000662,
+    "upernet_swin_v2_s": 81381926,
+    "upernet_swin_v2_b": 121430308,
+    "upernet_swin_v2_l": 233967392,
+    "unet_swin_t": 30515552,
+    "unet_swin_s": 51833456,
+    "unet_swin_b": 90192478,
+    "unet_swin_l": 199350842,
+    "unet_swin_v2_t": 30574352,
+    "unet_swin_v2_s": 51955616,
+    "unet_swin_v2_b": 90343070,
+    "unet_swin_v2_l": 199558298,
+    "upernet_swin_nano": 3324940,
+    "unet_swin_nano": 2899892,
+}

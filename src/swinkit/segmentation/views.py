@@ -21,7 +21,7 @@ from swinkit.segmentation.sliding import Model, coverage, spans
 from swinkit.segmentation.sliding_labels import Prepare
 from swinkit.segmentation.upsample import Block, best_labels, block_read, blocks, enlarge
 from swinkit.settings import SizeHW
-from swinkit.task.predicting import Progress
+from swinkit.task.base import Progress
 
 Seen = Callable[[int], None]  # so many more windows are done
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from swinkit.errors import ConfigError
 from swinkit.images.fitting import KIND as FIT
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
@@ -27,30 +26,6 @@ class ModelInfo:
     preprocessing: Preprocessing | Fit = field(default_factory=Preprocessing)
     metrics: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def fixed_size(self) -> Preprocessing:
-        """The preprocessing of a classifier, whose input has one size.
-
-        Raises:
-            ConfigError: it is a detector's or segmenter's.
-        """
-        if not isinstance(self.preprocessing, Preprocessing):
-            raise ConfigError("a classifier needs Preprocessing, with one input size; got Fit")
-        return self.preprocessing
-
-    @property
-    def any_size(self) -> Fit:
-        """The preprocessing of a detector or segmenter, whose input keeps the image's aspect.
-
-        Raises:
-            ConfigError: it is a classifier's.
-        """
-        if not isinstance(self.preprocessing, Fit):
-            raise ConfigError(
-                "a detector or segmenter needs Fit, which keeps the aspect; got Preprocessing"
-            )
-        return self.preprocessing
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""

@@ -1,19 +1,31 @@
-"""What the models of all tasks have in common: classes with names, and facts about the weights."""
+"""What the models of all tasks have in common: named classes, and how images are prepared."""
+
+from dataclasses import replace
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from torch import nn
 
 from swinkit.errors import ConfigError
+from swinkit.images.fitting import Fit
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.info import ModelInfo
 
+Prepare = TypeVar("Prepare", Fit, Preprocessing)
 
-class TaskModel(nn.Module):
+
+class TaskModel(nn.Module, Generic[Prepare]):
     """A network for `num_classes` classes, whose names and preprocessing `info` holds.
 
     Attributes:
         num_classes: K; set by the network.
+        task: name of its task in `swinkit.registry`.
+        prepare_type: the kind of preprocessing it needs: `Preprocessing` where all images have one
+            size, `Fit` where the size is free.
     """
 
     num_classes: int
+    task: ClassVar[str]
+    prepare_type: ClassVar[type[Fit] | type[Preprocessing]]
 
     @property
     def info(self) -> ModelInfo:
@@ -31,16 +43,18 @@ class TaskModel(nn.Module):
             raise ConfigError(
                 f"{len(info.class_names)} class names for a model of {self.num_classes} classes"
             )
-        self.check_preprocessing(info)
+        needed, given = self.prepare_type, type(info.preprocessing)
+        if given is not needed:
+            raise ConfigError(
+                f"a model for {self.task} prepares images by {needed.__name__}; "
+                f"got {given.__name__}"
+            )
         self._info = info
 
-    def check_preprocessing(self, info: ModelInfo) -> None:
-        """Refuse another task's; detectors and segmenters take images of any size.
-
-        Raises:
-            ConfigError: it is not theirs.
-        """
-        _ = info.any_size
+    @property
+    def preprocessing(self) -> Prepare:
+        """How an image becomes the network's input."""
+        return self.info.preprocessing  # type: ignore[return-value]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -48,3 +62,15 @@ class TaskModel(nn.Module):
         if self.info.class_names is not None:
             return self.info.class_names
         return tuple(f"class {number}" for number in range(self.num_classes))
+
+    def set_image_size(self, size: int | Literal["original"]) -> None:
+        """Scale images of later predictions to another size.
+
+        Args:
+            size: side in pixels, the short one where sizes are free; "original" leaves images in
+                their own size.
+
+        Raises:
+            ConfigError: "original" for a model whose images have one size.
+        """
+        self.info = replace(self.info, preprocessing=self.preprocessing.of_size(size))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, Literal, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from torch import nn
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.reading import ImageSource, describe, read_image, to_8bit
 from swinkit.images.sources import find_images
+from swinkit.task.base import OnError
 
 Source = ImageSource | Sequence[ImageSource]
-OnError = Literal["raise", "skip"]
-Progress = Callable[[int, int], None]  # pieces of an image that are done, and all of them
 
 Prepared = TypeVar("Prepared")
 Answer = TypeVar("Answer")

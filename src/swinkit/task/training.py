@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
 from swinkit.pictures.curves import ScorePanel
-from swinkit.task.predicting import Progress
+from swinkit.task.base import Progress
 from swinkit.task.train_config import TrainConfig
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -76,7 +76,7 @@ class Validation(nn.Module, ABC):
         """The columns of results.csv, over all processes."""
 
 
-class Task(ABC, Generic[Model]):
+class TrainingTask(ABC, Generic[Model]):
     """A kind of network with its data, loss and measure.
 
     Args:

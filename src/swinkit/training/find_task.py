@@ -2,41 +2,32 @@
 
 from typing import Any
 
-from swinkit.classification.train import ClassificationTask
-from swinkit.detection.variants import DETECTORS
-from swinkit.registry import TaskName, recognise
-from swinkit.segmentation.variants import SEGMENTERS
+from swinkit.registry import get_task, recognize, task_of_network
 from swinkit.task.train_config import TrainConfig
-from swinkit.task.training import Task
+from swinkit.task.training import TrainingTask
 
 
-def make_task(config: TrainConfig) -> Task[Any]:
+def make_task(config: TrainConfig) -> TrainingTask[Any]:
     """The task of a run, its data read.
 
     Raises:
         SwinkitError: data that cannot be used.
     """
-    task = config.task if config.task != "auto" else find_task(config)
-    # Imported where needed: detection brings torchvision's operators, which take seconds.
-    if task == "detection":
-        from swinkit.detection.train import DetectionTask
-
-        return DetectionTask(config)
-    if task == "segmentation":
-        from swinkit.segmentation.train import SegmentationTask
-
-        return SegmentationTask(config)
-    return ClassificationTask(config)
+    name = config.task if config.task != "auto" else find_task(config)
+    return get_task(name).training(config)
 
 
-def find_task(config: TrainConfig) -> TaskName:
-    """ "classification", "detection" or "segmentation": what the model's name says, else what the
-    data looks like."""
+def find_task(config: TrainConfig) -> str:
+    """What the model's name says, else what the data looks like."""
     wanted = config.model
     if wanted.architecture is not None:
         return "classification"
-    if wanted.detector is not None or wanted.name in DETECTORS:
+    if wanted.detector is not None:
         return "detection"
-    if wanted.segmenter is not None or wanted.name in SEGMENTERS:
+    if wanted.segmenter is not None:
         return "segmentation"
-    return recognise(config.data.path, config.data.kind).task
+    # A classifier's name may stand for the backbone of another task's model: the data decides.
+    task = task_of_network(wanted.name)
+    if task is not None and task.name != "classification":
+        return task.name
+    return recognize(config.data.path, config.data.kind).task

@@ -13,7 +13,7 @@ from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.train_config import TrainConfig
-from swinkit.task.training import Batch, Task
+from swinkit.task.training import Batch, TrainingTask
 from swinkit.training.optimizer import build_optimizer, frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
 
@@ -39,7 +39,7 @@ class Training(LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        task: Task[Any],
+        task: TrainingTask[Any],
         config: TrainConfig,
         *,
         schedule: Schedule,

@@ -16,7 +16,7 @@ from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 from torch import nn
 
 from swinkit.console import progress_bar
-from swinkit.task.training import Task
+from swinkit.task.training import TrainingTask
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import RunFolder
 from swinkit.training.schedule import Budget
@@ -94,7 +94,7 @@ class RunLog:
 
 
 def announce(
-    folder: Path, model: nn.Module, task: Task[Any], images_per_step: int, where: str
+    folder: Path, model: nn.Module, task: TrainingTask[Any], images_per_step: int, where: str
 ) -> None:
     """Say what is about to be trained on what, and which images were left out."""
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -15,7 +15,7 @@ from swinkit.errors import TrainingError
 from swinkit.pictures import figures as pictures
 from swinkit.pictures.curves import curves
 from swinkit.task.schedule_config import ScheduleConfig
-from swinkit.task.training import Task
+from swinkit.task.training import TrainingTask
 from swinkit.training.module import Training
 from swinkit.training.run_folder import Row, RunFolder
 from swinkit.training.weight_average import WeightAverage
@@ -45,7 +45,7 @@ class Recorder(Callback):
     def __init__(
         self,
         folder: RunFolder,
-        task: Task[Any],
+        task: TrainingTask[Any],
         train_set: EpochDataset,
         *,
         average: WeightAverage | None,

@@ -22,7 +22,7 @@ from scenes import (
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import count_kinds
 from swinkit.errors import DataError
-from swinkit.registry import recognise
+from swinkit.registry import recognize
 from swinkit.segmentation.data.masks import IGNORE, pack, pascal_palette
 from swinkit.segmentation.data.published import CITYSCAPES, ade20k_names
 from swinkit.segmentation.data.samples import SegmentationSplits
@@ -49,7 +49,7 @@ def test_flat_folders_with_a_class_list(tmp_path: Path) -> None:
     assert splits.counts()["train"] == dict.fromkeys(NAMES, 4 * quarter)
     assert all(np.array_equal(labels, LABELS) for labels in all_labels(splits))
     assert "25.00 %" in splits.summary()
-    assert recognise(tmp_path).task == "segmentation"
+    assert recognize(tmp_path).task == "segmentation"
     again = load(tmp_path, val_fraction=0.34)
     assert [s.path for s in again.val] == [s.path for s in splits.val]
 

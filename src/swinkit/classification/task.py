@@ -1,0 +1,211 @@
+"""Classification as a task: what the rest of the package asks of it. Imports no PyTorch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from swinkit.backbones.flops import count_flops
+from swinkit.backbones.variants import VARIANTS
+from swinkit.classification.data.folders import read_folders
+from swinkit.classification.data.lists import list_files
+from swinkit.classification.result import Classification
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import Inspection
+from swinkit.data.splitting import SPLIT_ALIASES
+from swinkit.errors import ConfigError, DataError
+from swinkit.task.base import (
+    NetworkSummary,
+    OnError,
+    Progress,
+    Recognized,
+    Report,
+    ResultFormat,
+    Split,
+    Task,
+)
+from swinkit.task.options import EvaluateOptions, PredictOptions
+
+if TYPE_CHECKING:
+    from swinkit.classification.model import SwinClassifier
+    from swinkit.classification.train import ClassificationTraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationPredictOptions(PredictOptions):
+    """How many classes to name."""
+
+    top_k: int = 3
+    """Classifier: classes per image, most probable first."""
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise ConfigError(f"top-k is {self.top_k}; it must be >= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationEvaluateOptions(EvaluateOptions):
+    """How images are read."""
+
+    workers: int = 0
+    """Classifier: processes that read images, beside the main one."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ConfigError(f"workers is {self.workers}; it must be >= 0")
+
+
+class ClassificationTask(Task["SwinClassifier", Classification]):
+    """One class for the whole image."""
+
+    name = "classification"
+    model_kind = "classifier"
+    data_kinds = ("folders", "lists")
+    recipe = "fine_tune"
+    creator = "create_model"
+    predict_options = ClassificationPredictOptions
+    evaluate_options = ClassificationEvaluateOptions
+    predict_batch_size = 16
+    evaluate_batch_size = 32
+
+    def network_names(self) -> Sequence[str]:
+        """The published sizes, and swinkit's own."""
+        return tuple(VARIANTS)
+
+    def networks(self) -> list[NetworkSummary]:
+        """At the size that each was published for."""
+        return [
+            NetworkSummary(
+                name=variant.name,
+                image_size=variant.image_size,
+                windows=variant.config.windows,
+                params=variant.params,
+                multiply_adds=count_flops(variant.config, (variant.image_size,) * 2),
+                flops=variant.flops,
+                drop_path_rate=variant.drop_path_rate,
+            )
+            for variant in VARIANTS.values()
+        ]
+
+    def recognize(self, path: Path) -> Recognized | None:
+        """A CSV list, lists per split, or folders of classes."""
+        if path.suffix.lower() == ".csv" or (path.is_dir() and _has_train_list(path)):
+            return Recognized(task=self.name, kind="lists")
+        if path.is_dir() and _folders_fault(path) is None:
+            return Recognized(task=self.name, kind="folders")
+        return None
+
+    def layouts(self, path: Path) -> str:
+        """Lists and folders, and why the folders here are none of classes."""
+        fault = _folders_fault(path) if path.is_dir() else None
+        return f"for classes ({fault})" if fault else "a .csv list, or a folder of class folders"
+
+    def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+        """Classes and their counts."""
+        from swinkit.classification.inspect import inspect_classification
+
+        return inspect_classification(config, pictures=pictures, seed=seed)
+
+    def predict(
+        self,
+        model: "SwinClassifier",
+        images: Sequence[Path],
+        options: ClassificationPredictOptions,
+        *,
+        batch_size: int,
+        on_error: OnError,
+        keep_images: bool,
+        progress: Progress,
+    ) -> Iterator[Classification]:
+        """The probabilities of the classes."""
+        from swinkit.classification.predict import each_class
+
+        return each_class(
+            model, images, batch_size=batch_size, on_error=on_error, keep_images=keep_images
+        )
+
+    def result_format(
+        self, model: "SwinClassifier", options: ClassificationPredictOptions
+    ) -> "ClassificationFormat":
+        """The best classes."""
+        return ClassificationFormat(min(options.top_k, model.num_classes))
+
+    def evaluate(
+        self,
+        model: "SwinClassifier",
+        data: Any,
+        options: ClassificationEvaluateOptions,
+        *,
+        split: Split | None,
+        batch_size: int,
+        out: Path | None,
+        on_bad_image: Literal["skip", "refuse"],
+        progress: Progress | None,
+    ) -> tuple[Report, list[str]]:
+        """Accuracy, confusion and calibration."""
+        from swinkit.classification.evaluate import evaluate
+
+        report = evaluate(
+            model,
+            data,
+            split=split,
+            batch_size=batch_size,
+            workers=options.workers,
+            out=out,
+            on_bad_image=on_bad_image,
+            progress=progress,
+        )
+        return report, []
+
+    def training(self, config: Any) -> "ClassificationTraining":
+        """Cross-entropy on labeled images."""
+        from swinkit.classification.train import ClassificationTraining
+
+        return ClassificationTraining(config)
+
+
+class ClassificationFormat(ResultFormat[Classification]):
+    """The best `top_k` classes of an image."""
+
+    columns = ("rank", "label", "probability")
+
+    def __init__(self, top_k: int) -> None:
+        self.top_k = top_k
+        self.heading = tuple(
+            text for rank in range(top_k) for text in (f"{rank + 1}." if rank else "class", "%")
+        )
+
+    def entries(self, result: Classification) -> list[dict[str, Any]]:
+        """One with the best classes."""
+        return [result.to_dict(self.top_k)]
+
+    def rows(self, result: Classification) -> list[tuple[str | int | float, ...]]:
+        """One per class."""
+        best = result.top(self.top_k)
+        return [(rank, label, f"{value:.6f}") for rank, (label, value) in enumerate(best, start=1)]
+
+    def cells(self, result: Classification) -> list[str]:
+        """Name and per cent of each class."""
+        best = result.top(self.top_k)
+        return [text for label, value in best for text in (label, f"{100 * value:.1f}")]
+
+    def plot(self, result: Classification, path: Path) -> None:
+        """The image beside bars."""
+        result.plot(path, k=self.top_k)
+
+
+def _has_train_list(folder: Path) -> bool:
+    lists = [file for file in folder.glob("*.csv") if SPLIT_ALIASES.get(file.stem.lower())]
+    return bool(lists) and "train" in list_files(folder)
+
+
+def _folders_fault(folder: Path) -> str | None:
+    """Why a folder holds no folders of classes; None where it does."""
+    try:
+        read_folders(folder)
+    except DataError as error:
+        return str(error).removeprefix(f"{folder}: ")
+    return None
+
+
+TASK = ClassificationTask()

@@ -1,0 +1,210 @@
+"""Object detection and instance segmentation as a task: what the rest of the package asks of it.
+
+Imports no PyTorch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import Inspection
+from swinkit.detection.config import Suppression
+from swinkit.detection.data.layouts import LOOKED_FOR, find_layout
+from swinkit.detection.flops import count_detector_flops
+from swinkit.detection.format import CocoIds, DetectionFormat
+from swinkit.detection.result import Detections
+from swinkit.detection.variants import DETECTORS, PARAMETERS
+from swinkit.errors import ConfigError
+from swinkit.task.base import (
+    NetworkSummary,
+    OnError,
+    Progress,
+    Recognized,
+    Report,
+    Split,
+    Task,
+    round_millions,
+)
+from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
+from swinkit.task.views import TestAugmentation
+
+if TYPE_CHECKING:
+    from swinkit.detection.model import SwinDetector
+    from swinkit.detection.train import DetectionTraining
+
+COUNTED_HW = (800, 1280)  # the size that the papers count at
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionPredictOptions(ViewOptions, MaskOptions, PredictOptions):
+    """Which objects to keep, and how to look at large images."""
+
+    score: float = 0.3
+    """Detector: objects must score higher; 0.05 and less for measuring precision."""
+    coco: Path | None = None
+    """Detector: COCO annotation file that gives images and classes their ids in --json."""
+    tile: int | None = None
+    """Detector: look tile by tile, this many pixels a side, for huge images and small objects."""
+    overlap: float = 0.2
+    """Detector: share of a tile's side that neighbors have in common."""
+    soft_nms: Literal["linear", "gaussian"] | None = None
+    """Detector: lower the scores of overlapping objects instead of dropping them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionEvaluateOptions(ViewOptions, EvaluateOptions):
+    """What counts, and how to look at large images."""
+
+    max_detections: int | None = None
+    """Detector: objects per image; None takes the model's, usually COCO's 100."""
+    score: float | None = None
+    """Detector: count errors among objects of this score and more; None takes the score of the
+    best F1. Average precision always counts all."""
+    tile: int | None = None
+    """Detector: look tile by tile, this many pixels a side."""
+    overlap: float = 0.2
+    """Detector: share of a tile's side that neighbors have in common."""
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ConfigError(f"score is {self.score}; it must lie in 0..1")
+
+
+class DetectionTask(Task["SwinDetector", Detections]):
+    """Boxes, and masks where the network makes them."""
+
+    name = "detection"
+    model_kind = "detector"
+    data_kinds = ("coco", "voc", "yolo")
+    recipe = "fine_tune_detection"
+    creator = "create_detector"
+    predict_options = DetectionPredictOptions
+    evaluate_options = DetectionEvaluateOptions
+
+    def network_names(self) -> Sequence[str]:
+        """The published detectors, and small ones."""
+        return tuple(DETECTORS)
+
+    def networks(self) -> list[NetworkSummary]:
+        """Counted at 1280 x 800."""
+        return [
+            NetworkSummary(
+                name=name,
+                windows=config.backbone.windows,
+                num_classes=config.num_classes,
+                params=round_millions(PARAMETERS[name]),
+                multiply_adds=count_detector_flops(config, COUNTED_HW),
+                drop_path_rate=config.backbone.drop_path_rate,
+            )
+            for name, config in DETECTORS.items()
+        ]
+
+    def recognize(self, path: Path) -> Recognized | None:
+        """COCO, Pascal VOC or YOLO."""
+        layout = find_layout(path)
+        if layout is None:
+            return None
+        return Recognized(task=self.name, kind=layout.kind, notes=layout.notes)
+
+    def layouts(self, path: Path) -> str:
+        """Annotation files."""
+        return LOOKED_FOR
+
+    def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+        """Objects, their sizes and crowding."""
+        from swinkit.detection.inspect import inspect_detection
+
+        return inspect_detection(config, pictures=pictures, seed=seed)
+
+    def predict(
+        self,
+        model: "SwinDetector",
+        images: Sequence[Path],
+        options: DetectionPredictOptions,
+        *,
+        batch_size: int,
+        on_error: OnError,
+        keep_images: bool,
+        progress: Progress,
+    ) -> Iterator[Detections]:
+        """Objects in the pixels of each image."""
+        from swinkit.detection.predict import each_detection
+
+        if options.masks is not None and not model.config.has_masks:
+            raise ConfigError("this detector finds boxes, no masks; leave --masks out")
+        return each_detection(
+            model,
+            images,
+            score_threshold=options.score,
+            batch_size=batch_size,
+            tile=options.tile,
+            overlap=options.overlap,
+            augment=_views(model, options),
+            suppression=Suppression(method=options.soft_nms) if options.soft_nms else None,
+            on_error=on_error,
+            keep_images=keep_images,
+            progress=progress,
+        )
+
+    def result_format(
+        self, model: "SwinDetector", options: DetectionPredictOptions
+    ) -> DetectionFormat:
+        """COCO results."""
+        return DetectionFormat(CocoIds.read(options.coco))
+
+    def evaluate(
+        self,
+        model: "SwinDetector",
+        data: Any,
+        options: DetectionEvaluateOptions,
+        *,
+        split: Split | None,
+        batch_size: int,
+        out: Path | None,
+        on_bad_image: Literal["skip", "refuse"],
+        progress: Progress | None,
+    ) -> tuple[Report, list[str]]:
+        """COCO's average precision, and the kinds of error."""
+        from swinkit.data.problems import describe_problems
+        from swinkit.detection.data.splits import load_detection_samples
+        from swinkit.detection.evaluate.measure import evaluate_detector
+
+        problems: list[str] = []
+        if isinstance(data, (str, Path)):
+            data, loaded = load_detection_samples(Path(data), model.info.class_names, split=split)
+            problems = describe_problems(loaded.problems)
+        report = evaluate_detector(
+            model,
+            data,
+            split=split,
+            batch_size=batch_size,
+            out=out,
+            on_bad_image=on_bad_image,
+            max_detections=options.max_detections,
+            score=options.score,
+            augment=_views(model, options),
+            tile=options.tile,
+            overlap=options.overlap,
+            progress=progress,
+        )
+        return report, problems
+
+    def training(self, config: Any) -> "DetectionTraining":
+        """The detector's own losses on images with objects."""
+        from swinkit.detection.train import DetectionTraining
+
+        return DetectionTraining(config)
+
+
+def _views(model: "SwinDetector", options: ViewOptions) -> TestAugmentation | None:
+    """Mirrored, and in several sizes as factors of the model's own; None without --augment."""
+    if not options.augment:
+        return None
+    short_side = model.preprocessing.short_side
+    sides = [round(short_side * scale) for scale in options.scales] if short_side else []
+    return TestAugmentation(short_sides=tuple(sides), flip=True)
+
+
+TASK = DetectionTask()

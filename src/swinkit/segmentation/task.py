@@ -1,0 +1,208 @@
+"""Semantic segmentation as a task: what the rest of the package asks of it. Imports no PyTorch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import Inspection
+from swinkit.segmentation.data.layouts import LOOKED_FOR, looks_like_masks
+from swinkit.segmentation.flops import count_segmenter_flops
+from swinkit.segmentation.result import SemanticMap
+from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS
+from swinkit.task.base import (
+    NetworkSummary,
+    OnError,
+    Progress,
+    Recognized,
+    Report,
+    ResultFormat,
+    Split,
+    Task,
+    name_first,
+    round_millions,
+)
+from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
+
+if TYPE_CHECKING:
+    from swinkit.segmentation.model import SwinSegmenter
+    from swinkit.segmentation.train import SegmentationTraining
+
+COUNTED_HW = (512, 2048)  # the size that the paper counts at
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """A sliding window."""
+
+    window: int | None = None
+    """Segmenter: slide a window of this side over the image; memory stays bounded."""
+    stride: int | None = None
+    """Segmenter: steps of the window; None takes two thirds of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationPredictOptions(WindowOptions, ViewOptions, MaskOptions, PredictOptions):
+    """How to look at large images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationEvaluateOptions(WindowOptions, ViewOptions, EvaluateOptions):
+    """How to look at large images."""
+
+
+class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
+    """A class for every pixel."""
+
+    name = "segmentation"
+    model_kind = "segmenter"
+    data_kinds = ("masks",)
+    recipe = "fine_tune_segmentation"
+    creator = "create_segmenter"
+    predict_options = SegmentationPredictOptions
+    evaluate_options = SegmentationEvaluateOptions
+
+    def network_names(self) -> Sequence[str]:
+        """The published segmenters, and small ones."""
+        return tuple(SEGMENTERS)
+
+    def networks(self) -> list[NetworkSummary]:
+        """Counted at 2048 x 512, where a rule is published."""
+        return [
+            NetworkSummary(
+                name=name,
+                windows=config.backbone.windows,
+                num_classes=config.num_classes,
+                params=round_millions(PARAMETERS[name]),
+                multiply_adds=count_segmenter_flops(config, COUNTED_HW)
+                if config.decoder == "upernet"
+                else None,
+                drop_path_rate=config.backbone.drop_path_rate,
+            )
+            for name, config in SEGMENTERS.items()
+        ]
+
+    def recognize(self, path: Path) -> Recognized | None:
+        """Images with masks."""
+        return Recognized(task=self.name, kind="masks") if looks_like_masks(path) else None
+
+    def layouts(self, path: Path) -> str:
+        """Folders of images and masks."""
+        return LOOKED_FOR
+
+    def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+        """Pixels of each class."""
+        from swinkit.segmentation.inspect import inspect_segmentation
+
+        return inspect_segmentation(config, pictures=pictures, seed=seed)
+
+    def predict(
+        self,
+        model: "SwinSegmenter",
+        images: Sequence[Path],
+        options: SegmentationPredictOptions,
+        *,
+        batch_size: int,
+        on_error: OnError,
+        keep_images: bool,
+        progress: Progress,
+    ) -> Iterator[SemanticMap]:
+        """The class of every pixel of each image."""
+        from swinkit.segmentation.predict import each_map
+
+        return each_map(
+            model,
+            images,
+            window=options.window,
+            stride=options.stride,
+            scales=options.scales if options.augment else (1.0,),
+            flip=options.augment,
+            batch_size=batch_size,
+            on_error=on_error,
+            keep_images=keep_images,
+            progress=progress,
+        )
+
+    def result_format(
+        self, model: "SwinSegmenter", options: SegmentationPredictOptions
+    ) -> "SegmentationFormat":
+        """Shares of the classes."""
+        return SegmentationFormat()
+
+    def evaluate(
+        self,
+        model: "SwinSegmenter",
+        data: Any,
+        options: SegmentationEvaluateOptions,
+        *,
+        split: Split | None,
+        batch_size: int,
+        out: Path | None,
+        on_bad_image: Literal["skip", "refuse"],
+        progress: Progress | None,
+    ) -> tuple[Report, list[str]]:
+        """mIoU, accuracies, and the agreement of outlines."""
+        from swinkit.data.problems import describe_problems
+        from swinkit.segmentation.data.splits import load_segmentation_samples
+        from swinkit.segmentation.evaluate.measure import evaluate_segmenter
+
+        problems: list[str] = []
+        if isinstance(data, (str, Path)):
+            data, loaded = load_segmentation_samples(
+                Path(data), model.info.class_names, split=split
+            )
+            problems = describe_problems(loaded.problems)
+        report = evaluate_segmenter(
+            model,
+            data,
+            split=split,
+            batch_size=batch_size,
+            out=out,
+            on_bad_image=on_bad_image,
+            window=options.window,
+            stride=options.stride,
+            scales=options.scales if options.augment else (1.0,),
+            flip=options.augment,
+            progress=progress,
+        )
+        return report, problems
+
+    def training(self, config: Any) -> "SegmentationTraining":
+        """Cross-entropy and its relatives on images with masks."""
+        from swinkit.segmentation.train import SegmentationTraining
+
+        return SegmentationTraining(config)
+
+
+class SegmentationFormat(ResultFormat[SemanticMap]):
+    """The share of each class."""
+
+    columns = ("label", "pixels", "share")
+    heading = ("size", "classes")
+
+    def entries(self, result: SemanticMap) -> list[dict[str, Any]]:
+        """One with the areas."""
+        return [result.to_dict()]
+
+    def rows(self, result: SemanticMap) -> list[tuple[str | int | float, ...]]:
+        """One per class that is there."""
+        areas = result.areas().items()
+        return [(name, area, f"{area / result.labels.size:.6f}") for name, area in areas]
+
+    def cells(self, result: SemanticMap) -> list[str]:
+        """Size, and the shares of the classes."""
+        areas = result.areas().items()
+        shares = [f"{name} {100 * area / result.labels.size:.0f}%" for name, area in areas]
+        return ["x".join(map(str, result.size_hw)), name_first(shares)]
+
+    def plot(self, result: SemanticMap, path: Path) -> None:
+        """The image with its classes."""
+        result.plot(path)
+
+    def write_mask(self, result: SemanticMap, path: Path) -> None:
+        """The class of each pixel, in the classes' colors."""
+        result.save_png(path)
+
+
+TASK = SegmentationTask()

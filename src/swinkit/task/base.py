@@ -1,0 +1,216 @@
+"""What a task is: the one object that the rest of the package asks, whatever the task.
+
+`registry.py` lists the tasks. Importing a task's `task.py` needs no PyTorch, so that `--help` and
+the recognition of data stay fast; its methods import what they need when they are called.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import Inspection
+from swinkit.task.options import EvaluateOptions, PredictOptions
+
+if TYPE_CHECKING:
+    from swinkit.task.model import TaskModel
+    from swinkit.task.training import TrainingTask
+
+Model = TypeVar("Model", bound="TaskModel")
+Result = TypeVar("Result")
+Split = Literal["train", "val", "test"]
+OnError = Literal["raise", "skip"]
+Progress = Callable[[int, int], None]  # pieces of an image that are done, and all of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognized:
+    """What a path holds.
+
+    Attributes:
+        task: name of the task that such data trains.
+        kind: how it is written; a value of `DataConfig.kind`.
+        notes: what a user should know about the choice.
+    """
+
+    task: str
+    kind: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSummary:
+    """A line of `swinkit models`.
+
+    Attributes:
+        name: argument of the task's `create_` function.
+        image_size: side in pixels; None where any size is usual.
+        windows: (height, width) in tokens, per stage.
+        num_classes: of the published model; None for classifiers, whose weights tell.
+        params: such as "28M", as published or counted.
+        multiply_adds: of one image by the publisher's rule; None where nobody's rule counts it.
+        flops: the published number, such as "4.5G"; None where there is none.
+        drop_path_rate: of the training recipe.
+    """
+
+    name: str
+    image_size: int | None = None
+    windows: tuple[tuple[int, int], ...]
+    num_classes: int | None = None
+    params: str
+    multiply_adds: int | None
+    flops: str | None = None
+    drop_path_rate: float
+
+
+class Report(Protocol):
+    """The outcome of an evaluation."""
+
+    def table(self) -> str:
+        """The numbers as a table of text."""
+
+
+class ResultFormat(ABC, Generic[Result]):
+    """How a task's results are written.
+
+    Attributes:
+        columns: heads of the CSV file, after "source".
+        heading: heads of the table on the terminal, after "image".
+    """
+
+    columns: tuple[str, ...]
+    heading: tuple[str, ...]
+
+    @abstractmethod
+    def entries(self, result: Result) -> list[dict[str, Any]]:
+        """Entries of the JSON file."""
+
+    @abstractmethod
+    def rows(self, result: Result) -> list[tuple[str | int | float, ...]]:
+        """Rows of the CSV file, after the source."""
+
+    @abstractmethod
+    def cells(self, result: Result) -> list[str]:
+        """Cells of the table, after the image."""
+
+    @abstractmethod
+    def plot(self, result: Result, path: Path) -> None:
+        """Draw the image with its result. Raises SwinkitError where the system refuses."""
+
+    def write_mask(self, result: Result, path: Path) -> None:
+        """Write a PNG whose pixels are the result; for tasks with the option `masks`."""
+        raise NotImplementedError
+
+
+class Task(ABC, Generic[Model, Result]):
+    """One kind of answer about images: its networks, data, prediction, measure and training.
+
+    Attributes:
+        name: such as "detection"; also the name of the task's folder.
+        model_kind: how messages name its models, such as "detector".
+        data_kinds: values of `DataConfig.kind` that belong to it.
+        recipe: training recipe for its data where the user names none.
+        creator: name of the public function that makes its networks.
+        predict_options, evaluate_options: dataclasses whose fields become options of the commands;
+            a field that several tasks share comes from a common base class.
+        predict_batch_size, evaluate_batch_size: images in one forward pass by default.
+    """
+
+    name: ClassVar[str]
+    model_kind: ClassVar[str]
+    data_kinds: ClassVar[tuple[str, ...]]
+    recipe: ClassVar[str]
+    creator: ClassVar[str]
+    predict_options: ClassVar[type[PredictOptions]] = PredictOptions
+    evaluate_options: ClassVar[type[EvaluateOptions]] = EvaluateOptions
+    predict_batch_size: ClassVar[int] = 1
+    evaluate_batch_size: ClassVar[int] = 1
+
+    @abstractmethod
+    def network_names(self) -> Sequence[str]:
+        """Names that the task's `create_` function takes."""
+
+    @abstractmethod
+    def networks(self) -> list[NetworkSummary]:
+        """Size and cost of each named network."""
+
+    @abstractmethod
+    def recognize(self, path: Path) -> Recognized | None:
+        """What data of this task lies there; None if there is none.
+
+        Raises:
+            DataError: it is this task's, but broken in a way that leaves no choice of a layout.
+        """
+
+    @abstractmethod
+    def layouts(self, path: Path) -> str:
+        """What `recognize` looks for, for the message where nothing is found."""
+
+    @abstractmethod
+    def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+        """Counts, problems and pictures of a data set. Raises DataError."""
+
+    @abstractmethod
+    def predict(
+        self,
+        model: Model,
+        images: Sequence[Path],
+        options: Any,
+        *,
+        batch_size: int,
+        on_error: OnError,
+        keep_images: bool,
+        progress: Progress,
+    ) -> Iterator[Result]:
+        """Results one by one, in the order of the images.
+
+        Args:
+            options: a `predict_options`.
+            keep_images: keep the pixels in the results, for `ResultFormat.plot`.
+            progress: called with the pieces of an image that is worked on in pieces.
+
+        Raises:
+            SwinkitError: options that contradict each other or the model, or a bad image.
+        """
+
+    @abstractmethod
+    def result_format(self, model: Model, options: Any) -> ResultFormat[Result]:
+        """How the results of `predict` with these options are written."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        model: Model,
+        data: Any,
+        options: Any,
+        *,
+        split: Split | None,
+        batch_size: int,
+        out: Path | None,
+        on_bad_image: Literal["skip", "refuse"],
+        progress: Progress | None,
+    ) -> tuple[Report, list[str]]:
+        """Measure a model on labelled images; the report, and what of the data was left out.
+
+        Args:
+            data: a path, a `DataConfig`, or the task's splits or samples.
+            options: an `evaluate_options`.
+        """
+
+    @abstractmethod
+    def training(self, config: Any) -> "TrainingTask[Model]":
+        """A run's data, loss and measure; reads the data. Raises SwinkitError."""
+
+
+def round_millions(parameters: int) -> str:
+    """Parameters as published tables print them, such as "28M" or "6.1M"."""
+    millions = parameters / 1e6
+    return f"{millions:.1f}M" if millions < 10 else f"{millions:.0f}M"
+
+
+def name_first(texts: Sequence[str], most: int = 6) -> str:
+    """The first few texts, and how many more there are."""
+    more = f", {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
