@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from swinkit.data.config import DataConfig
-from swinkit.detection.model import SwinDetector
 from swinkit.errors import DataError
-from swinkit.segmentation.model import SwinSegmenter
-
-Split = Literal["train", "val", "test"]
+from swinkit.task.base import Split
+from swinkit.task.model import TaskModel
 
 
 def choose_samples(
-    model: SwinDetector | SwinSegmenter,
+    model: TaskModel[Any],
     data: Any,
     split: Split | None,
     *,
@@ -50,7 +48,7 @@ def choose_samples(
     return samples
 
 
-def _check_names(data: tuple[str, ...], model: SwinDetector | SwinSegmenter) -> None:
+def _check_names(data: tuple[str, ...], model: TaskModel[Any]) -> None:
     names = model.class_names
     named = model.info.class_names is not None
     if data == names or (not named and len(data) == len(names)):

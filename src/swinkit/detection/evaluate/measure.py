@@ -16,8 +16,8 @@ from swinkit.detection.evaluate.report import DetectionReport, report_of
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import each_detection
 from swinkit.pictures.figures import write
-from swinkit.task.base import Progress
-from swinkit.task.evaluating import Split, choose_samples
+from swinkit.task.base import Progress, Split
+from swinkit.task.evaluating import choose_samples
 from swinkit.task.views import TestAugmentation
 
 Data = str | Path | DataConfig | DetectionSplits | Sequence[DetectionSample]

@@ -22,8 +22,8 @@ from swinkit.segmentation.evaluate.scores import SegmentationEvaluator, Segmenta
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.predict import each_map
 from swinkit.segmentation.result import SemanticMap
-from swinkit.task.base import Progress
-from swinkit.task.evaluating import Split, choose_samples
+from swinkit.task.base import Progress, Split
+from swinkit.task.evaluating import choose_samples
 
 Data = str | Path | DataConfig | SegmentationSplits | Sequence[SegmentationSample]
 KEPT_SIDE = 640  # longest side of label maps that are kept for the pictures
