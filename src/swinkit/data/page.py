@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from swinkit.data.inspection import DrawnImage, FactTable, Inspection
 from swinkit.files import atomic_write
+from swinkit.images.preprocessing import resize_pixels
 
 PAGE_SIDE = 900  # pixels of a picture's long side on the page
 SHEET_SIDE = 460  # and of its cell on the sheet
@@ -167,9 +168,10 @@ def _picture_html(picture: DrawnImage) -> str:
 
 def _shrunk(image_rgb: np.ndarray, side: int) -> Image.Image:
     """At most `side` pixels on its long side, the aspect kept."""
-    image = Image.fromarray(np.ascontiguousarray(image_rgb))
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return image
+    height, width = image_rgb.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return Image.fromarray(resize_pixels(image_rgb, size_hw, "lanczos"))
 
 
 def _font() -> ImageFont.FreeTypeFont:

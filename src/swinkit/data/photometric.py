@@ -6,25 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn import functional
 from torchvision.transforms.v2 import functional as colour
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.125, 0.5, 0.5, 0.05  # ranges at strength 1
 EACH = 0.5  # chance of each of them in an image that is varied
-
-
-def resize_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Bilinear without smoothing, as evaluation does it; 8-bit values within one of OpenCV's.
-
-    Evaluation repeats OpenCV's rounding to the bit (`images.resizing`); here the eight times
-    faster routine of PyTorch serves.
-    """
-    if image.shape[:2] == size_hw:
-        return image
-    # H W C -> 1 C H W without a copy: the routine is fastest on interleaved channels
-    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
-    resized = functional.interpolate(pixels, size=size_hw, mode="bilinear", align_corners=False)
-    return resized[0].permute(1, 2, 0).numpy()
 
 
 def vary_colours(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:

@@ -1,20 +1,21 @@
 """From an image as read to a detector's or segmenter's input: aspect kept, size free.
 
-Legend: H W map, C channels. NumPy only.
+Legend: H W map, C channels. NumPy and OpenCV only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from swinkit.images.reading import check_size, from_array, to_channels
-from swinkit.images.resizing import resize_linear
 from swinkit.settings import from_plain, to_plain
 
+MOST_BANDS = 128  # that OpenCV 5 resizes at once
 KIND = "fit"  # names this way of preparing where a file holds either
 
 
@@ -178,6 +179,35 @@ class Fit:
         """
         settings = {key: value for key, value in values.items() if key != "kind"}
         return from_plain(cls, settings)
+
+
+def resize_linear(pixels: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """Resample (H, W, C) uint8 or float32 to `size_hw` as OpenCV does, keeping the type.
+
+    The published detectors and segmenters were trained and measured on images that OpenCV had
+    scaled: two pixels per axis whatever the factor, no smoothing when shrinking, and for 8-bit
+    pixels in fixed point. Training and prediction both come through here.
+    """
+    if pixels.shape[:2] == size_hw:
+        return pixels
+    parts = [
+        cv2.resize(pixels[:, :, first : first + MOST_BANDS], size_hw[::-1]).reshape(*size_hw, -1)
+        for first in range(0, pixels.shape[2], MOST_BANDS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def resize_nearest(maps: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """Labels or masks (..., H, W), uint8 or uint16, at another size: each new pixel takes the old
+    one under its center."""
+    if maps.shape[-2:] == size_hw:
+        return maps
+    resized = np.empty((*maps.shape[:-2], *size_hw), maps.dtype)
+    for place in np.ndindex(maps.shape[:-2]):
+        resized[place] = cv2.resize(
+            maps[place], size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+        )
+    return resized
 
 
 def scaled_size(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:

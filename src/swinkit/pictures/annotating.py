@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from swinkit.images.fitting import resize_nearest
+from swinkit.images.preprocessing import resize_pixels
 from swinkit.pictures.colors import class_colours, readable_on
 
 if TYPE_CHECKING:
@@ -105,11 +106,7 @@ def draw_regions(
         (h, w, 3) uint8 RGB, of a size that can be looked at.
     """
     picture = on_canvas(image_rgb, (labels.shape[0], labels.shape[1]))
-    steps = [
-        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
-        for old, new in zip(labels.shape, picture.shape, strict=False)
-    ]
-    shown = labels[steps[0][:, None], steps[1]]
+    shown = resize_nearest(labels, (picture.shape[0], picture.shape[1]))
     known = shown < len(colours_rgb)
     colours = colours_rgb[np.where(known, shown, 0)]
     strength = opacity if image_rgb is not None else 1.0
@@ -162,10 +159,7 @@ def on_canvas(image_rgb: np.ndarray | None, size_hw: tuple[int, int]) -> np.ndar
         return np.full((height, width, 3), PAPER, np.uint8)
     if image_rgb.shape[:2] == (height, width):
         return np.array(image_rgb)
-    filter_ = Image.Resampling.LANCZOS if wanted < longest else Image.Resampling.BICUBIC
-    # A reducing gap makes shrinking a huge image cheap and looks the same.
-    picture = Image.fromarray(np.ascontiguousarray(image_rgb))
-    return np.asarray(picture.resize((width, height), filter_, reducing_gap=3.0))
+    return resize_pixels(image_rgb, (height, width), "lanczos" if wanted < longest else "bicubic")
 
 
 def as_figure(picture_rgb: np.ndarray) -> "Figure":

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinkit.images.fitting import Fit, Fitted
-from swinkit.images.resizing import resize_linear
+from swinkit.images.fitting import Fit, Fitted, resize_linear
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.sliding import augmented, slide
 from swinkit.segmentation.sliding_labels import slide_labels

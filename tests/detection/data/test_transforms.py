@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from swinkit.data.config import DataConfig
-from swinkit.data.photometric import resize_image, vary_colours
+from swinkit.data.photometric import vary_colours
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.copy_paste import paste_objects
 from swinkit.detection.data.dataset import DetectionDataset
@@ -124,15 +124,6 @@ def test_sizes_stay_within_the_recipe() -> None:
         image, _ = transform(picture, np.random.default_rng(seed))
         assert min(image.shape[:2]) in config.short_sides or max(image.shape[:2]) == 1333
         assert max(image.shape[:2]) <= 1333
-
-
-@pytest.mark.parametrize("size_hw", [(31, 47), (90, 160), (60, 80)])
-def test_resize_is_opencvs_within_one(size_hw: tuple[int, int]) -> None:
-    image, _ = shapes(0)
-    expected = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
-    found = resize_image(image, size_hw)
-    assert found.dtype == np.uint8
-    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])

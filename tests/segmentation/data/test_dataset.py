@@ -20,7 +20,7 @@ from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import load_segmentation
-from swinkit.segmentation.data.transforms import SegmentationTransform, resize_labels
+from swinkit.segmentation.data.transforms import SegmentationTransform
 
 PLAIN = Fit(short_side=None, long_side=None, divisor=1)
 
@@ -131,21 +131,6 @@ def test_a_mask_that_changes_after_loading(tmp_path: Path) -> None:
     dataset = SegmentationDataset(splits.train, PLAIN)
     assert dataset[0][2] == 1
     assert dataset.bad_samples() == [splits.train[0]]
-
-
-@given(
-    size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
-    wanted=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-)
-def test_labels_are_resized_without_new_ones(
-    size: tuple[int, int], wanted: tuple[int, int]
-) -> None:
-    labels = np.random.default_rng(0).integers(0, 200, size).astype(np.uint8)
-    resized = resize_labels(labels, wanted)
-    assert resized.shape == wanted
-    assert set(np.unique(resized)) <= set(np.unique(labels))
-    doubled = resize_labels(labels, (2 * size[0], 2 * size[1]))
-    assert np.array_equal(doubled, labels.repeat(2, 0).repeat(2, 1))
 
 
 @pytest.mark.parametrize(

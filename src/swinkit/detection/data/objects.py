@@ -1,11 +1,13 @@
 """Objects that follow their image: cut, resized, mirrored, turned, covered.
 
-Legend: G objects, H W map. NumPy only.
+Legend: G objects, H W map.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from swinkit.images.fitting import resize_nearest
 
 THINNEST = 1.0  # pixels; what is left of an object at an edge and thinner than this is ignored
 
@@ -151,15 +153,6 @@ def tight_boxes(masks: np.ndarray) -> np.ndarray:
 def box_areas(boxes_xyxy: np.ndarray) -> np.ndarray:
     """(G,) pixels."""
     return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).clip(0).prod(axis=1)
-
-
-def resize_nearest(masks: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Masks (G, H, W) at another size: each new pixel takes the old one under its centre."""
-    height, width = masks.shape[1:]
-    rows = ((np.arange(size_hw[0]) + 0.5) * (height / size_hw[0])).astype(np.int64)
-    columns = ((np.arange(size_hw[1]) + 0.5) * (width / size_hw[1])).astype(np.int64)
-    # Columns first, while there are few rows; then whole rows are copied.
-    return np.take(np.take(masks, columns.clip(max=width - 1), 2), rows.clip(max=height - 1), 1)
 
 
 def _recut(

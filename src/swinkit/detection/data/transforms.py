@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from swinkit.data.photometric import resize_image, vary_colours
+from swinkit.data.photometric import vary_colours
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.copy_paste import Picture, paste_objects
-from swinkit.images.fitting import Fit
+from swinkit.images.fitting import Fit, resize_linear
 
 
 class DetectionTransform:
@@ -63,7 +63,7 @@ class DetectionTransform:
             objects = objects.cropped(window, config.min_visible)
         fit = Fit(short_side=int(rng.choice(config.short_sides)), long_side=config.long_side)
         size_hw = fit.size_for(objects.size_hw)
-        image, objects = resize_image(image, size_hw), objects.resized(size_hw)
+        image, objects = resize_linear(image, size_hw), objects.resized(size_hw)
         if rng.random() < config.horizontal_flip:
             image, objects = image[:, ::-1], objects.mirrored()
         if rng.random() < config.quarter_turn:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from swinkit.data.photometric import resize_image, vary_colours
-from swinkit.images.fitting import Fit
+from swinkit.data.photometric import vary_colours
+from swinkit.images.fitting import Fit, resize_linear, resize_nearest
 from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.masks import IGNORE
 
@@ -36,8 +36,8 @@ class SegmentationTransform:
         scaled_hw = self.scaled_size(original_hw, float(rng.uniform(*config.scale)))
         crop_hw = (min(config.crop_hw[0], scaled_hw[0]), min(config.crop_hw[1], scaled_hw[1]))
         left, top, right, bottom = self._window(labels, scaled_hw, crop_hw, rng)
-        image = resize_image(image[top:bottom, left:right], crop_hw)
-        labels = resize_labels(labels[top:bottom, left:right], crop_hw)
+        image = resize_linear(image[top:bottom, left:right], crop_hw)
+        labels = resize_nearest(labels[top:bottom, left:right], crop_hw)
         if rng.random() < config.horizontal_flip:
             image, labels = image[:, ::-1], labels[:, ::-1]
         if rng.random() < config.vertical_flip:
@@ -90,15 +90,4 @@ class EvalTransform:
         """(H, W, C) and (H, W) -> float32 C h w, normalised, and labels h w."""
         image, labels = picture
         fitted = self.fit(image)
-        return fitted.values, resize_labels(labels, fitted.size_hw)
-
-
-def resize_labels(labels: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """(H, W) -> (h, w): the label under each new pixel's centre."""
-    if labels.shape == size_hw:
-        return labels
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * present / wanted).astype(np.int64)
-        for present, wanted in zip(labels.shape, size_hw, strict=True)
-    )
-    return labels[rows[:, None], columns]
+        return fitted.values, resize_nearest(labels, fitted.size_hw)

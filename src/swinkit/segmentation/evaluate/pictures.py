@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
 from swinkit.errors import ImageError
+from swinkit.images.preprocessing import resize_pixels
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.colors import class_colours
 from swinkit.pictures.figures import GREY, shorten
@@ -112,4 +112,4 @@ def _read(path: Path, size_hw: tuple[int, ...]) -> np.ndarray | None:
         pixels = to_8bit(read_image(path))
     except ImageError:
         return None
-    return np.asarray(Image.fromarray(pixels).resize((size_hw[1], size_hw[0])))
+    return resize_pixels(pixels, (size_hw[0], size_hw[1]), "bicubic")
