@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+from demo_digits import write_digits
+from demo_shapes import write_shapes
 from swinkit import train
-from swinkit.classification.data.digits import write_digits
 from swinkit.cli import main as swinkit
-from swinkit.detection.data.shapes import write_shapes
 from swinkit.task.train_config import load_recipe
 
 ROOT = Path("runs")

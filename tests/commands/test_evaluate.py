@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from demo_shapes import write_shapes
 from swinkit.checkpoints.native import save
 from swinkit.cli import main
 from swinkit.detection.create import create_detector
-from swinkit.detection.data.shapes import write_shapes
 from swinkit.detection.data.splits import load_detection_samples
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.create import create_segmenter

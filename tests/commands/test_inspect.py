@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo_shapes import write_shapes
 from swinkit.cli import main
-from swinkit.detection.data.shapes import write_shapes
 
 Capture = pytest.CaptureFixture[str]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo_shapes import write_shapes
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.data.config import DataConfig
 from swinkit.detection.config import DetectorConfig, RPNConfig
 from swinkit.detection.data.config import DetectionAugmentation
-from swinkit.detection.data.shapes import write_shapes
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.data.config import SegmentationAugmentation

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo_shapes import draw_shapes
 from swinkit.detection.data.objects import Objects, tight_boxes
-from swinkit.detection.data.shapes import draw_shapes
 from swinkit.images.fitting import resize_nearest
 
 

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from demo_shapes import draw_shapes
 from swinkit.data.config import DataConfig
 from swinkit.data.photometric import vary_colours
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.copy_paste import paste_objects
 from swinkit.detection.data.dataset import DetectionDataset
 from swinkit.detection.data.objects import Objects, tight_boxes
-from swinkit.detection.data.shapes import draw_shapes
 from swinkit.detection.data.splits import load_detection
 from swinkit.detection.data.transforms import DetectionTransform
 from swinkit.errors import ConfigError

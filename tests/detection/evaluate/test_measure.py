@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from demo_shapes import write_shapes
 from swinkit.data.config import DataConfig
 from swinkit.detection.create import create_detector
-from swinkit.detection.data.shapes import write_shapes
 from swinkit.detection.data.splits import load_detection, load_detection_samples
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.measure import evaluate_detector, write_report

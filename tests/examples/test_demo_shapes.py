@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo_shapes import MOST_OBJECTS, draw_shapes
 from swinkit.detection.data.objects import tight_boxes
-from swinkit.detection.data.shapes import MOST_OBJECTS, draw_shapes
 
 SIZE_HW = (64, 96)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.classification.data.digits import write_digits
+from demo_digits import write_digits
 from swinkit.classification.data.splits import load_splits
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
