@@ -16,7 +16,7 @@ COUNT = 1797
 
 
 def write_digits(folder: str | Path, seed: int = 0) -> Path:
-    """Write 1797 digits (UCI optical recognition, 8x8 grey, enlarged to 32x32) as PNG files.
+    """Write 1797 digits (UCI optical recognition, 8x8 gray, enlarged to 32x32) as PNG files.
 
     They lie in train, val and test (70, 10 and 20 % of each class, chosen by `seed`), in class
     folders 0 to 9. A folder that is complete already is left alone; another seed or an interrupted

@@ -1,6 +1,6 @@
 """A synthetic data set of shapes, for demos and tests. G objects, H W map, C channels.
 
-Circles, squares and triangles of random size, turn and colour lie on noisy grounds. Where they are
+Circles, squares and triangles of random size, turn and color lie on noisy grounds. Where they are
 crowded they cover each other and pass the edge, and what is hidden is not part of a mask; else each
 is seen whole. Everything follows from the seed.
 """
@@ -27,7 +27,7 @@ MARKER = "shapes.txt"
 
 BEYOND = 1.15  # corners lie this much farther out than a circle's edge
 Corners = list[tuple[float, float]]
-Layout = Literal["crowded", "apart"]
+Spacing = Literal["crowded", "apart"]
 
 
 def write_shapes(
@@ -64,8 +64,8 @@ def write_shapes(
             "train and val need one or more, and sides of 32 pixels or more"
         )
     root = Path(folder).expanduser()
-    layout: Layout = "crowded" if crowded else "apart"
-    note = f"shapes, {train} {val} {test}, {size_hw[0]}x{size_hw[1]}, {layout}, seed {seed}\n"
+    spacing: Spacing = "crowded" if crowded else "apart"
+    note = f"shapes, {train} {val} {test}, {size_hw[0]}x{size_hw[1]}, {spacing}, seed {seed}\n"
     marker = root / MARKER
     if marker.is_file() and marker.read_text(encoding="utf-8") == note:
         return root
@@ -74,7 +74,7 @@ def write_shapes(
         marker.unlink(missing_ok=True)
         (root / "images").mkdir(parents=True, exist_ok=True)
         for number, (split, count) in enumerate(counts.items()):
-            _write_split(root, split, count, size_hw, layout, (seed, number))
+            _write_split(root, split, count, size_hw, spacing, (seed, number))
     except OSError as error:
         raise DataError(
             f"cannot write the shapes to {root}: {error.strerror or error}; "
@@ -86,21 +86,21 @@ def write_shapes(
 
 
 def draw_shapes(
-    rng: np.random.Generator, size_hw: tuple[int, int], layout: Layout = "crowded"
+    rng: np.random.Generator, size_hw: tuple[int, int], spacing: Spacing = "crowded"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One picture: (H, W, 3) uint8, masks (G, H, W) bool, labels (G,) int64; G from 1 on."""
     image = _ground(rng, size_hw)
     masks: list[np.ndarray] = []
     labels: list[int] = []
-    wanted = int(rng.integers(1, MOST_OBJECTS[layout] + 1))
+    wanted = int(rng.integers(1, MOST_OBJECTS[spacing] + 1))
     for _ in range(4 * MOST_OBJECTS["crowded"]):
         if len(labels) == wanted:
             break
         label = int(rng.integers(len(CLASS_NAMES)))
-        cover = _shape(rng, label, size_hw, layout)
+        cover = _shape(rng, label, size_hw, spacing)
         mask = cover >= 0.5
         left = [(kept & ~mask).sum() / kept.sum() for kept in (_full(m) for m in masks)]
-        if mask.sum() < 40 or min(left, default=1.0) < LEAST_VISIBLE[layout]:
+        if mask.sum() < 40 or min(left, default=1.0) < LEAST_VISIBLE[spacing]:
             continue
         image = _painted(rng, image, cover)
         masks = [kept & ~mask for kept in masks]
@@ -117,7 +117,7 @@ def _full(mask: np.ndarray) -> np.ndarray:
 
 
 def _ground(rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray:
-    """Coarse blobs of colour under fine noise."""
+    """Coarse blobs of color under fine noise."""
     base = rng.uniform(40, 215, 3)
     cells = rng.normal(0, 18, (6, 6, 3)) + base
     coarse = Image.fromarray(np.clip(cells, 0, 255).astype(np.uint8))
@@ -126,12 +126,12 @@ def _ground(rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def _shape(
-    rng: np.random.Generator, label: int, size_hw: tuple[int, int], layout: Layout
+    rng: np.random.Generator, label: int, size_hw: tuple[int, int], spacing: Spacing
 ) -> np.ndarray:
     """Part of each pixel (H, W) that a random shape covers, 0 to 1."""
     height, width = size_hw
-    radius = float(rng.uniform(*RADIUS[layout])) * min(size_hw) * FINER
-    edge = 0.0 if layout == "crowded" else radius / FINER * BEYOND
+    radius = float(rng.uniform(*RADIUS[spacing])) * min(size_hw) * FINER
+    edge = 0.0 if spacing == "crowded" else radius / FINER * BEYOND
     x = float(rng.uniform(edge, width - edge)) * FINER
     y = float(rng.uniform(edge, height - edge)) * FINER
     angle = float(rng.uniform(0, 2 * math.pi))
@@ -152,12 +152,12 @@ def _regular(x: float, y: float, radius: float, corners: int, angle: float) -> C
 
 
 def _painted(rng: np.random.Generator, image: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """The image with a shape of random colour and grain, unlike the ground it lies on."""
+    """The image with a shape of random color and grain, unlike the ground it lies on."""
     ground = image[cover >= 0.5].mean(axis=0)
-    colour = rng.uniform(0, 255, 3)
-    while np.abs(colour - ground).max() < 60:
-        colour = rng.uniform(0, 255, 3)
-    grain = colour + rng.normal(0, 8, image.shape)
+    color = rng.uniform(0, 255, 3)
+    while np.abs(color - ground).max() < 60:
+        color = rng.uniform(0, 255, 3)
+    grain = color + rng.normal(0, 8, image.shape)
     mixed = image * (1 - cover[:, :, None]) + np.clip(grain, 0, 255) * cover[:, :, None]
     return mixed.round().astype(np.uint8)
 
@@ -167,14 +167,14 @@ def _write_split(
     split: str,
     count: int,
     size_hw: tuple[int, int],
-    layout: Layout,
+    spacing: Spacing,
     seed: tuple[int, int],
 ) -> None:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
         rng = np.random.default_rng((*seed, index))
-        pixels, masks, labels = draw_shapes(rng, size_hw, layout)
+        pixels, masks, labels = draw_shapes(rng, size_hw, spacing)
         name = f"{split}_{index:05d}.png"
         # Not synced one by one, which takes minutes on a slow disk: the marker is written last.
         Image.fromarray(pixels).save(root / "images" / name)

@@ -1,3 +1,5 @@
+"""Drawn shapes: whole where they lie apart, more of them where crowded, the same for a seed."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,10 +36,10 @@ def test_crowded_shapes_are_more_and_pass_the_edge() -> None:
     assert many > 0
 
 
-@pytest.mark.parametrize("layout", ["crowded", "apart"])
-def test_a_drawing_follows_the_seed(layout: str) -> None:
-    first = draw_shapes(np.random.default_rng(3), SIZE_HW, layout)
-    again = draw_shapes(np.random.default_rng(3), SIZE_HW, layout)
-    other = draw_shapes(np.random.default_rng(4), SIZE_HW, layout)
+@pytest.mark.parametrize("spacing", ["crowded", "apart"])
+def test_a_drawing_follows_the_seed(spacing: str) -> None:
+    first = draw_shapes(np.random.default_rng(3), SIZE_HW, spacing)
+    again = draw_shapes(np.random.default_rng(3), SIZE_HW, spacing)
+    other = draw_shapes(np.random.default_rng(4), SIZE_HW, spacing)
     assert np.array_equal(first[0], again[0])
     assert not np.array_equal(first[0], other[0])
