@@ -22,7 +22,7 @@ from swinkit.detection.train import DetectionTraining, in_original
 from swinkit.errors import ConfigError, TrainingError
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.find_task import find_task, make_task
-from swinkit.training.module import Training
+from swinkit.training.module import TrainingModule
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
 from swinkit.training.train import train
@@ -175,7 +175,7 @@ def test_freezing_and_layer_decay_reach_the_backbone(detection):
     assert not any(
         name.startswith(("backbone.patch_embed", "backbone.stages.0")) for name in learning
     )
-    module = Training(
+    module = TrainingModule(
         model,
         task,
         config,
@@ -195,7 +195,7 @@ class FakeTrainer:
 def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
     config = detection()
     task = DetectionTraining(config)
-    module = Training(
+    module = TrainingModule(
         task.build_model(),
         task,
         config,

@@ -5,16 +5,16 @@ from torch.nn import functional
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTraining
 from swinkit.errors import TrainingError
-from swinkit.training.module import Training
+from swinkit.training.module import TrainingModule
 from swinkit.training.optimizer import frozen_modules
+from swinkit.training.recorder import WeightAverage
 from swinkit.training.schedule import Schedule
-from swinkit.training.weight_average import WeightAverage
 
 
 def module_of(config, class_weights=None):
     task = ClassificationTraining(config)
     task.class_weights = class_weights
-    return Training(
+    return TrainingModule(
         task.build_model(),
         task,
         config,

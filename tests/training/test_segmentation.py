@@ -11,11 +11,11 @@ from swinkit.checkpoints.load import load
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.train import SegmentationTraining
 from swinkit.training.find_task import find_task
-from swinkit.training.module import Training
+from swinkit.training.module import TrainingModule
+from swinkit.training.recorder import WeightAverage
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
 from swinkit.training.train import train
-from swinkit.training.weight_average import WeightAverage
 
 
 def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(segmentation, scenes):
@@ -61,7 +61,7 @@ class FakeTrainer:
 def test_average_follows_running_statistics(segmentation):
     config = segmentation()
     task = SegmentationTraining(config)
-    module = Training(
+    module = TrainingModule(
         task.build_model(),
         task,
         config,

@@ -1,18 +1,50 @@
 """The batch size that fits into memory. B batch, C channels, H W map."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from swinkit.errors import TrainingError
+from swinkit.task.train_config import TrainConfig
+from swinkit.task.training import TrainingTask
+from swinkit.training.processes import DeviceType, Processes
+
+logger = logging.getLogger(__name__)
 
 MOST = {"cuda": 512, "cpu": 64}  # a CPU gains no speed beyond
 SHARE = {"cuda": 0.85, "cpu": 0.5}  # of the memory; on a CPU others need some too
 STEPS_PER_EPOCH = 10  # at least, so that a small data set still gets steps
+
+
+def settle_batch_size(
+    config: TrainConfig,
+    task: TrainingTask[Any],
+    model: Any,
+    processes: Processes,
+    device: DeviceType,
+) -> int:
+    """Images per process and forward pass: as set, or what fits into memory."""
+    if config.runtime.batch_size != "auto":
+        return config.runtime.batch_size
+    gpu = device == "cuda"
+    size = find_batch_size(
+        model,
+        task.probe_shape(model),
+        device=torch.device("cuda", processes.local_rank) if gpu else torch.device("cpu"),
+        precision=config.runtime.precision,
+        images=len(task.splits.train) * config.schedule.passes // processes.size,
+        processes=1 if gpu else processes.local_size,
+        loss=task.probe,
+    )
+    # Ranks may have measured differently; the first one's answer holds for all.
+    size = processes.shared(size)
+    logger.info("batch size %d fits into memory", size)
+    return size
 
 
 def find_batch_size(

@@ -1,4 +1,4 @@
-"""What one training and one validation step are, whatever the task. B batch."""
+"""Training and validation steps of any task. B batch."""
 
 import logging
 import math
@@ -19,10 +19,10 @@ from swinkit.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
-CHECK_EVERY = 50  # batches between looks at the loss on a GPU, where each look waits for it
+CHECK_EVERY = 50  # batches between checks of the loss on a GPU, where each check waits for it
 
 
-class Training(LightningModule):
+class TrainingModule(LightningModule):
     """An optimizer and a schedule over the steps of a task.
 
     All that chance decides in a step depends on (seed, epoch, batch, process) alone, so a resumed
@@ -138,8 +138,8 @@ class Training(LightningModule):
         torch.manual_seed(seed)
         step = self.task.step(self.model, batch, seed)
         loss, images = step.loss, self.task.images_in(batch)
-        looks = loss.device.type == "cpu" or batch_idx % CHECK_EVERY == 0
-        if looks and not self.task.most_skipped:
+        checks = loss.device.type == "cpu" or batch_idx % CHECK_EVERY == 0
+        if checks and not self.task.most_skipped:
             self.check_finite(float(loss.detach()))
         finite = self.task.most_skipped == 0 or math.isfinite(float(loss.detach()))
         if finite:
@@ -195,17 +195,3 @@ class Training(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Keep what the whole validation split gave, over all processes."""
         self.val_metrics = self.validation.compute()
-
-    def averaged_tensors(self) -> dict[str, Tensor]:
-        """What an average of the weights follows: parameters that learn, and running statistics."""
-        tensors: dict[str, Tensor] = {
-            name: parameter
-            for name, parameter in self.model.named_parameters()
-            if parameter.requires_grad
-        }
-        stored = self.model.state_dict(keep_vars=True)
-        return tensors | {
-            name: buffer
-            for name, buffer in self.model.named_buffers()
-            if name in stored and buffer.is_floating_point()
-        }

@@ -111,7 +111,7 @@ def announce(
         len(splits.class_names),
         " + ".join(f"{count} {name}" for name, count in counts.items()),
         images_per_step,
-        where.removesuffix(" x 1"),
+        where,
     )
     for note in splits.notes:
         logger.info("%s", note)

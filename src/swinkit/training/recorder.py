@@ -1,13 +1,15 @@
-"""Writes the run folder epoch by epoch, and the state from which a killed run goes on."""
+"""Writes the run folder epoch by epoch: weights, their average, and the state to resume from."""
 
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from swinkit.checkpoints.native import save
 from swinkit.data.loading import EpochDataset
@@ -16,13 +18,92 @@ from swinkit.pictures import figures as pictures
 from swinkit.pictures.curves import curves
 from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.task.training import TrainingTask
-from swinkit.training.module import Training
+from swinkit.training.module import TrainingModule
 from swinkit.training.run_folder import Row, RunFolder
-from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
 
 CURVES_EVERY = 30.0  # seconds between drawings, so that short epochs do not wait for pictures
+
+
+class WeightAverage(Callback):
+    """Keeps `average <- d * average + (1 - d) * weights` after each step, and validates it.
+
+    d = min(decay, (1 + n) / (10 + n)) at update n, so that a short run is not held back by its
+    random start.
+
+    Not Lightning's WeightAveraging: that one copies the module with all it holds, samples of the
+    data included (a minute per million), starts after the first step, and exchanges weights
+    through `.data`, which caches that watch a parameter's version do not see.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.average: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the weights, or go on from what a resumed run had."""
+        self.average = {
+            name: self.average.get(name, weight.detach()).to(weight.device, copy=True)
+            for name, weight in _averaged_tensors(pl_module).items()
+        }
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Follow the weights, once per optimizer step."""
+        if trainer.global_step <= self.updates:
+            return
+        self.updates = trainer.global_step
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        weights = _averaged_tensors(pl_module)
+        current = [weights[name].detach() for name in self.average]
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), current, 1 - decay)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate the average."""
+        self._swap(pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Train on with the weights themselves."""
+        self._swap(pl_module)
+
+    @contextlib.contextmanager
+    def applied(self, module: LightningModule) -> Iterator[None]:
+        """The average in the network's place."""
+        self._swap(module)
+        try:
+            yield
+        finally:
+            self._swap(module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"updates": self.updates, "average": self.average}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.updates = state_dict["updates"]
+        self.average = dict(state_dict["average"])
+
+    @torch.no_grad()
+    def _swap(self, module: LightningModule) -> None:
+        weights = _averaged_tensors(module)
+        for name, average in self.average.items():
+            kept = weights[name].clone()
+            weights[name].copy_(average)
+            average.copy_(kept)
+
+
+def _averaged_tensors(module: LightningModule) -> dict[str, Tensor]:
+    """What an average of the weights follows: parameters that learn, and running statistics."""
+    model = module.get_submodule("model")
+    stored = model.state_dict(keep_vars=True)
+    learning = {n: value for n, value in model.named_parameters() if value.requires_grad}
+    running = {n: value for n, value in model.named_buffers() if n in stored}
+    return learning | {n: value for n, value in running.items() if value.is_floating_point()}
 
 
 class Recorder(Callback):
@@ -121,7 +202,7 @@ class Recorder(Callback):
         self._trained = time.perf_counter()
         first = batch_idx == 0 and trainer.current_epoch == 0
         if first and self.preview and trainer.is_global_zero:
-            assert isinstance(pl_module, Training)
+            assert isinstance(pl_module, TrainingModule)
             figure = self.task.preview(pl_module.model, outputs["shown"])
             pictures.write(figure, self.folder.preview)
             # Drawing is not training; the throughput must not pay for it.
@@ -131,7 +212,7 @@ class Recorder(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch."""
-        assert isinstance(pl_module, Training)
+        assert isinstance(pl_module, TrainingModule)
         row = self._row(trainer, pl_module)
         pl_module.check_finite(row["train_loss"])
         self.rows.append(row)
@@ -147,7 +228,7 @@ class Recorder(Callback):
             trainer.should_stop = True
             logger.info("no better epoch than %d since; stopping early", self.best_epoch)
 
-    def _row(self, trainer: Trainer, module: Training) -> Row:
+    def _row(self, trainer: Trainer, module: TrainingModule) -> Row:
         now = time.perf_counter()
         return {
             "epoch": len(self.rows) + 1,
@@ -160,7 +241,7 @@ class Recorder(Callback):
             ),
         }
 
-    def _write(self, trainer: Trainer, module: Training, row: Row, better: bool) -> None:
+    def _write(self, trainer: Trainer, module: TrainingModule, row: Row, better: bool) -> None:
         self.folder.write_results(self.rows)
         for tracker in trainer.loggers:
             tracker.log_metrics(

@@ -46,7 +46,8 @@ class Schedule:
         steps_per_epoch: int,
         clock: Callable[[], float] | None = None,
     ) -> "Schedule":
-        """For a number of optimizer steps in each epoch; `clock` where the run has minutes."""
+        """For a number of optimizer steps in each epoch; `clock` is for runs by minutes."""
+        clock = None if config.minutes is None else clock
         total = config.steps or config.epochs * steps_per_epoch
         warmup = config.warmup_steps
         if warmup is None:

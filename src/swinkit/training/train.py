@@ -4,21 +4,23 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
+from torch.utils.data import DataLoader
 
 from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
+from swinkit.data.loading import EpochDataset, build_loader
 from swinkit.task.train_config import TrainConfig
-from swinkit.training.batch_size import find_batch_size
+from swinkit.task.training import TrainingTask
+from swinkit.training.batch_size import settle_batch_size
 from swinkit.training.find_task import make_task
-from swinkit.training.loaders import Loaders, build_loaders
-from swinkit.training.module import Training
+from swinkit.training.module import TrainingModule
 from swinkit.training.processes import (
     DeviceType,
     Processes,
@@ -27,10 +29,9 @@ from swinkit.training.processes import (
     threads,
 )
 from swinkit.training.progress import RunLog, RunProgress, announce, quiet_libraries
-from swinkit.training.recorder import Recorder
+from swinkit.training.recorder import Recorder, WeightAverage
 from swinkit.training.run_folder import RunFolder, StateFile
 from swinkit.training.schedule import Budget, Schedule
-from swinkit.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
         SwinkitError: settings, data, weights or a disk with which it cannot go on.
     """
     started = time.perf_counter()
-    config = _settled(config)
+    config = _settle(config)
     processes = Processes.from_torchrun()
     device = find_device(config.runtime.device)
     screen = (console or Console()) if processes.rank == 0 else Console(quiet=True)
@@ -78,12 +79,14 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
         processes.connected(device),
         RunLog(screen) as log,
     ):
-        run = _Run(config, processes, device, screen, log)
-        recorder = run.fit()
+        run = _prepare(config, processes, device, screen)
+        if processes.rank == 0:
+            log.keep_in(run.folder)
+        recorder = _fit(run)
         # The others wait here for the first one, which still measures the best weights.
-        metrics = processes.shared(run.finish(recorder) if processes.rank == 0 else {})
+        metrics = processes.shared(_measure(run, recorder) if processes.rank == 0 else {})
     return TrainResult(
-        folder=recorder.folder.path,
+        folder=run.folder.path,
         metrics=metrics,
         epochs=len(recorder.rows),
         best_epoch=recorder.best_epoch,
@@ -91,7 +94,26 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
     )
 
 
-def _settled(config: TrainConfig) -> TrainConfig:
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What stays the same through a run; its batch size is a number by now."""
+
+    config: TrainConfig
+    task: TrainingTask[Any]
+    model: Any
+    batch_size: int
+    folder: RunFolder
+    processes: Processes
+    device: DeviceType
+    screen: Console
+
+    @property
+    def images_per_step(self) -> int:
+        """Over all processes."""
+        return self.batch_size * self.processes.size * self.config.runtime.accumulate
+
+
+def _settle(config: TrainConfig) -> TrainConfig:
     """A resumed run's own settings; a new run's with an absolute data path."""
     resume = config.runtime.resume
     if resume is None:
@@ -101,185 +123,164 @@ def _settled(config: TrainConfig) -> TrainConfig:
     return replace(kept, runtime=replace(kept.runtime, resume=resume))
 
 
-class _Run:
-    """The parts of one run, in the order in which they come to be."""
+def _prepare(
+    config: TrainConfig, processes: Processes, device: DeviceType, screen: Console
+) -> _Run:
+    """Data, network, batch size and folder."""
+    task = make_task(config)
+    model = task.build_model()
+    batch_size = settle_batch_size(config, task, model, processes, device)
+    config = replace(config, runtime=replace(config.runtime, batch_size=batch_size))
+    return _Run(
+        config=config,
+        task=task,
+        model=model,
+        batch_size=batch_size,
+        folder=_folder(config, processes),
+        processes=processes,
+        device=device,
+        screen=screen,
+    )
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        processes: Processes,
-        device: DeviceType,
-        screen: Console,
-        log: RunLog,
-    ) -> None:
-        self.processes = processes
-        self.device: DeviceType = device
-        self.screen = screen
-        self.task = make_task(config)
-        self.model = self.task.build_model()
-        self.config = self._with_batch_size(config)
-        self.folder = self._folder()
-        if processes.rank == 0:
-            log.keep_in(self.folder)
 
-    @property
-    def batch_size(self) -> int:
-        size = self.config.runtime.batch_size
-        assert isinstance(size, int)
-        return size
+def _folder(config: TrainConfig, processes: Processes) -> RunFolder:
+    """The folder of the resumed run, or a new one with the settings in it."""
+    if config.runtime.resume is not None:
+        return RunFolder(config.runtime.resume)
+    path = config.runtime.out
+    if processes.rank == 0:
+        folder = RunFolder.create(path)
+        path = folder.path
+        config.save(folder.config)
+    return RunFolder(processes.shared(path))
 
-    @property
-    def images_per_step(self) -> int:
-        return self.batch_size * self.processes.size * self.config.runtime.accumulate
 
-    def _with_batch_size(self, config: TrainConfig) -> TrainConfig:
-        if config.runtime.batch_size != "auto":
-            return config
-        size = find_batch_size(
-            self.model,
-            self.task.probe_shape(self.model),
-            device=torch.device(self.device, self.processes.local_rank)
-            if self.device == "cuda"
-            else torch.device("cpu"),
-            precision=config.runtime.precision,
-            images=len(self.task.splits.train) * config.schedule.passes // self.processes.size,
-            processes=1 if self.device == "cuda" else self.processes.local_size,
-            loss=self.task.probe,
-        )
-        # Ranks may have measured differently; the first one's answer holds for all.
-        size = self.processes.shared(size)
-        logger.info("batch size %d fits into memory", size)
-        return replace(config, runtime=replace(config.runtime, batch_size=size))
-
-    def _folder(self) -> RunFolder:
-        resume = self.config.runtime.resume
-        if resume is not None:
-            return RunFolder(resume)
-        path = self.config.runtime.out
-        if self.processes.rank == 0:
-            folder = RunFolder.create(path)
-            path = folder.path
-            self.config.save(folder.config)
-        return RunFolder(self.processes.shared(path))
-
-    def fit(self) -> Recorder:
-        """Train, from the start or from the last state."""
-        task, runtime = self.task, self.config.runtime
-        loaders = build_loaders(
-            self.config,
-            task.dataset(self.model, task.splits.train, train=True),
-            task.dataset(self.model, task.splits.val, train=False),
-            self.batch_size,
-            self.processes,
-            pin_memory=self.device == "cuda",
-            collate=task.collate,
-        )
-        average = None if runtime.ema is None else WeightAverage(runtime.ema)
-        recorder = Recorder(
-            self.folder,
-            task,
-            loaders.train_set,
-            average=average,
-            early_stop=self.config.schedule.early_stop,
-            preview=runtime.preview,
-            images_per_step=self.images_per_step,
-        )
-        state = self._state(recorder)
-        where = f"{self.device} x {self.processes.size}"
-        announce(self.folder.path, self.model, task, self.images_per_step, where)
-        if recorder.over(self.config.schedule):
-            logger.info("%s has already come to its end", self.folder.path)
-            return recorder
-        spent = sum(row["seconds"] for row in recorder.rows)
-        budget = Budget(self.config.schedule, self.processes, spent_seconds=spent)
-        module = self._module(loaders, budget)
-        epochs = budget.most_epochs(loaders.steps_per_epoch(runtime.accumulate))
-        trainer = self._trainer(recorder, average, budget, epochs)
-        with interruptible(trainer):
-            trainer.fit(module, loaders.train, loaders.val, ckpt_path=state, weights_only=True)
+def _fit(run: _Run) -> Recorder:
+    """Train, from the start or from the last state."""
+    schedule, runtime = run.config.schedule, run.config.runtime
+    train_set = run.task.dataset(run.model, run.task.splits.train, train=True)
+    val_set = run.task.dataset(run.model, run.task.splits.val, train=False)
+    train_batches, val_batches = _loader(run, train_set, True), _loader(run, val_set, False)
+    average = None if runtime.ema is None else WeightAverage(runtime.ema)
+    recorder = Recorder(
+        run.folder,
+        run.task,
+        train_set,
+        average=average,
+        early_stop=schedule.early_stop,
+        preview=runtime.preview,
+        images_per_step=run.images_per_step,
+    )
+    state = _last_state(run, recorder)
+    where = f"{run.device} x {run.processes.size}".removesuffix(" x 1")
+    announce(run.folder.path, run.model, run.task, run.images_per_step, where)
+    if recorder.over(schedule):
+        logger.info("%s has already come to its end", run.folder.path)
         return recorder
+    spent = sum(row["seconds"] for row in recorder.rows)
+    budget = Budget(schedule, run.processes, spent_seconds=spent)
+    # A last incomplete accumulation is a step too.
+    steps_per_epoch = -(-len(train_batches) // runtime.accumulate)
+    if runtime.compile:
+        run.model.compile()
+    module = TrainingModule(
+        run.model,
+        run.task,
+        run.config,
+        schedule=Schedule.from_config(schedule, steps_per_epoch, budget.clock),
+        images_per_step=run.images_per_step,
+    )
+    callbacks = [budget, recorder, RunProgress(recorder, budget, run.screen)]
+    trainer = _trainer(
+        run,
+        callbacks if average is None else [average, *callbacks],
+        epochs=budget.most_epochs(steps_per_epoch),
+        epochs_done=len(recorder.rows),
+    )
+    with interruptible(trainer):
+        trainer.fit(module, train_batches, val_batches, ckpt_path=state, weights_only=True)
+    return recorder
 
-    def _state(self, recorder: Recorder) -> Path | None:
-        if self.config.runtime.resume is None or not self.folder.resume.is_file():
-            return None
-        state = StateFile().load_checkpoint(self.folder.resume)
-        recorder.load_state_dict(state["callbacks"][recorder.state_key])
-        return self.folder.resume
 
-    def _module(self, loaders: Loaders, budget: Budget) -> Training:
-        if self.config.runtime.compile:
-            self.model.compile()
-        schedule = self.config.schedule
-        return Training(
-            self.model,
-            self.task,
-            self.config,
-            schedule=Schedule.from_config(
-                schedule,
-                loaders.steps_per_epoch(self.config.runtime.accumulate),
-                clock=None if schedule.minutes is None else budget.clock,
-            ),
-            images_per_step=self.images_per_step,
-        )
+def _loader(run: _Run, samples: EpochDataset, train: bool) -> DataLoader:
+    return build_loader(
+        samples,
+        batch_size=run.batch_size,
+        shuffle=train,
+        drop_last=train,
+        workers=run.config.data.workers,
+        seed=run.config.runtime.seed,
+        rank=run.processes.rank,
+        world_size=run.processes.size,
+        pin_memory=run.device == "cuda",
+        collate=run.task.collate,
+        passes=run.config.schedule.passes if train else 1,
+    )
 
-    def _trainer(
-        self, recorder: Recorder, average: WeightAverage | None, budget: Budget, epochs: int
-    ) -> Trainer:
-        runtime, several = self.config.runtime, self.processes.size > 1
-        callbacks = [budget, recorder, RunProgress(recorder, budget, self.screen)]
-        uneven = "ddp_find_unused_parameters_true" if self.task.uneven else "ddp"
-        return Trainer(
-            accelerator="gpu" if self.device == "cuda" else "cpu",
-            devices=self.processes.local_size,
-            num_nodes=self.processes.size // self.processes.local_size,
-            strategy=uneven if several else "auto",
-            precision="bf16-mixed" if runtime.precision == "bf16" else "32-true",
-            max_epochs=epochs,
-            accumulate_grad_batches=runtime.accumulate,
-            gradient_clip_val=self.config.optimizer.clip_norm,
-            callbacks=callbacks if average is None else [average, *callbacks],
-            logger=TensorBoardLogger(
-                self.folder.path, name="tensorboard", version="", purge_step=len(recorder.rows) + 1
-            ),
-            plugins=[
-                StateFile(),
-                TorchElasticEnvironment() if several else LightningEnvironment(),
-            ],
-            default_root_dir=self.folder.path,
-            sync_batchnorm=several and self.device == "cuda",
-            use_distributed_sampler=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
 
-    def finish(self, recorder: Recorder) -> dict[str, float]:
-        """Measure the best weights on every held-out split; write reports and pictures."""
-        recorder.draw_curves()
-        model = load(self.folder.best, report=None)
-        metrics: dict[str, float] = {}
-        for split in ("val", "test"):
-            samples = self.task.splits.by_name().get(split)
-            if samples is None:
-                continue
-            with ImagesBar(self.screen, f"measuring {split}:") as bar:
-                measured = self.task.evaluate(
-                    model,
-                    samples,
-                    batch_size=self.batch_size,
-                    device=self.device,
-                    out=self.folder.path / split if self.config.runtime.preview else None,
-                    progress=bar.images,
-                )
-            metrics |= {f"{split}_{name}": value for name, value in measured.items()}
-        summary = {"epochs": len(recorder.rows), "best_epoch": recorder.best_epoch, **metrics}
-        self.folder.write_json(self.folder.summary, summary)
-        logger.info(
-            "best epoch %d of %d: %s; weights in %s",
-            recorder.best_epoch,
-            len(recorder.rows),
-            ", ".join(f"{n} {value:.2%}" for n, value in metrics.items() if "loss" not in n),
-            self.folder.best,
-        )
-        return metrics
+def _last_state(run: _Run, recorder: Recorder) -> Path | None:
+    """The state that a resumed run goes on from, its rows given to the recorder."""
+    if run.config.runtime.resume is None or not run.folder.resume.is_file():
+        return None
+    state = StateFile().load_checkpoint(run.folder.resume)
+    recorder.load_state_dict(state["callbacks"][recorder.state_key])
+    return run.folder.resume
+
+
+def _trainer(run: _Run, callbacks: list[Callback], *, epochs: int, epochs_done: int) -> Trainer:
+    runtime, processes = run.config.runtime, run.processes
+    several = processes.size > 1
+    uneven = "ddp_find_unused_parameters_true" if run.task.uneven else "ddp"
+    return Trainer(
+        accelerator="gpu" if run.device == "cuda" else "cpu",
+        devices=processes.local_size,
+        num_nodes=processes.size // processes.local_size,
+        strategy=uneven if several else "auto",
+        precision="bf16-mixed" if runtime.precision == "bf16" else "32-true",
+        max_epochs=epochs,
+        accumulate_grad_batches=runtime.accumulate,
+        gradient_clip_val=run.config.optimizer.clip_norm,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(
+            run.folder.path, name="tensorboard", version="", purge_step=epochs_done + 1
+        ),
+        plugins=[StateFile(), TorchElasticEnvironment() if several else LightningEnvironment()],
+        default_root_dir=run.folder.path,
+        sync_batchnorm=several and run.device == "cuda",
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _measure(run: _Run, recorder: Recorder) -> dict[str, float]:
+    """Measure the best weights on every held-out split; write reports and pictures."""
+    recorder.draw_curves()
+    model = load(run.folder.best, report=None)
+    metrics: dict[str, float] = {}
+    for split in ("val", "test"):
+        samples = run.task.splits.by_name().get(split)
+        if samples is None:
+            continue
+        with ImagesBar(run.screen, f"measuring {split}:") as bar:
+            measured = run.task.evaluate(
+                model,
+                samples,
+                batch_size=run.batch_size,
+                device=run.device,
+                out=run.folder.path / split if run.config.runtime.preview else None,
+                progress=bar.images,
+            )
+        metrics |= {f"{split}_{name}": value for name, value in measured.items()}
+    summary = {"epochs": len(recorder.rows), "best_epoch": recorder.best_epoch, **metrics}
+    run.folder.write_json(run.folder.summary, summary)
+    logger.info(
+        "best epoch %d of %d: %s; weights in %s",
+        recorder.best_epoch,
+        len(recorder.rows),
+        ", ".join(f"{n} {value:.2%}" for n, value in metrics.items() if "loss" not in n),
+        run.folder.best,
+    )
+    return metrics
