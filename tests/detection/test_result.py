@@ -13,7 +13,7 @@ from PIL import Image
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import SwinkitError
 from swinkit.pictures.annotating import LONG_SIDE
-from swinkit.pictures.colors import class_colours, readable_on
+from swinkit.pictures.drawing import class_colours, readable_on
 
 NAMES = ("cat", "dog", "鳥")
 BOXES = np.array([[2, 3, 12, 9], [0, 0, 5, 20], [4.5, 4, 30, 20]])

@@ -1,5 +1,5 @@
-from swinkit.pictures import figures as pictures
-from swinkit.pictures.curves import ScorePanel, curves
+from swinkit.pictures.drawing import save_figure
+from swinkit.pictures.figures import ScorePanel, curves
 
 
 def titles(figure) -> list[str]:
@@ -10,7 +10,7 @@ def test_curves_of_one_epoch_and_of_many(tmp_path):
     row = {"train_loss": 1.0, "val_loss": 0.9, "val_top1": 0.5, "val_top5": 0.8, "lr": 1e-3}
     for count in (1, 40):
         figure = curves([{"epoch": index + 1, **row} for index in range(count)])
-        pictures.write(figure, tmp_path / "curves.png")
+        save_figure(figure, tmp_path / "curves.png")
     assert any("best 50.0% in epoch 1" in title for title in titles(figure))
     assert [len(axes.lines) for axes in figure.axes] == [2, 3, 1]
 

@@ -9,6 +9,7 @@ from swinkit.classification.report import Mistake
 from swinkit.errors import SwinkitError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures import figures
+from swinkit.pictures.drawing import save_figure
 
 
 def texts(figure) -> list[str]:
@@ -21,7 +22,7 @@ def test_confusion_matrix_of_any_size_is_a_readable_file(classes, tmp_path):
     counts += np.eye(classes, dtype=int) * 20
     names = [f"class {index}" for index in range(classes)]
     figure = figures.confusion_matrix(counts, names)
-    figures.write(figure, tmp_path / "matrix.png")
+    save_figure(figure, tmp_path / "matrix.png")
     with Image.open(tmp_path / "matrix.png") as opened:
         assert 300 < opened.width < 2500
         assert 300 < opened.height < 2500
@@ -66,14 +67,14 @@ def test_worst_mistakes_with_grey_bands_and_missing_files(tmp_path):
     figure = pictures.worst_mistakes([mistake("grey.png"), mistake("missing.png")])
     assert "gone" in texts(figure)
     assert "dog 80%\nis cat 10%\ngrey.png" in texts(figure)
-    figures.write(pictures.worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
-    figures.write(pictures.worst_mistakes([]), tmp_path / "none.png")
+    save_figure(pictures.worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
+    save_figure(pictures.worst_mistakes([]), tmp_path / "none.png")
 
 
 def test_a_refused_write_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SwinkitError, match="cannot write"):
-        figures.write(pictures.worst_mistakes([]), tmp_path / "file" / "picture.png")
+        save_figure(pictures.worst_mistakes([]), tmp_path / "file" / "picture.png")
 
 
 def test_long_names_keep_both_ends():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from swinkit.pictures import figures as pictures
+from swinkit.pictures.drawing import save_figure
 from swinkit.pictures.previews import SeenObjects, detection_preview, segmentation_preview
 
 
@@ -21,7 +21,7 @@ def test_detection_preview_draws_boxes_masks_and_empty_images(tmp_path):
         nothing,
     ]
     figure = detection_preview(seen, ("ape", "bee"))
-    pictures.write(figure, tmp_path / "preview.png")
+    save_figure(figure, tmp_path / "preview.png")
     assert titles(figure) == ["1 objects", "0 objects"]
     drawn = figure.axes[0].images[0].get_array()
     assert np.unique(drawn.reshape(-1, 3), axis=0).shape[0] > 2
@@ -31,7 +31,7 @@ def test_segmentation_preview_leaves_void_black(tmp_path):
     labels = np.zeros((20, 30), np.int64)
     labels[10:] = 255
     figure = segmentation_preview([np.zeros((20, 30, 3), np.uint8)], [labels], ("sky", "road"), 255)
-    pictures.write(figure, tmp_path / "preview.png")
+    save_figure(figure, tmp_path / "preview.png")
     assert titles(figure) == ["50% labelled, black does not count"]
     painted = figure.axes[1].images[0].get_array()
     assert not painted[10:].any()

@@ -9,7 +9,7 @@ from faster_coco_eval.core import mask as coco_mask
 from PIL import Image
 
 from swinkit.errors import SwinkitError
-from swinkit.pictures.colors import class_colours
+from swinkit.pictures.drawing import class_colours
 from swinkit.segmentation.result import VOID, SemanticMap
 
 NAMES = ("sky", "road", "Baum $a$")

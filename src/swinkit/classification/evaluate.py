@@ -28,6 +28,7 @@ from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures import figures
+from swinkit.pictures.drawing import save_figure
 from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
 
@@ -90,10 +91,8 @@ def write_report(report: ClassificationReport, folder: Path, *, channels: int = 
     """The report's files and pictures. Raises SwinkitError where the system refuses."""
     report.write(folder)
     names = report.class_names
-    figures.write(
-        figures.confusion_matrix(report.confusion, names), folder / "confusion_matrix.png"
-    )
-    figures.write(pictures.worst_mistakes(report.mistakes, channels), folder / "worst_mistakes.png")
+    save_figure(figures.confusion_matrix(report.confusion, names), folder / "confusion_matrix.png")
+    save_figure(pictures.worst_mistakes(report.mistakes, channels), folder / "worst_mistakes.png")
 
 
 def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[Sample]:

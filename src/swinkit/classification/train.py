@@ -20,7 +20,7 @@ from swinkit.classification.evaluate import evaluate
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.start import build_classifier
 from swinkit.errors import TrainingError
-from swinkit.pictures.curves import ScorePanel
+from swinkit.pictures.figures import ScorePanel
 from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.train_config import TrainConfig

@@ -25,7 +25,7 @@ from swinkit.detection.predict import in_image
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.detection.start import build_detector
 from swinkit.errors import TrainingError
-from swinkit.pictures.curves import ScorePanel
+from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import SeenObjects, detection_preview
 from swinkit.task.base import Progress
 from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, TrainingTask, Validation

@@ -11,7 +11,7 @@ import numpy as np
 
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
-from swinkit.pictures.colors import class_colours, readable_on
+from swinkit.pictures.drawing import class_colours, readable_on
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

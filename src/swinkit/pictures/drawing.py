@@ -1,5 +1,6 @@
-"""What the results share: the check of their picture, and writing a figure."""
+"""What every picture shares: one color per class, the check of an image, writing. K classes."""
 
+import colorsys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,28 @@ from swinkit.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+GOLDEN_RATIO = 0.6180339887498949
+# (saturation, value) of one round through the hues after another, light beside dark.
+ROUNDS = ((0.78, 0.95), (0.85, 0.68), (0.45, 0.98), (0.60, 0.50))
+FIRST_HUE = 0.58
+HUES_PER_ROUND = 12
+
+
+def class_colours(count: int) -> np.ndarray:
+    """(K, 3) uint8 RGB: neighbours differ much, and a class keeps its colour as K grows."""
+    colours = []
+    for number in range(count):
+        hue = (FIRST_HUE + number * GOLDEN_RATIO) % 1
+        saturation, value = ROUNDS[number // HUES_PER_ROUND % len(ROUNDS)]
+        colours.append(colorsys.hsv_to_rgb(hue, saturation, value))
+    return np.rint(np.array(colours).reshape(-1, 3) * 255).astype(np.uint8)
+
+
+def readable_on(colours_rgb: np.ndarray) -> np.ndarray:
+    """(K, 3) uint8: black or white, whichever is easier to read on each of (K, 3) colours."""
+    luma = colours_rgb @ np.array([0.299, 0.587, 0.114])
+    return np.where(luma[:, None] > 140, 0, 255).repeat(3, axis=1).astype(np.uint8)
+
 
 def check_image(image: np.ndarray, where: str) -> None:
     """Raises SwinkitError for anything but (H, W, 3) uint8."""
@@ -21,8 +44,13 @@ def check_image(image: np.ndarray, where: str) -> None:
         )
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure; its suffix chooses the format. Raises SwinkitError where that fails."""
+def save_figure(figure: "Figure", path: str | Path, *, dpi: int = 120) -> None:
+    """Write a figure, whole or not at all; its suffix decides the format (.png, .pdf, .svg).
+
+    Raises:
+        SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
+    """
+    path = Path(path)
     known = figure.canvas.get_supported_filetypes()
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in known:
@@ -33,4 +61,4 @@ def save_figure(figure: "Figure", path: Path) -> None:
     with atomic_write(path) as temporary, warnings.catch_warnings():
         # A letter that the plotting font lacks becomes a box; the file is still worth having.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=dpi)

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from swinkit.images.masks import compact_masks
 from swinkit.pictures.annotating import draw_objects
-from swinkit.pictures.colors import class_colours
+from swinkit.pictures.drawing import class_colours
 from swinkit.pictures.figures import shorten
 
 MOST_IMAGES = 8

@@ -15,7 +15,7 @@ from swinkit.data.inspection import (
 from swinkit.data.picking import choose_samples
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_regions
-from swinkit.pictures.colors import class_colours
+from swinkit.pictures.drawing import class_colours
 from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
 from swinkit.segmentation.data.splits import load_parts
 

@@ -14,8 +14,7 @@ from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco
 from swinkit.pictures.annotating import draw_regions, regions_figure
-from swinkit.pictures.colors import class_colours
-from swinkit.pictures.drawing import check_image, save_figure
+from swinkit.pictures.drawing import check_image, class_colours, save_figure
 
 if TYPE_CHECKING:
     import supervision

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from swinkit.data.problems import describe_problems
 from swinkit.errors import TrainingError
-from swinkit.pictures.curves import ScorePanel
+from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import segmentation_preview
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
 from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits

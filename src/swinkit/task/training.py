@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
-from swinkit.pictures.curves import ScorePanel
+from swinkit.pictures.figures import ScorePanel
 from swinkit.task.base import Progress
 from swinkit.task.train_config import TrainConfig
 

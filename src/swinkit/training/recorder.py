@@ -14,8 +14,8 @@ from torch import Tensor
 from swinkit.checkpoints.native import save
 from swinkit.data.loading import EpochDataset
 from swinkit.errors import TrainingError
-from swinkit.pictures import figures as pictures
-from swinkit.pictures.curves import curves
+from swinkit.pictures.drawing import save_figure
+from swinkit.pictures.figures import curves
 from swinkit.task.schedule_config import ScheduleConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.module import TrainingModule
@@ -204,7 +204,7 @@ class Recorder(Callback):
         if first and self.preview and trainer.is_global_zero:
             assert isinstance(pl_module, TrainingModule)
             figure = self.task.preview(pl_module.model, outputs["shown"])
-            pictures.write(figure, self.folder.preview)
+            save_figure(figure, self.folder.preview)
             # Drawing is not training; the throughput must not pay for it.
             now = time.perf_counter()
             self._trained_from += now - self._trained
@@ -263,4 +263,4 @@ class Recorder(Callback):
     def draw_curves(self) -> None:
         """Write curves.png."""
         self._drawn = time.perf_counter()
-        pictures.write(curves(self.rows, self.task.panel), self.folder.curves)
+        save_figure(curves(self.rows, self.task.panel), self.folder.curves)

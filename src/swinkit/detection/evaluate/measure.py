@@ -15,7 +15,7 @@ from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.report import DetectionReport, report_of
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import each_detection
-from swinkit.pictures.figures import write
+from swinkit.pictures.drawing import save_figure
 from swinkit.task.base import Progress, Split
 from swinkit.task.evaluating import choose_samples
 from swinkit.task.views import TestAugmentation
@@ -103,6 +103,6 @@ def evaluate_detector(
 def write_report(report: DetectionReport, folder: Path) -> None:
     """The report's files and pictures. Raises SwinkitError where the system refuses."""
     report.write(folder)
-    write(detection_pictures.precision_recall(report), folder / "pr_curves.png")
-    write(detection_pictures.predictions(report), folder / "predictions.png")
-    write(detection_pictures.worst_misses(report), folder / "worst_misses.png")
+    save_figure(detection_pictures.precision_recall(report), folder / "pr_curves.png")
+    save_figure(detection_pictures.predictions(report), folder / "predictions.png")
+    save_figure(detection_pictures.worst_misses(report), folder / "worst_misses.png")

@@ -20,7 +20,7 @@ from swinkit.errors import ImageError
 from swinkit.images.masks import compact_masks, place_crops
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_objects
-from swinkit.pictures.colors import class_colours
+from swinkit.pictures.drawing import class_colours
 from swinkit.pictures.figures import BLUE, GREY, shorten
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import torch
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ImageError
-from swinkit.pictures.figures import confusion_matrix, write
+from swinkit.pictures.drawing import save_figure
+from swinkit.pictures.figures import confusion_matrix
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
 from swinkit.segmentation.data.splits import load_segmentation, load_segmentation_samples
@@ -109,12 +110,12 @@ def write_report(report: SegmentationReport, folder: Path) -> None:
     """The report's files and pictures. Raises SwinkitError where the system refuses."""
     report.write(folder)
     confusion = confusion_matrix(report.scores.confusion, report.class_names, unit="pixels")
-    write(confusion, folder / "confusion_matrix.png")
+    save_figure(confusion, folder / "confusion_matrix.png")
     heading = "the image, its truth, what was found, and where that is wrong"
-    write(
+    save_figure(
         segmentation_pictures.scenes(report, report.examples, heading), folder / "predictions.png"
     )
-    write(
+    save_figure(
         segmentation_pictures.scenes(report, report.worst, f"lowest mean IoU first: {heading}"),
         folder / "worst_images.png",
     )

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import resize_pixels
 from swinkit.images.reading import read_image, to_8bit
-from swinkit.pictures.colors import class_colours
+from swinkit.pictures.drawing import class_colours
 from swinkit.pictures.figures import GREY, shorten
 from swinkit.segmentation.evaluate.report import Scene, SegmentationReport
 
