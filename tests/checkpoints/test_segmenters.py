@@ -136,9 +136,9 @@ def test_names_of_ade20k_by_their_number() -> None:
 def test_the_stem_of_a_unet_follows_the_bands() -> None:
     model = segmenter(decoder="unet", auxiliary_stage=None)
     moved = quiet(model.state_dict(), in_channels=1, strict=True)
-    grey = torch.randn(1, 1, 64, 64)
+    gray = torch.randn(1, 1, 64, 64)
     with torch.no_grad():
-        assert deviation(moved(grey), model(grey.expand(1, 3, 64, 64))) <= 1e-5
+        assert deviation(moved(gray), model(gray.expand(1, 3, 64, 64))) <= 1e-5
 
 
 def test_pooling_grids_recorded_by_mmseg() -> None:

@@ -88,11 +88,11 @@ def test_absolute_positions_follow_the_image() -> None:
 def test_channel_policies_keep_the_scale_of_activations(channels: int) -> None:
     state = dict(timm_v1(112).state_dict())
     kernel = state["patch_embed.proj.weight"]
-    grey = torch.randn(1, 1, 8, 8)
-    expected = torch.nn.functional.conv2d(grey.expand(1, 3, 8, 8), kernel, stride=4)
+    gray = torch.randn(1, 1, 8, 8)
+    expected = torch.nn.functional.conv2d(gray.expand(1, 3, 8, 8), kernel, stride=4)
     model, report = loaded(state, in_channels=channels)
     moved = native_tensors(model)["patch_embed.projection.weight"]
-    own = torch.nn.functional.conv2d(grey.expand(1, channels, 8, 8), moved, stride=4)
+    own = torch.nn.functional.conv2d(gray.expand(1, channels, 8, 8), moved, stride=4)
     torch.testing.assert_close(own, expected)
     assert any("policy mean" in line for line in report.changed)
     assert model.info.preprocessing.channels == channels

@@ -24,7 +24,7 @@ NAMES = ("blue", "green", "red")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("colours")
+    root = tmp_path_factory.mktemp("colors")
     random = np.random.default_rng(1)
     for split, count in (("train", 2), ("test", 5)):
         for channel, name in ((2, "blue"), (1, "green"), (0, "red")):

@@ -30,7 +30,7 @@ def test_shapes(shapes_folder: Path, tmp_path: Path, capsys: Capture) -> None:
         assert word in printed
     assert (tmp_path / "index.html").read_text().count("<figure>") == 3
     with Image.open(tmp_path / "pictures.png") as sheet:
-        # Masks and boxes are drawn in colours that the picture itself does not have.
+        # Masks and boxes are drawn in colors that the picture itself does not have.
         assert np.asarray(sheet).std() > 20
 
 

@@ -16,7 +16,7 @@ NAMES = ("red", "green")
 
 
 class Spotter(nn.Module):
-    """Boxes around connected pixels of one colour; a larger one scores higher."""
+    """Boxes around connected pixels of one color; a larger one scores higher."""
 
     def __init__(self, fit: Fit, *, masks: bool = True) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Spotter(nn.Module):
 
 
 def paint(size_hw: tuple[int, int], boxes: list[tuple[int, ...]]) -> np.ndarray:
-    """An image with rectangles (label, left, top, right, bottom) on grey."""
+    """An image with rectangles (label, left, top, right, bottom) on gray."""
     image = np.full((*size_hw, 3), 90, np.uint8)
     for label, left, top, right, bottom in boxes:
         image[top:bottom, left:right] = (255, 0, 0) if label == 0 else (0, 255, 0)

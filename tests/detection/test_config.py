@@ -81,8 +81,8 @@ def test_settings_that_do_not_fit(changes: dict, message: str) -> None:
 
 def test_unknown_settings_are_refused() -> None:
     values = DetectorConfig(backbone=BACKBONE).to_dict()
-    values["roi"]["stages"][0]["colour"] = 1
-    with pytest.raises(ConfigError, match=r"unknown setting roi\.stages\[0\]\.colour"):
+    values["roi"]["stages"][0]["color"] = 1
+    with pytest.raises(ConfigError, match=r"unknown setting roi\.stages\[0\]\.color"):
         DetectorConfig.from_dict(values)
 
 

@@ -131,9 +131,9 @@ def test_unreadable_images(tmp_path: Path) -> None:
 
 
 def test_nothing_found_is_an_answer() -> None:
-    grey = np.full((50, 60), 90, np.uint8)
+    gray = np.full((50, 60), 90, np.uint8)
     for extra in ({}, {"tile": 40}):
-        (found,) = predict_detections(Spotter(SAME_SIZE), grey, **extra)
+        (found,) = predict_detections(Spotter(SAME_SIZE), gray, **extra)
         assert len(found) == 0
         assert found.image_rgb is not None
         assert found.image_rgb.shape == (50, 60, 3)

@@ -13,7 +13,7 @@ from PIL import Image
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import SwinkitError
 from swinkit.pictures.annotating import LONG_SIDE
-from swinkit.pictures.drawing import class_colours, readable_on
+from swinkit.pictures.drawing import class_colors, readable_on
 
 NAMES = ("cat", "dog", "鳥")
 BOXES = np.array([[2, 3, 12, 9], [0, 0, 5, 20], [4.5, 4, 30, 20]])
@@ -172,8 +172,8 @@ def test_drawn_pictures_can_be_looked_at(
     picture = found.draw()
     assert LONG_SIDE[0] <= max(picture.shape) <= LONG_SIDE[1]
     assert picture.shape[1] / picture.shape[0] == pytest.approx(1.5, abs=0.01)
-    pure = class_colours(3)[1]
-    assert (picture == pure).all(axis=2).any(), "the box has its class's own colour"
+    pure = class_colors(3)[1]
+    assert (picture == pure).all(axis=2).any(), "the box has its class's own color"
     target = tmp_path / "new" / "plot.png"
     found.plot(target)
     with Image.open(target) as written:
@@ -192,10 +192,10 @@ def test_plot_refuses_an_unknown_format(tmp_path: Path) -> None:
         make().plot(tmp_path / "plot.xyz")
 
 
-def test_colours_differ_and_stay() -> None:
-    many = class_colours(48)
-    assert len({tuple(colour) for colour in many}) == 48
-    assert np.array_equal(class_colours(5), many[:5])
+def test_colors_differ_and_stay() -> None:
+    many = class_colors(48)
+    assert len({tuple(color) for color in many}) == 48
+    assert np.array_equal(class_colors(5), many[:5])
     assert readable_on(np.array([[255, 255, 0], [0, 0, 120]], np.uint8)).tolist() == [
         [0, 0, 0],
         [255, 255, 255],

@@ -82,7 +82,7 @@ def test_a_thread_of_an_image_keeps_a_pixel() -> None:
     assert scaled_size((4, 4000), 0.01) == (1, 40)
 
 
-def test_padding_is_the_mean_colour_and_restore_undoes() -> None:
+def test_padding_is_the_mean_color_and_restore_undoes() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8)
     fit = Fit(short_side=None, long_side=None, divisor=16)
     fitted = fit(image)
@@ -92,7 +92,7 @@ def test_padding_is_the_mean_colour_and_restore_undoes() -> None:
     assert np.array_equal(fit.restore(fitted.values)[:20, :40], image)
 
 
-def test_floats_and_grey_mean_the_same_as_bytes() -> None:
+def test_floats_and_gray_mean_the_same_as_bytes() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 40, 1), dtype=np.uint8)
     fit = Fit(short_side=40, long_side=None)
     whole = fit(image).values
@@ -100,7 +100,7 @@ def test_floats_and_grey_mean_the_same_as_bytes() -> None:
     assert np.array_equal(fit(image[:, :, 0]).values, whole)
 
 
-def test_other_bands_get_the_average_colour() -> None:
+def test_other_bands_get_the_average_color() -> None:
     fit = Fit(short_side=None, long_side=None).for_channels(5)
     assert fit.channels == 5
     assert fit.mean[0] == pytest.approx(0.449, abs=1e-3)

@@ -60,7 +60,7 @@ def test_squash_equals_torchvision_bit_for_bit(height: int, width: int) -> None:
     np.testing.assert_array_equal(ours(pixels), official(pixels, 64, (64, 64), "bicubic"))
 
 
-def test_one_channel_equals_torchvision_on_grey_images() -> None:
+def test_one_channel_equals_torchvision_on_gray_images() -> None:
     pixels = noise(70, 91, 1)
     ours = Preprocessing(size_hw=(48, 48), mean=IMAGENET_MEAN[:1], std=IMAGENET_STD[:1])
     np.testing.assert_array_equal(ours(pixels), official(pixels, 48, 54, "bicubic"))
@@ -113,11 +113,11 @@ def test_float_and_uint16_agree_with_uint8_up_to_its_rounding() -> None:
     assert np.abs(ours(pixels.astype(np.uint16) * np.uint16(257)) - expected).max() < 1.6 / 255
 
 
-def test_grey_becomes_three_equal_channels_and_rgb_becomes_luma() -> None:
+def test_gray_becomes_three_equal_channels_and_rgb_becomes_luma() -> None:
     plain = {"size_hw": (8, 8), "resize": "squash"}
-    grey = Preprocessing(**plain, mean=(0, 0, 0), std=(1, 1, 1))(noise(8, 8, 1)[:, :, 0])
-    np.testing.assert_array_equal(grey[0], grey[1])
-    np.testing.assert_array_equal(grey[0], grey[2])
+    gray = Preprocessing(**plain, mean=(0, 0, 0), std=(1, 1, 1))(noise(8, 8, 1)[:, :, 0])
+    np.testing.assert_array_equal(gray[0], gray[1])
+    np.testing.assert_array_equal(gray[0], gray[2])
     pixels = noise(8, 8)
     one = Preprocessing(**plain, mean=(0,), std=(1,))(pixels)
     expected = np.asarray(Image.fromarray(pixels).convert("L"))

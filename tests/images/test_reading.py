@@ -53,7 +53,7 @@ def test_every_mode_reads_as_three_or_one_channel(tmp_path: Path, mode: str, suf
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "RGBA", "P", "YCbCr"])
-def test_colours_survive(tmp_path: Path, mode: str) -> None:
+def test_colors_survive(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "x.tiff"
     original = picture()
     (original.quantize(256) if mode == "P" else original.convert(mode)).save(path)
@@ -86,7 +86,7 @@ def test_palette_with_transparency(tmp_path: Path, transparency: object) -> None
     assert tuple(pixels[0, 7]) == (255, 255, 255)
 
 
-def test_rgb_png_with_a_transparent_colour(tmp_path: Path) -> None:
+def test_rgb_png_with_a_transparent_color(tmp_path: Path) -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:, 4:] = (1, 2, 3)
     Image.fromarray(pixels).save(tmp_path / "t.png", transparency=(1, 2, 3))
@@ -142,7 +142,7 @@ def test_damaged_exif_does_not_cost_the_pixels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_first_frame_of_an_animation(tmp_path: Path, suffix: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
     assert read_image(tmp_path / f"a{suffix}")[0, 0, 0] > 200
 

@@ -38,7 +38,7 @@ def test_equals_opencv(
 
 
 @given(side, side, side, side)
-def test_one_colour_stays(height: int, width: int, new_height: int, new_width: int) -> None:
+def test_one_color_stays(height: int, width: int, new_height: int, new_width: int) -> None:
     for pixels in (np.full((height, width, 3), 201, np.uint8), np.full((height, width, 1), 0.5)):
         answer = resize_linear(pixels.astype(pixels.dtype), (new_height, new_width))
         assert answer.shape == (new_height, new_width, pixels.shape[2])

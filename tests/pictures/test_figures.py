@@ -51,8 +51,8 @@ def test_batch_preview_names_what_was_mixed():
     assert texts(figure)[:2] == ["bee", "70% cat\n30% dog"]
 
 
-def test_worst_mistakes_with_grey_bands_and_missing_files(tmp_path):
-    Image.new("L", (20, 10), 90).save(tmp_path / "grey.png")
+def test_worst_mistakes_with_gray_bands_and_missing_files(tmp_path):
+    Image.new("L", (20, 10), 90).save(tmp_path / "gray.png")
     np.save(tmp_path / "bands.npy", np.zeros((9, 9, 5), np.uint8))
 
     def mistake(name: str) -> Mistake:
@@ -64,9 +64,9 @@ def test_worst_mistakes_with_grey_bands_and_missing_files(tmp_path):
             truth_probability=0.1,
         )
 
-    figure = pictures.worst_mistakes([mistake("grey.png"), mistake("missing.png")])
+    figure = pictures.worst_mistakes([mistake("gray.png"), mistake("missing.png")])
     assert "gone" in texts(figure)
-    assert "dog 80%\nis cat 10%\ngrey.png" in texts(figure)
+    assert "dog 80%\nis cat 10%\ngray.png" in texts(figure)
     save_figure(pictures.worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
     save_figure(pictures.worst_mistakes([]), tmp_path / "none.png")
 

@@ -9,7 +9,7 @@ from faster_coco_eval.core import mask as coco_mask
 from PIL import Image
 
 from swinkit.errors import SwinkitError
-from swinkit.pictures.drawing import class_colours
+from swinkit.pictures.drawing import class_colors
 from swinkit.segmentation.result import VOID, SemanticMap
 
 NAMES = ("sky", "road", "Baum $a$")
@@ -100,7 +100,7 @@ def test_palette_png_holds_the_labels(tmp_path: Path, classes: int) -> None:
         assert picture.mode == "P"
         assert np.array_equal(np.asarray(picture), labels)
         painted = np.asarray(picture.convert("RGB"))
-    assert np.array_equal(painted[0, 1], class_colours(classes)[1])
+    assert np.array_equal(painted[0, 1], class_colors(classes)[1])
 
 
 def test_dict_and_json() -> None:

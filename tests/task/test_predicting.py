@@ -11,7 +11,7 @@ from torch import nn
 from swinkit.errors import ConfigError, ImageError
 from swinkit.task.predicting import Opened, list_sources, predict_each
 
-GREY = np.full((8, 9), 200, np.uint8)
+GRAY = np.full((8, 9), 200, np.uint8)
 
 
 def run(sources: list, answer=lambda batch: [image.name for image in batch], **changes) -> list:
@@ -23,10 +23,10 @@ def run(sources: list, answer=lambda batch: [image.name for image in batch], **c
 
 def test_sources_of_every_kind_keep_their_order(tmp_path: Path) -> None:
     for number in (10, 9):
-        Image.fromarray(GREY).save(tmp_path / f"{number}.png")
-    picture = Image.fromarray(GREY)
-    found = list_sources([GREY, tmp_path, [picture, str(tmp_path / "1*.png")]])
-    assert found[0] is GREY
+        Image.fromarray(GRAY).save(tmp_path / f"{number}.png")
+    picture = Image.fromarray(GRAY)
+    found = list_sources([GRAY, tmp_path, [picture, str(tmp_path / "1*.png")]])
+    assert found[0] is GRAY
     assert found[3] is picture
     assert [Path(path).name for path in (found[1], found[2], found[4])] == [
         "9.png",
@@ -44,7 +44,7 @@ def test_batches_and_gradients() -> None:
         seen.append((len(batch), torch.is_grad_enabled(), batch[0].prepared))
         return [image.pixels.shape[2] for image in batch]
 
-    assert run([GREY] * 5, answer) == [3] * 5
+    assert run([GRAY] * 5, answer) == [3] * 5
     assert seen == [(2, False, (8, 9, 3)), (2, False, (8, 9, 3)), (1, False, (8, 9, 3))]
 
 
@@ -63,9 +63,9 @@ def test_the_mode_comes_back_after_an_error(tmp_path: Path) -> None:
             )
         )
     assert model.training
-    assert run([tmp_path / "gone.png", GREY], on_error="skip") == [None]
+    assert run([tmp_path / "gone.png", GRAY], on_error="skip") == [None]
     with pytest.raises(ConfigError, match="batch_size is 0"):
-        run([GREY], batch_size=0)
+        run([GRAY], batch_size=0)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def move_channels(
     """The patch projection (C, old, p, p) for another number of input channels.
 
     "mean": each new channel gets the mean over the old ones times old / new, so that equal bands
-    give the activations that an equal-band colour image gave. "repeat": the old channels in turn,
+    give the activations that an equal-band color image gave. "repeat": the old channels in turn,
     times old / new. "zeros": the old channels keep their weights, further ones start at zero;
     with fewer channels the first ones are kept.
 

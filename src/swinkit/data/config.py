@@ -26,7 +26,7 @@ class DataConfig:
         scan: check of every image before the start: "header" is fast and finds most damage,
             "full" decodes each image, "none" trusts them.
         workers: processes that read images, beside the main one; 0 reads in the main one.
-        channels: channels of the images: 3 colour, 1 grey, or the number of bands.
+        channels: channels of the images: 3 color, 1 gray, or the number of bands.
 
     Raises:
         ConfigError: a value outside its range.

@@ -55,7 +55,7 @@ class Inspection:
         notes: remarks, one line each.
         problems: what is wrong, item by item.
         pictures: some samples.
-        legend: names and (3,) uint8 colours of the classes, where the pictures do not name them.
+        legend: names and (3,) uint8 colors of the classes, where the pictures do not name them.
     """
 
     path: Path

@@ -73,7 +73,7 @@ def as_html(inspection: Inspection) -> str:
         parts.append(f"<h2>Notes</h2><ul>{notes}</ul>")
     parts += [_table_html(table) for table in inspection.tables]
     parts.append("<h2>Pictures</h2>")
-    parts += [_swatch_html(name, colour) for name, colour in inspection.legend]
+    parts += [_swatch_html(name, color) for name, color in inspection.legend]
     parts.append("<div class='pictures'>")
     parts += [_picture_html(picture) for picture in inspection.pictures]
     parts.append("</div></body></html>\n")
@@ -81,7 +81,7 @@ def as_html(inspection: Inspection) -> str:
 
 
 def contact_sheet(pictures: tuple[DrawnImage, ...], legend: Legend = ()) -> Image.Image:
-    """All pictures on one, four a row, each below its caption, and the classes' colours on top."""
+    """All pictures on one, four a row, each below its caption, and the classes' colors on top."""
     columns = max(1, min(COLUMNS, len(pictures)))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     small = [[_shrunk(picture.image_rgb, SHEET_SIDE) for picture in row] for row in rows]
@@ -92,9 +92,9 @@ def contact_sheet(pictures: tuple[DrawnImage, ...], legend: Legend = ()) -> Imag
     legend_height = max((top for _, top in places), default=-CAPTION_HEIGHT) + CAPTION_HEIGHT
     sheet = Image.new("RGB", (width, sum(heights) + legend_height + MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
-    for (name, colour), (left, top) in zip(legend, places, strict=True):
+    for (name, color), (left, top) in zip(legend, places, strict=True):
         box = (left, top + MARGIN, left + SWATCH, top + MARGIN + SWATCH)
-        pen.rectangle(box, fill=(int(colour[0]), int(colour[1]), int(colour[2])))
+        pen.rectangle(box, fill=(int(color[0]), int(color[1]), int(color[2])))
         pen.text((left + SWATCH + 5, top + MARGIN), name, fill="black", font=font)
     top = MARGIN + legend_height
     for row, images, height in zip(rows, small, heights, strict=True):
@@ -149,8 +149,8 @@ def _table_html(table: FactTable) -> str:
     return f"<h2>{escape(table.title)}</h2><table><tr>{head}</tr>{rows}</table>"
 
 
-def _swatch_html(name: str, colour: np.ndarray) -> str:
-    red, green, blue = (int(part) for part in colour)
+def _swatch_html(name: str, color: np.ndarray) -> str:
+    red, green, blue = (int(part) for part in color)
     style = f"background: rgb({red}, {green}, {blue})"
     return f"<span class='swatch'><i style='{style}'></i>{escape(name)}</span>"
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional as colour
+from torchvision.transforms.v2 import functional as color
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.125, 0.5, 0.5, 0.05  # ranges at strength 1
 EACH = 0.5  # chance of each of them in an image that is varied
 
 
-def vary_colours(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+def vary_colors(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Random brightness, contrast, saturation and hue; the last two for three channels only.
 
     The order is drawn too, as contrast before saturation differs from contrast after it.
@@ -22,10 +22,10 @@ def vary_colours(image: np.ndarray, rng: np.random.Generator, strength: float) -
         lambda values, share: _brighter(values, 1 + share * BRIGHTNESS),
     ]
     if channels in (1, 3):
-        steps.append(lambda values, share: colour.adjust_contrast(values, 1 + share * CONTRAST))
+        steps.append(lambda values, share: color.adjust_contrast(values, 1 + share * CONTRAST))
     if channels == 3:
-        steps.append(lambda values, share: colour.adjust_saturation(values, 1 + share * SATURATION))
-        steps.append(lambda values, share: colour.adjust_hue(values, share * HUE))
+        steps.append(lambda values, share: color.adjust_saturation(values, 1 + share * SATURATION))
+        steps.append(lambda values, share: color.adjust_hue(values, share * HUE))
     pixels = _as_picture(image)
     for place in rng.permutation(len(steps)).tolist():
         share = float(rng.uniform(-1, 1)) * min(strength, 2.0)
@@ -47,6 +47,6 @@ def _as_picture(image: np.ndarray) -> Image.Image | torch.Tensor:
 def _brighter(values: Any, factor: float) -> Any:
     """As torchvision's, for any number of channels."""
     if isinstance(values, Image.Image) or values.shape[0] in (1, 3):
-        return colour.adjust_brightness(values, factor)
+        return color.adjust_brightness(values, factor)
     most = 255 if values.dtype == torch.uint8 else 1
     return (values.float() * factor).clamp(0, most).to(values.dtype)

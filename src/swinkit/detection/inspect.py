@@ -132,7 +132,7 @@ def _draw_some(loaded: DetectionSplits, parts: Parts, count: int, seed: int) -> 
 def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.ndarray:
     """(h, w, 3) uint8: the image with its boxes and masks; regions to ignore are named so.
 
-    Where there is one class only, each object has its own colour, so that touching ones are seen.
+    Where there is one class only, each object has its own color, so that touching ones are seen.
 
     Raises:
         ImageError: the image cannot be read.

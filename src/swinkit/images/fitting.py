@@ -24,7 +24,7 @@ class Fitted:
     """One prepared image, and what leads back to its own pixels.
 
     Attributes:
-        values: (C, H, W) float32, normalised; zeros (the mean colour) right and below the image.
+        values: (C, H, W) float32, normalised; zeros (the mean color) right and below the image.
         size_hw: the image's part of `values`, in pixels.
         scale_wh: input pixels per original pixel, across and down; they differ a little, because
             both sides are rounded to whole pixels.
@@ -86,7 +86,7 @@ class Fit:
         return len(self.mean)
 
     def for_channels(self, channels: int) -> "Fit":
-        """The same sizes for images of `channels` bands; other bands get the average colour's."""
+        """The same sizes for images of `channels` bands; other bands get the average color's."""
         if channels == self.channels:
             return self
         mean, std = sum(self.mean) / self.channels, sum(self.std) / self.channels
@@ -129,7 +129,7 @@ class Fit:
 
         Args:
             image: (H, W) or (H, W, C), uint8, uint16, bool, or floats in 0..1, as `read_image`
-                gives it, in RGB order. Grey, RGB and RGBA are converted where 1 or 3 channels
+                gives it, in RGB order. Gray, RGB and RGBA are converted where 1 or 3 channels
                 are wanted.
             name: how an error names the image.
             ratio: a further scale on top.

@@ -39,7 +39,7 @@ class Preprocessing:
         size_hw: (height, width) of the input in pixels; one integer means a square.
         resize: "crop" scales so that the image covers `size_hw / crop_fraction` and cuts the
             centre; "squash" scales each axis to `size_hw`, changing the aspect; "pad" scales the
-            whole image into `size_hw` and fills the rest with the mean colour.
+            whole image into `size_hw` and fills the rest with the mean color.
         crop_fraction: part of the scaled image's side that the crop keeps; used by "crop".
         interpolation: Pillow's filter; all but "nearest" smooth when they shrink.
         mean: per channel, of values in 0..1; its length is the number of channels.
@@ -119,7 +119,7 @@ class Preprocessing:
 
         Args:
             image: (H, W) or (H, W, C), uint8, uint16, bool, or floats in 0..1, as `read_image`
-                gives it. Grey, RGB and RGBA are converted where the model takes 1 or 3 channels.
+                gives it. Gray, RGB and RGBA are converted where the model takes 1 or 3 channels.
             name: how an error names the image.
 
         Returns:
@@ -176,7 +176,7 @@ class Preprocessing:
         return pixels[top : top + target_hw[0], left : left + target_hw[1]]
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
-        # After normalisation the mean colour is zero, exactly, for any type and number of bands.
+        # After normalisation the mean color is zero, exactly, for any type and number of bands.
         canvas = np.zeros((self.channels, *self.size_hw), np.float32)
         height, width = values.shape[1:]
         top, left = (self.size_hw[0] - height) // 2, (self.size_hw[1] - width) // 2

@@ -16,7 +16,7 @@ ImageSource = str | Path | np.ndarray | Image.Image
 SMALLEST_SIDE = 4  # pixels: one patch of the network
 RANGE_TOLERANCE = 1e-3  # resampled floats overshoot 0..1 a little
 MAPPED_FROM = 1 << 28  # bytes of an .npy file from which it stays on the disk, read as needed
-CHANNELS_OF_PICTURES = (1, 3, 4)  # grey, RGB, RGBA: these convert into each other
+CHANNELS_OF_PICTURES = (1, 3, 4)  # gray, RGB, RGBA: these convert into each other
 
 
 def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
@@ -29,7 +29,7 @@ def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
 
     Args:
         source: path, array or Pillow image.
-        channels: C of the answer. Grey, RGB and RGBA are converted to 1 or 3 (luma of ITU-R
+        channels: C of the answer. Gray, RGB and RGBA are converted to 1 or 3 (luma of ITU-R
             601); any other number must be what the image has.
 
     Returns:

@@ -11,14 +11,14 @@ import numpy as np
 
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
-from swinkit.pictures.drawing import class_colours, readable_on
+from swinkit.pictures.drawing import class_colors, readable_on
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from supervision.detection.compact_mask import CompactMask
 
 LONG_SIDE = (900, 1600)  # pixels of a drawn picture: smaller ones are enlarged, larger ones shrunk
-PAPER = 235  # grey of a picture whose pixels are not at hand
+PAPER = 235  # gray of a picture whose pixels are not at hand
 MASK_OPACITY = 0.45
 SPREAD_LABELS = 120  # above this, moving labels apart moves them too far from their objects
 BORDER_SHADE = 0.35  # how dark the line between two regions is
@@ -36,19 +36,19 @@ def draw_objects(
     class_names: Sequence[str],
     scores: np.ndarray | None = None,
     masks: "CompactMask | None" = None,
-    colours_rgb: np.ndarray | None = None,
+    colors_rgb: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A picture of objects, each in its class's colour with its name, large ones below small ones.
+    """A picture of objects, each in its class's color with its name, large ones below small ones.
 
     Args:
-        image_rgb: (H, W, 3) uint8; None draws on grey.
+        image_rgb: (H, W, 3) uint8; None draws on gray.
         size_hw: (H, W).
         boxes_xyxy: (N, 4) in pixels.
         labels: (N,) integers, places in `class_names`.
         class_names: K names.
         scores: (N,) in 0..1, written behind the names.
         masks: N masks.
-        colours_rgb: (K, 3) uint8; by default the same colours everywhere.
+        colors_rgb: (K, 3) uint8; by default the same colors everywhere.
 
     Returns:
         (h, w, 3) uint8 RGB, of a size that can be looked at.
@@ -62,8 +62,8 @@ def draw_objects(
     boxes = np.asarray(boxes_xyxy, np.float64) * ([width / size_hw[1], height / size_hw[0]] * 2)
     sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order = np.argsort(-sizes, kind="stable")
-    colours = class_colours(len(class_names)) if colours_rgb is None else colours_rgb
-    palette = _palette(colours)
+    colors = class_colors(len(class_names)) if colors_rgb is None else colors_rgb
+    palette = _palette(colors)
     scene = np.ascontiguousarray(picture[:, :, ::-1])  # supervision paints in BGR
     classes = np.asarray(labels, np.int64)[order]
     objects = sv.Detections(xyxy=boxes[order], class_id=classes)
@@ -74,7 +74,7 @@ def draw_objects(
     scene = sv.BoxAnnotator(color=palette, thickness=thickness).annotate(scene, objects)
     writer = sv.RichLabelAnnotator(
         color=palette,
-        text_color=_palette(readable_on(colours)),
+        text_color=_palette(readable_on(colors)),
         font_path=str(_font()),
         font_size=_font_size((height, width), len(order)),
         text_padding=max(2, round(max(height, width) / 400)),
@@ -91,26 +91,26 @@ def draw_objects(
 def draw_regions(
     image_rgb: np.ndarray | None,
     labels: np.ndarray,
-    colours_rgb: np.ndarray,
+    colors_rgb: np.ndarray,
     opacity: float,
 ) -> np.ndarray:
-    """A picture under the colours of its pixels' classes, with a line where classes meet.
+    """A picture under the colors of its pixels' classes, with a line where classes meet.
 
     Args:
-        image_rgb: (H, W, 3) uint8; None gives the colours alone.
-        labels: (H, W) integers; those that are no place in `colours_rgb` stay uncoloured.
-        colours_rgb: (K, 3) uint8.
-        opacity: of the colours, 0..1.
+        image_rgb: (H, W, 3) uint8; None gives the colors alone.
+        labels: (H, W) integers; those that are no place in `colors_rgb` stay uncolored.
+        colors_rgb: (K, 3) uint8.
+        opacity: of the colors, 0..1.
 
     Returns:
         (h, w, 3) uint8 RGB, of a size that can be looked at.
     """
     picture = on_canvas(image_rgb, (labels.shape[0], labels.shape[1]))
     shown = resize_nearest(labels, (picture.shape[0], picture.shape[1]))
-    known = shown < len(colours_rgb)
-    colours = colours_rgb[np.where(known, shown, 0)]
+    known = shown < len(colors_rgb)
+    colors = colors_rgb[np.where(known, shown, 0)]
     strength = opacity if image_rgb is not None else 1.0
-    mixed = picture * (1 - strength) + colours * strength
+    mixed = picture * (1 - strength) + colors * strength
     borders = np.zeros(shown.shape, bool)
     borders[:, 1:] |= shown[:, 1:] != shown[:, :-1]
     borders[1:] |= shown[1:] != shown[:-1]
@@ -119,9 +119,9 @@ def draw_regions(
 
 
 def regions_figure(
-    picture_rgb: np.ndarray, shares: Mapping[str, float], colours_rgb: Sequence[np.ndarray]
+    picture_rgb: np.ndarray, shares: Mapping[str, float], colors_rgb: Sequence[np.ndarray]
 ) -> "Figure":
-    """A picture with a list of its classes, their colours and shares of the pixels beside it."""
+    """A picture with a list of its classes, their colors and shares of the pixels beside it."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -132,8 +132,8 @@ def regions_figure(
     axes.set_axis_off()
     listed = list(shares.items())[:LEGEND_CLASSES]
     handles = [
-        Patch(facecolor=_fraction(colour), edgecolor="0.3", linewidth=0.5)
-        for colour, _ in zip(colours_rgb, listed, strict=False)
+        Patch(facecolor=_fraction(color), edgecolor="0.3", linewidth=0.5)
+        for color, _ in zip(colors_rgb, listed, strict=False)
     ]
     names = [f"{name}  {share:.1%}" for name, share in listed]
     rows = max(1, len(names))
@@ -151,7 +151,7 @@ def regions_figure(
 
 
 def on_canvas(image_rgb: np.ndarray | None, size_hw: tuple[int, int]) -> np.ndarray:
-    """The image in a size to look at, its aspect kept; grey where there is none."""
+    """The image in a size to look at, its aspect kept; gray where there is none."""
     longest = max(size_hw)
     wanted = min(max(longest, LONG_SIDE[0]), LONG_SIDE[1])
     height, width = (max(1, round(side * wanted / longest)) for side in size_hw)
@@ -174,15 +174,15 @@ def as_figure(picture_rgb: np.ndarray) -> "Figure":
     return figure
 
 
-def _fraction(colour_rgb: np.ndarray) -> tuple[float, float, float]:
-    red, green, blue = (float(part) / 255 for part in colour_rgb)
+def _fraction(color_rgb: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = (float(part) / 255 for part in color_rgb)
     return red, green, blue
 
 
-def _palette(colours_rgb: np.ndarray) -> Any:
+def _palette(colors_rgb: np.ndarray) -> Any:
     import supervision as sv
 
-    return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours_rgb])
+    return sv.ColorPalette([sv.Color(*map(int, color)) for color in colors_rgb])
 
 
 def _font() -> Path:

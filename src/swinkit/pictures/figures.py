@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
+BLUE, ORANGE, GREEN, GRAY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#bcd4ec", BLUE, "#153e75"])
 FEW_CLASSES = 20  # up to this many, each cell of a confusion matrix carries its numbers
 MANY_CLASSES = 110  # beyond this, class names would be unreadable
@@ -59,12 +59,12 @@ def curves(rows: Sequence[Row], panel: ScorePanel = CLASSIFICATION) -> Figure:
     loss, score, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
 
-    def draw(axes: Axes, column: str, colour: str, label: str) -> None:
+    def draw(axes: Axes, column: str, color: str, label: str) -> None:
         marker = "o" if len(rows) < FEW_EPOCHS else None
         values = [row[column] for row in rows]
-        axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3.5)
+        axes.plot(epochs, values, color=color, label=label, marker=marker, markersize=3.5)
 
-    draw(loss, "train_loss", GREY, "training (augmented)")
+    draw(loss, "train_loss", GRAY, "training (augmented)")
     if "val_loss" in rows[0]:
         draw(loss, "val_loss", BLUE, "validation")
     loss.set_title("loss")
@@ -88,10 +88,10 @@ def _draw_scores(
     draw: Callable[[Axes, str, str, str], None],
 ) -> None:
     main = panel.columns[0][0]
-    for (column, label), colour in zip(panel.columns, (BLUE, ORANGE, GREEN, GREY), strict=False):
+    for (column, label), color in zip(panel.columns, (BLUE, ORANGE, GREEN, GRAY), strict=False):
         dull = panel.dull_at_one and all(row[column] >= 1 for row in rows)
         if column == main or not dull:
-            draw(axes, column, colour, label)
+            draw(axes, column, color, label)
     best = max(rows, key=panel.better)
     axes.plot(best["epoch"], best[main], "*", color=GREEN, markersize=13, zorder=3)
     axes.set_title(f"{panel.title}, best {best[main]:.1%} in epoch {best['epoch']:.0f}")
@@ -171,7 +171,7 @@ def image_grid(images: Sequence[np.ndarray | None], titles: Sequence[str], headi
     for axes, image, title in zip(figure.axes, images, titles, strict=False):
         axes.set_title(title, fontsize=8, parse_math=False)
         if image is None:
-            axes.text(0.5, 0.5, "gone", ha="center", va="center", color=GREY)
+            axes.text(0.5, 0.5, "gone", ha="center", va="center", color=GRAY)
             continue
         flat = image[:, :, 0] if image.shape[2] == 1 else image
         shades = "gray" if flat.ndim == 2 else None

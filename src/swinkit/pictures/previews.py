@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from swinkit.images.masks import compact_masks
 from swinkit.pictures.annotating import draw_objects
-from swinkit.pictures.drawing import class_colours
+from swinkit.pictures.drawing import class_colors
 from swinkit.pictures.figures import shorten
 
 MOST_IMAGES = 8
@@ -61,12 +61,12 @@ def segmentation_preview(
     ignore_index: int,
 ) -> Figure:
     """Images (H, W, C) uint8, each beside its (H, W) labels."""
-    colours = class_colours(len(class_names))
+    colors = class_colors(len(class_names))
     pictures, titles = [], []
     for image, found in list(zip(images, labels, strict=True))[: MOST_IMAGES // 2]:
         painted = np.zeros((*found.shape, 3), np.uint8)
         counts = found != ignore_index
-        painted[counts] = colours[found[counts]]
+        painted[counts] = colors[found[counts]]
         pictures += [_three(image), painted]
         titles += ["", f"{counts.mean():.0%} labelled, black does not count"]
     present = sorted(
@@ -74,7 +74,7 @@ def segmentation_preview(
     )
     figure = _grid(pictures, titles)
     handles = [
-        Patch(color=colours[label] / 255, label=shorten(class_names[label]))
+        Patch(color=colors[label] / 255, label=shorten(class_names[label]))
         for label in present[:MOST_NAMES]
     ]
     if handles:

@@ -15,7 +15,7 @@ from swinkit.data.inspection import (
 from swinkit.data.picking import choose_samples
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_regions
-from swinkit.pictures.drawing import class_colours
+from swinkit.pictures.drawing import class_colors
 from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
 from swinkit.segmentation.data.splits import load_parts
 
@@ -48,7 +48,7 @@ def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Ins
         notes=loaded.notes,
         problems=loaded.problems,
         pictures=tuple(_draw_some(loaded, parts, pictures, seed)),
-        legend=tuple(zip(loaded.class_names, _colours(loaded), strict=True)),
+        legend=tuple(zip(loaded.class_names, _colors(loaded), strict=True)),
     )
 
 
@@ -106,15 +106,15 @@ def _caption(split: str, sample: SegmentationSample, class_names: tuple[str, ...
 
 
 def draw_labels(sample: SegmentationSample, loaded: SegmentationSplits) -> np.ndarray:
-    """(h, w, 3) uint8: the image under its classes' colours; what does not count stays clear.
+    """(h, w, 3) uint8: the image under its classes' colors; what does not count stays clear.
 
     Raises:
         ImageError: the image or its mask cannot be read.
     """
     image = to_8bit(read_image(sample.path, channels=3))
-    return draw_regions(image, sample.labels(), _colours(loaded), OPACITY)
+    return draw_regions(image, sample.labels(), _colors(loaded), OPACITY)
 
 
-def _colours(loaded: SegmentationSplits) -> np.ndarray:
+def _colors(loaded: SegmentationSplits) -> np.ndarray:
     """(K, 3) uint8: the data set's own, or ours."""
-    return class_colours(len(loaded.class_names)) if loaded.palette is None else loaded.palette
+    return class_colors(len(loaded.class_names)) if loaded.palette is None else loaded.palette

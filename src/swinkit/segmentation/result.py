@@ -14,7 +14,7 @@ from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco
 from swinkit.pictures.annotating import draw_regions, regions_figure
-from swinkit.pictures.drawing import check_image, class_colours, save_figure
+from swinkit.pictures.drawing import check_image, class_colors, save_figure
 
 if TYPE_CHECKING:
     import supervision
@@ -35,7 +35,7 @@ class SemanticMap:
             255 marks pixels without a class, where there are no more than 255 classes. Kept,
             as the next two, as read-only.
         probabilities: (K, H, W), float32 or float16, summing to 1 over K; None where not kept.
-        palette: (K, 3) uint8 RGB colours of the classes; by default swinkit's.
+        palette: (K, 3) uint8 RGB colors of the classes; by default swinkit's.
         source: the file, or whatever else names the image.
         image_rgb: the image as read, (H, W, 3) uint8, for `plot`.
         seconds: time that this image took.
@@ -63,7 +63,7 @@ class SemanticMap:
         if self.probabilities is not None:
             values = _checked_probabilities(self.probabilities, (len(names), *labels.shape), where)
             object.__setattr__(self, "probabilities", values)
-        palette = class_colours(len(names)) if self.palette is None else np.array(self.palette)
+        palette = class_colors(len(names)) if self.palette is None else np.array(self.palette)
         if palette.shape != (len(names), 3) or palette.dtype != np.uint8:
             raise SwinkitError(
                 f"palette{where}: expected ({len(names)}, 3) uint8, got {palette.shape} "
@@ -85,8 +85,8 @@ class SemanticMap:
         return self.labels.shape[0], self.labels.shape[1]
 
     @property
-    def colours_rgb(self) -> np.ndarray:
-        """(K, 3) uint8: the colours of the classes."""
+    def colors_rgb(self) -> np.ndarray:
+        """(K, 3) uint8: the colors of the classes."""
         assert self.palette is not None
         return self.palette
 
@@ -187,17 +187,17 @@ class SemanticMap:
             )
         picture = Image.fromarray(self.labels.astype(np.uint8))
         # All 256 entries: with fewer, Pillow writes fewer bits per pixel, which cut off VOID.
-        picture.putpalette(self.colours_rgb.tobytes().ljust(3 * PNG_CLASSES, b"\0"))
+        picture.putpalette(self.colors_rgb.tobytes().ljust(3 * PNG_CLASSES, b"\0"))
         with atomic_write(path) as temporary:
             picture.save(temporary, format="PNG")
 
     def draw(self, opacity: float = 0.55) -> np.ndarray:
-        """The image under its classes' colours, (h, w, 3) uint8 RGB, in a size to look at.
+        """The image under its classes' colors, (h, w, 3) uint8 RGB, in a size to look at.
 
         Args:
-            opacity: of the colours, 0..1.
+            opacity: of the colors, 0..1.
         """
-        return draw_regions(self.image_rgb, self.labels, self.colours_rgb, opacity)
+        return draw_regions(self.image_rgb, self.labels, self.colors_rgb, opacity)
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """`draw` beside a list of the classes present and their shares.
@@ -209,8 +209,8 @@ class SemanticMap:
             SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
         """
         shares = {name: area / self.labels.size for name, area in self.areas().items()}
-        colours = [self.colours_rgb[self.class_names.index(name)] for name in shares]
-        figure = regions_figure(self.draw(), shares, colours)
+        colors = [self.colors_rgb[self.class_names.index(name)] for name in shares]
+        figure = regions_figure(self.draw(), shares, colors)
         if path is not None:
             save_figure(figure, Path(path))
         return figure

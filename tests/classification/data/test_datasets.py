@@ -144,7 +144,7 @@ def test_drop_last_never_leaves_nothing(samples: list[Sample]) -> None:
     assert [len(batch[1]) for batch in loader] == [13]
 
 
-def test_bands_and_grey(tmp_path: Path) -> None:
+def test_bands_and_gray(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.random.default_rng(0).random((9, 9, 5)).astype(np.float32))
     preprocessing = Preprocessing.for_size(8, channels=5)
     sample = [Sample(tmp_path / "b.npy", 0)]

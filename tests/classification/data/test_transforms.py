@@ -64,7 +64,7 @@ def test_without_erasing_values_stay_in_the_range_of_pixels() -> None:
             assert values.max() <= 2
 
 
-def test_bands_are_never_treated_as_colours() -> None:
+def test_bands_are_never_treated_as_colors() -> None:
     config = dataclasses.replace(
         AugmentationConfig.off(), rand_augment_ops=5, rand_augment_probability=1.0
     )
@@ -73,7 +73,7 @@ def test_bands_are_never_treated_as_colours() -> None:
     torch.testing.assert_close(values, torch.full((6, 24, 32), -0.8))
 
 
-def test_fine_images_keep_their_precision_without_colour_operations() -> None:
+def test_fine_images_keep_their_precision_without_color_operations() -> None:
     config = dataclasses.replace(AugmentationConfig.off(), horizontal_flip=1.0)
     pixels = np.full((16, 16, 1), 1000, np.uint16)
     values = TrainTransform(config, prepare(1))(pixels)

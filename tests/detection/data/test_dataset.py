@@ -107,7 +107,7 @@ def test_targets_have_one_mask_a_box(splits: DetectionSplits) -> None:
             assert target.masks.flatten(1).any(dim=1).all()
 
 
-def test_batch_is_padded_with_the_mean_colour(splits: DetectionSplits) -> None:
+def test_batch_is_padded_with_the_mean_color(splits: DetectionSplits) -> None:
     dataset = DetectionDataset(splits.train, FIT, AUGMENTATION)
     items = [dataset[index] for index in range(4)]
     batch = collate_detection(items)

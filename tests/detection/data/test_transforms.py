@@ -9,7 +9,7 @@ import pytest
 
 from demo_shapes import draw_shapes
 from swinkit.data.config import DataConfig
-from swinkit.data.photometric import vary_colours
+from swinkit.data.photometric import vary_colors
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.copy_paste import paste_objects
 from swinkit.detection.data.dataset import DetectionDataset
@@ -128,14 +128,14 @@ def test_sizes_stay_within_the_recipe() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_colours_keep_shape_type_and_range(channels: int, kind: type) -> None:
+def test_colors_keep_shape_type_and_range(channels: int, kind: type) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (20, 30, channels)).astype(np.uint8)
     if kind is np.float32:
         image = image.astype(np.float32) / 255
     changed = 0
     for seed in range(8):
-        varied = vary_colours(image, np.random.default_rng(seed), 1.0)
+        varied = vary_colors(image, np.random.default_rng(seed), 1.0)
         assert varied.shape == image.shape
         assert varied.dtype == image.dtype
         assert varied.max() <= (255 if kind is np.uint8 else 1)

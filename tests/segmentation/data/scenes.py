@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 NAMES = ("sky", "road", "car")
-COLOURS = ((70, 130, 180), (128, 64, 128), (0, 0, 142))
+COLORS = ((70, 130, 180), (128, 64, 128), (0, 0, 142))
 SIZE_HW = (12, 16)
 
 
@@ -28,7 +28,7 @@ def blocks(
 
 
 def index_mask(path: Path, labels: np.ndarray | None = None) -> Path:
-    """Write labels as a grey PNG."""
+    """Write labels as a gray PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(blocks() if labels is None else labels).save(path)
     return path
@@ -43,11 +43,11 @@ def palette_mask(path: Path, labels: np.ndarray, palette: np.ndarray) -> Path:
     return path
 
 
-def colour_mask(path: Path, labels: np.ndarray, colours: Sequence[Sequence[int]]) -> Path:
-    """Write labels as RGB; labels beyond the colours are black."""
+def color_mask(path: Path, labels: np.ndarray, colors: Sequence[Sequence[int]]) -> Path:
+    """Write labels as RGB; labels beyond the colors are black."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = np.zeros((256, 3), np.uint8)
-    table[: len(colours)] = colours
+    table[: len(colors)] = colors
     Image.fromarray(table[labels]).save(path)
     return path
 

@@ -45,7 +45,7 @@ def test_masks_follow_their_images(seed: int, crop: tuple[int, int]) -> None:
     assert image.shape[:2] == labels.shape
     assert labels.shape[0] <= crop[0]
     assert labels.shape[1] <= crop[1]
-    # Inside the blocks, away from edges that bilinear resizing blurs, colour and label agree.
+    # Inside the blocks, away from edges that bilinear resizing blurs, color and label agree.
     clear = np.ones(labels.shape, bool)
     for axis in (0, 1):
         for step in (-2, -1, 1, 2):

@@ -56,7 +56,7 @@ def test_plain_lists(tmp_path: Path, name: str, text: str) -> None:
     assert class_list(read_legend(tmp_path / name)) == ("Sky", "Road 2", "Tree")
 
 
-def test_void_is_no_class_and_a_name_may_have_two_colours(tmp_path: Path) -> None:
+def test_void_is_no_class_and_a_name_may_have_two_colors(tmp_path: Path) -> None:
     path = tmp_path / "legend.csv"
     path.write_text("Void,0,0,0\nroad,1,1,1\nroad,2,2,2\ncar,3,3,3\n")
     assert class_list(read_legend(path)) == ("road", "car")
@@ -66,8 +66,8 @@ def test_void_is_no_class_and_a_name_may_have_two_colours(tmp_path: Path) -> Non
     ("text", "message"),
     [
         ("", "names no class"),
-        ("a,1,2,3\nb\n", "'b' has no colour"),
-        ("a,1,2,3\nb,1,2,3\n", "share the colour"),
+        ("a,1,2,3\nb\n", "'b' has no color"),
+        ("a,1,2,3\nb,1,2,3\n", "share the color"),
         ("a,1,2,300\n", "use 0 to 255"),
     ],
 )

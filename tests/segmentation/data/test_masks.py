@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scenes import COLOURS, blocks, colour_mask, index_mask, palette_mask
+from scenes import COLORS, blocks, color_mask, index_mask, palette_mask
 
 from swinkit.errors import ImageError
 from swinkit.segmentation.data.masks import (
@@ -37,7 +37,7 @@ def test_a_palette_is_read_as_its_numbers(tmp_path: Path) -> None:
     mask = read_mask(path)
     assert mask.kind == "index"
     assert np.array_equal(read_labels(path, NUMBERS), LABELS)
-    assert np.array_equal(codes_as(mask, "colour", path), pack(pascal_palette())[LABELS])
+    assert np.array_equal(codes_as(mask, "color", path), pack(pascal_palette())[LABELS])
 
 
 @pytest.mark.parametrize("mode", ["L", "I", "I;16", "RGB", "RGBA", "LA", "P"])
@@ -57,13 +57,13 @@ def test_black_and_white(tmp_path: Path) -> None:
     assert np.array_equal(read_labels(path, coding), (LABELS > 0).astype(np.uint8))
 
 
-def test_colours(tmp_path: Path) -> None:
-    path = colour_mask(tmp_path / "m.png", LABELS, COLOURS)
-    table = {int(pack(np.array(colour))): label for label, colour in enumerate(COLOURS)}
-    assert np.array_equal(read_labels(path, MaskCoding.of("colour", table)), LABELS)
-    # A grey colour of the legend appears in a file whose pixels are all grey.
-    grey = MaskCoding.of("colour", {int(pack(np.array((v, v, v)))): v for v in (0, 1, 2)})
-    assert np.array_equal(read_labels(index_mask(tmp_path / "g.png"), grey), LABELS)
+def test_colors(tmp_path: Path) -> None:
+    path = color_mask(tmp_path / "m.png", LABELS, COLORS)
+    table = {int(pack(np.array(color))): label for label, color in enumerate(COLORS)}
+    assert np.array_equal(read_labels(path, MaskCoding.of("color", table)), LABELS)
+    # A gray color of the legend appears in a file whose pixels are all gray.
+    gray = MaskCoding.of("color", {int(pack(np.array((v, v, v)))): v for v in (0, 1, 2)})
+    assert np.array_equal(read_labels(index_mask(tmp_path / "g.png"), gray), LABELS)
 
 
 def test_sixteen_bits(tmp_path: Path) -> None:
@@ -75,17 +75,17 @@ def test_sixteen_bits(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 2**24 - 1), min_size=1, max_size=20, unique=True))
 def test_codings_know_their_codes(codes: list[int]) -> None:
-    coding = MaskCoding.of("colour", {code: number for number, code in enumerate(codes)})
+    coding = MaskCoding.of("color", {code: number for number, code in enumerate(codes)})
     values = np.array([*codes, max(codes) + 1, -1])
     assert coding.knows(values).tolist() == [True] * len(codes) + [False, False]
     assert coding.labels_of(values).tolist() == [*range(len(codes)), IGNORE, IGNORE]
     assert all(pack(np.array(unpack(code), np.uint8)) == code for code in codes)
 
 
-def test_pascals_first_colours() -> None:
+def test_pascals_first_colors() -> None:
     """As the VOC devkit's table prints them."""
     expected = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
-    assert [tuple(colour) for colour in pascal_palette()[:5]] == expected
+    assert [tuple(color) for color in pascal_palette()[:5]] == expected
     assert tuple(pascal_palette()[255]) == (224, 224, 192)
     assert len(set(pack(pascal_palette()).tolist())) == 256
 
@@ -97,8 +97,8 @@ def test_what_is_no_mask(tmp_path: Path) -> None:
         read_mask(broken)
     with pytest.raises(ImageError, match=r"absent\.png: no such file"):
         read_mask(tmp_path / "absent.png")
-    path = colour_mask(tmp_path / "m.png", LABELS, COLOURS)
-    with pytest.raises(ImageError, match="colour-coded, but the data set's masks are index-coded"):
+    path = color_mask(tmp_path / "m.png", LABELS, COLORS)
+    with pytest.raises(ImageError, match="color-coded, but the data set's masks are index-coded"):
         read_labels(path, NUMBERS)
     floats = tmp_path / "f.tiff"
     Image.fromarray(np.zeros((4, 4), np.float32)).save(floats)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from scenes import (
-    COLOURS,
+    COLORS,
     NAMES,
     SIZE_HW,
     blocks,
-    colour_mask,
+    color_mask,
     flat,
     index_mask,
     palette_mask,
@@ -65,9 +65,9 @@ def test_camvid(data_dir: Path) -> None:
     assert set(np.unique(labels)) <= {*range(11), IGNORE}
 
 
-@pytest.mark.parametrize("coding", ["palette", "colours", "palette of other order", "pascal rgb"])
+@pytest.mark.parametrize("coding", ["palette", "colors", "palette of other order", "pascal rgb"])
 def test_the_same_labels_in_every_coding(tmp_path: Path, coding: str) -> None:
-    """A palette file whose colours are the legend's means the colours, not the numbers."""
+    """A palette file whose colors are the legend's means the colors, not the numbers."""
     flat(tmp_path)
     palette = pascal_palette()
     for path in (tmp_path / "masks").iterdir():
@@ -75,32 +75,32 @@ def test_the_same_labels_in_every_coding(tmp_path: Path, coding: str) -> None:
             palette_mask(path, LABELS, palette)
         elif coding == "pascal rgb":
             Image.fromarray(palette[LABELS]).save(path)
-        elif coding == "colours":
-            colour_mask(path, LABELS, COLOURS)
+        elif coding == "colors":
+            color_mask(path, LABELS, COLORS)
         else:
             table = np.zeros((256, 3), np.uint8)
-            table[[7, 3, 5]] = COLOURS
+            table[[7, 3, 5]] = COLORS
             numbers = np.array([7, 3, 5, 0], np.uint8)[np.minimum(LABELS, 3)]
             palette_mask(path, numbers, table)
-    if coding in ("colours", "palette of other order"):
+    if coding in ("colors", "palette of other order"):
         (tmp_path / "classes.txt").unlink()
-        lines = [f"{name},{r},{g},{b}" for name, (r, g, b) in zip(NAMES, COLOURS, strict=True)]
+        lines = [f"{name},{r},{g},{b}" for name, (r, g, b) in zip(NAMES, COLORS, strict=True)]
         (tmp_path / "legend.csv").write_text("\n".join(["name,r,g,b", *lines, "void,0,0,0"]))
     splits = load(tmp_path)
     assert splits.class_names == NAMES
     assert all(np.array_equal(labels, LABELS) for labels in all_labels(splits))
-    if coding == "colours":
+    if coding == "colors":
         assert splits.palette is not None
-        assert splits.palette.tolist() == [list(colour) for colour in COLOURS]
+        assert splits.palette.tolist() == [list(color) for color in COLORS]
     if coding == "pascal rgb":
         assert "palette images saved as RGB" in splits.notes[0]
     assert not splits.problems
 
 
-def test_colours_without_a_legend(tmp_path: Path) -> None:
+def test_colors_without_a_legend(tmp_path: Path) -> None:
     flat(tmp_path)
     for path in (tmp_path / "masks").iterdir():
-        colour_mask(path, LABELS, COLOURS)
+        color_mask(path, LABELS, COLORS)
     with pytest.raises(DataError, match=r"add legend\.csv") as caught:
         load(tmp_path)
     assert "(0, 0, 142)" in str(caught.value)
@@ -313,5 +313,5 @@ def test_coco_semantic(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_packed_colours() -> None:
+def test_packed_colors() -> None:
     assert int(pack(np.array((1, 2, 3), np.uint8))) == 1 + 2 * 256 + 3 * 65536

@@ -25,7 +25,7 @@ PICTURES = ("confusion_matrix.png", "predictions.png", "worst_images.png")
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of different sizes, with void; a class is a colour."""
+    """Images of different sizes, with void; a class is a color."""
     root = tmp_path_factory.mktemp("scenes")
     random = np.random.default_rng(0)
     (root / "classes.txt").write_text("\n".join(NAMES))

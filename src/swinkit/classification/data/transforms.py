@@ -31,17 +31,17 @@ class EvalTransform:
 class TrainTransform:
     """The recipe of the paper, section 4.1: a random crop, flip, RandAugment, random erasing.
 
-    RGB and grey images take the way through Pillow, as evaluation does. RandAugment and colour
+    RGB and gray images take the way through Pillow, as evaluation does. RandAugment and color
     jitter work on 8 bits, so finer images are rounded to 8 bits where one of them is on. Images of
-    other numbers of bands get neither, because both assume colours; crop, flips and erasing apply.
+    other numbers of bands get neither, because both assume colors; crop, flips and erasing apply.
     """
 
     def __init__(self, config: AugmentationConfig, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
         self.pictures = preprocessing.channels in (1, 3)
-        self.colours = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
+        self.colors = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
         self.geometry = v2.Compose(_geometry(config, preprocessing.size_hw))
-        self.colour = v2.Compose(_colour(config, preprocessing) if self.colours else [_nothing()])
+        self.color = v2.Compose(_color(config, preprocessing) if self.colors else [_nothing()])
         self.finish = v2.Compose(
             [
                 v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
@@ -58,9 +58,9 @@ class TrainTransform:
         name = f"array of shape {image.shape}"
         pixels = to_channels(from_array(image, name), self.preprocessing.channels, name)
         check_size(pixels.shape[0], pixels.shape[1], name)
-        if self.colours:
+        if self.colors:
             pixels = to_8bit(pixels)
-        varied = self.colour(self.geometry(self._prepared(pixels)))
+        varied = self.color(self.geometry(self._prepared(pixels)))
         if isinstance(varied, Image.Image):
             varied = v2.functional.pil_to_tensor(varied)
         values = varied.float() / 255 if varied.dtype == torch.uint8 else varied.clamp(0, 1)
@@ -144,7 +144,7 @@ def _geometry(config: AugmentationConfig, size_hw: tuple[int, int]) -> list[v2.T
     ]
 
 
-def _colour(config: AugmentationConfig, preprocessing: Preprocessing) -> list[v2.Transform]:
+def _color(config: AugmentationConfig, preprocessing: Preprocessing) -> list[v2.Transform]:
     steps: list[v2.Transform] = []
     if config.rand_augment_ops > 0:
         steps.append(

@@ -30,7 +30,7 @@ class DetectionBatch:
     """Images of different sizes, padded to one.
 
     Attributes:
-        images: (B, C, H, W) float32; zeros, which is the mean colour, right of and below each.
+        images: (B, C, H, W) float32; zeros, which is the mean color, right of and below each.
         targets: the objects of each; `size_hw` is the image without padding, and masks have that
             size.
         indices: (B,) int64, the sample of each.

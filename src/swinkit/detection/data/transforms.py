@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from swinkit.data.photometric import vary_colours
+from swinkit.data.photometric import vary_colors
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.copy_paste import Picture, paste_objects
 from swinkit.images.fitting import Fit, resize_linear
 
 
 class DetectionTransform:
-    """Random crop, resize, flips, turns, colours and copy-paste, as the settings say.
+    """Random crop, resize, flips, turns, colors and copy-paste, as the settings say.
 
     A crop and the resizes around it are done as one cut and one resize of the original pixels.
 
@@ -50,7 +50,7 @@ class DetectionTransform:
                 )
         image, objects = varied
         if rng.random() < config.photometric_probability:
-            image = vary_colours(image, rng, config.photometric_strength)
+            image = vary_colors(image, rng, config.photometric_strength)
         return image, objects
 
     def _moved(self, picture: Picture, rng: np.random.Generator) -> Picture:

@@ -20,14 +20,14 @@ from swinkit.errors import ImageError
 from swinkit.images.masks import compact_masks, place_crops
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_objects
-from swinkit.pictures.drawing import class_colours
-from swinkit.pictures.figures import BLUE, GREY, shorten
+from swinkit.pictures.drawing import class_colors
+from swinkit.pictures.figures import BLUE, GRAY, shorten
 
 if TYPE_CHECKING:
     from supervision.detection.compact_mask import CompactMask
 
 RED, ORANGE, GREEN = "#c53030", "#d9730d", "#2f855a"
-LABELLED_CURVES = 15  # classes with a colour and an entry in the legend; more are drawn thin
+LABELLED_CURVES = 15  # classes with a color and an entry in the legend; more are drawn thin
 PER_ROW = 8
 SMALLEST_VIEW = 48  # pixels of the image around an error
 VIEW = 2.4  # sides of a view over the longer side of its box
@@ -56,12 +56,12 @@ def precision_recall(report: DetectionReport) -> Figure:
 def _curves(axes: Axes, names: Sequence[str], curves: np.ndarray, values: Sequence[float]) -> None:
     present = [label for label in range(len(names)) if not math.isnan(values[label])]
     few = len(present) <= LABELLED_CURVES
-    colours = class_colours(len(names)) / 255
+    colors = class_colors(len(names)) / 255
     for label in present:
         axes.plot(
             RECALLS,
             curves[label],
-            color=colours[label] if few else "#cbd5e0",
+            color=colors[label] if few else "#cbd5e0",
             linewidth=1.8 if few else 0.8,
             label=f"{shorten(names[label])}  {_percent(values[label])}" if few else None,
         )
@@ -154,8 +154,8 @@ def worst_misses(report: DetectionReport) -> Figure:
         part.suptitle(heading if misses else f"{heading}: none", fontsize=12)
         _views(part, count, misses, report)
     lines = [
-        Line2D([], [], color=colour, linewidth=2, label=text)
-        for colour, text in (
+        Line2D([], [], color=color, linewidth=2, label=text)
+        for color, text in (
             (RED, "wrong detection"),
             (ORANGE, "missed object"),
             (GREEN, "other true objects"),
@@ -180,7 +180,7 @@ def _views(part: SubFigure, rows: int, misses: Sequence[Miss], report: Detection
 def _view(axes: Axes, miss: Miss, score: float) -> None:
     image = _read(miss.sample.path)
     if image is None:
-        axes.text(0.5, 0.5, "gone", ha="center", va="center", color=GREY)
+        axes.text(0.5, 0.5, "gone", ha="center", va="center", color=GRAY)
         return
     left, top, right, bottom = miss.box_xyxy
     side = max(SMALLEST_VIEW, VIEW * max(right - left, bottom - top))
@@ -228,20 +228,20 @@ def _outlines(
 ) -> None:
     """The chosen objects' boxes, or the edges of their masks, where they reach into the view."""
     rows, columns = view
-    colour, width = style
+    color, width = style
     for row in chosen:
         left, top, right, bottom = (float(value) for value in boxes_xyxy[row])
         if left > columns.stop or right < columns.start or top > rows.stop or bottom < rows.start:
             continue
         if rles is None:
             corner, sides = (left - 0.5, top - 0.5), (right - left, bottom - top)
-            outline = Rectangle(corner, *sides, fill=False, edgecolor=colour, linewidth=width)
+            outline = Rectangle(corner, *sides, fill=False, edgecolor=color, linewidth=width)
             axes.add_patch(outline)
             continue
         mask = rle_tools.decode(rles[row])[rows, columns]
         if mask.any() and not mask.all():
             x, y = np.arange(columns.start, columns.stop), np.arange(rows.start, rows.stop)
-            axes.contour(x, y, mask, levels=[0.5], colors=[colour], linewidths=[width])
+            axes.contour(x, y, mask, levels=[0.5], colors=[color], linewidths=[width])
 
 
 def _read(path: object) -> np.ndarray | None:

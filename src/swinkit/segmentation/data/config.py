@@ -11,7 +11,7 @@ class SegmentationAugmentation:
 
     Attributes:
         crop_hw: height and width of what the network trains on, in pixels. Smaller images are
-            padded with the mean colour, which counts as void.
+            padded with the mean color, which counts as void.
         scale: range of the factor by which an image is enlarged before the crop, on top of the
             size that the model is evaluated with.
         dominance: a crop in which one class has more than this part of the labelled pixels is

@@ -24,7 +24,7 @@ class SegmentationDataset(EpochDataset):
     """Reads, varies and normalises; `dataset[i]` is (image C H W float32, labels H W int64, index).
 
     With augmentation every item has the size of the crop; what lies outside the image is the mean
-    colour and void. Without it images have the size of prediction, and the mask follows.
+    color and void. Without it images have the size of prediction, and the mask follows.
 
     Args:
         samples: images with masks.
@@ -83,7 +83,7 @@ class SegmentationDataset(EpochDataset):
 def collate_segmentation(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
     """Images (B, C, H, W), labels (B, H, W) int64 and indices (B,) int64.
 
-    Images of different sizes are padded to the largest, with the mean colour and void.
+    Images of different sizes are padded to the largest, with the mean color and void.
     """
     height = max(image.shape[1] for image, _, _ in items)
     width = max(image.shape[2] for image, _, _ in items)

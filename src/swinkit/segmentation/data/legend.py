@@ -1,4 +1,4 @@
-"""Class lists and legends: which name, and which colour or number, a class has in masks."""
+"""Class lists and legends: which name, and which color or number, a class has in masks."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from swinkit.errors import DataError
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 # In the order of preference; the first that exists is read.
 LEGEND_FILES = tuple(
@@ -21,16 +21,16 @@ LEGEND_FILES = tuple(
     for suffix in (".csv", ".json", ".txt")
 )
 VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabeled", "unlabelled"})
-_COLOUR_FIRST = re.compile(r"^(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;:]+(\S.*)$")
-_COLOUR_LAST = re.compile(r"^(.*?\S)[\s,;:]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\b.*$")
+_COLOR_FIRST = re.compile(r"^(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;:]+(\S.*)$")
+_COLOR_LAST = re.compile(r"^(.*?\S)[\s,;:]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\b.*$")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a legend; `colour` is None in a plain class list."""
+    """One line of a legend; `color` is None in a plain class list."""
 
     name: str
-    colour: Colour | None = None
+    color: Color | None = None
 
     @property
     def is_void(self) -> bool:
@@ -49,10 +49,10 @@ def read_legend(path: Path) -> tuple[Entry, ...]:
 
     Read are: CSV lines of name, r, g, b (with a heading or not); text lines of a name, of a name
     and r g b in either order, or of CVAT's `name:r,g,b::`; JSON as a list of names, a list of
-    objects with `name` and `color`, or an object from name to colour or from number to name.
+    objects with `name` and `color`, or an object from name to color or from number to name.
 
     Raises:
-        DataError: unreadable, empty, partly without colours, or one colour for two classes.
+        DataError: unreadable, empty, partly without colors, or one color for two classes.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -64,25 +64,25 @@ def read_legend(path: Path) -> tuple[Entry, ...]:
         ) from error
     if not entries:
         raise DataError(f"{path}: names no class; write one per line, as name or name,r,g,b")
-    bare = [entry.name for entry in entries if entry.colour is None]
+    bare = [entry.name for entry in entries if entry.color is None]
     if bare and len(bare) < len(entries):
-        raise DataError(f"{path}: {bare[0]!r} has no colour but others have; give each name,r,g,b")
-    owners: dict[Colour, str] = {}
+        raise DataError(f"{path}: {bare[0]!r} has no color but others have; give each name,r,g,b")
+    owners: dict[Color, str] = {}
     for entry in entries:
-        if entry.colour is None:
+        if entry.color is None:
             continue
-        if max(entry.colour) > 255 or min(entry.colour) < 0:
-            raise DataError(f"{path}: {entry.name!r} has colour {entry.colour}; use 0 to 255")
-        if owners.setdefault(entry.colour, entry.name) != entry.name:
+        if max(entry.color) > 255 or min(entry.color) < 0:
+            raise DataError(f"{path}: {entry.name!r} has color {entry.color}; use 0 to 255")
+        if owners.setdefault(entry.color, entry.name) != entry.name:
             raise DataError(
-                f"{path}: {owners[entry.colour]!r} and {entry.name!r} share the colour "
-                f"{entry.colour}; give each its own"
+                f"{path}: {owners[entry.color]!r} and {entry.name!r} share the color "
+                f"{entry.color}; give each its own"
             )
     return tuple(entries)
 
 
 def class_list(entries: tuple[Entry, ...]) -> tuple[str, ...]:
-    """Names in order, void left out; several colours of one name are one class."""
+    """Names in order, void left out; several colors of one name are one class."""
     return tuple(dict.fromkeys(entry.name for entry in entries if not entry.is_void))
 
 
@@ -100,10 +100,10 @@ def _from_lines(text: str) -> list[Entry]:
 
 def _from_line(line: str) -> Entry | None:
     """None for a heading."""
-    if match := _COLOUR_FIRST.match(line):
+    if match := _COLOR_FIRST.match(line):
         red, green, blue, name = match.groups()
         return Entry(_clean(name), (int(red), int(green), int(blue)))
-    if match := _COLOUR_LAST.match(line):
+    if match := _COLOR_LAST.match(line):
         name, red, green, blue = match.groups()
         return Entry(_clean(name), (int(red), int(green), int(blue)))
     fields = [field.strip() for field in next(csv.reader([line]))]
@@ -125,17 +125,17 @@ def _from_json(values: Any) -> list[Entry]:
         return [_from_item(item) for item in values]
     if all(str(key).isdigit() for key in values):
         return [_from_item(values[key]) for key in sorted(values, key=int)]
-    return [Entry(str(name), _colour(colour)) for name, colour in values.items()]
+    return [Entry(str(name), _color(color)) for name, color in values.items()]
 
 
 def _from_item(item: Any) -> Entry:
     if isinstance(item, str):
         return Entry(item)
-    colour = next((item[key] for key in ("color", "colour", "rgb") if key in item), None)
-    return Entry(str(item["name"]), _colour(colour))
+    color = next((item[key] for key in ("color", "colour", "rgb") if key in item), None)
+    return Entry(str(item["name"]), _color(color))
 
 
-def _colour(values: Any) -> Colour | None:
+def _color(values: Any) -> Color | None:
     if values is None or isinstance(values, int):
         return None
     if isinstance(values, str) and values.startswith("#"):

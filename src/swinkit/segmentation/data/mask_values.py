@@ -1,4 +1,4 @@
-"""Finding out what the numbers or colours in a data set's masks mean. K classes."""
+"""Finding out what the numbers or colors in a data set's masks mean. K classes."""
 
 import os
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ import numpy as np
 from swinkit.data.splitting import name_some
 from swinkit.errors import DataError, ImageError
 from swinkit.images.reading import quiet_pillow
-from swinkit.segmentation.data.legend import Colour, Entry, class_list
+from swinkit.segmentation.data.legend import Color, Entry, class_list
 from swinkit.segmentation.data.masks import (
     IGNORE,
     MOST_CLASSES,
-    MOST_COLOURS,
+    MOST_COLORS,
     Kind,
     MaskCoding,
     pack,
@@ -45,9 +45,9 @@ class MaskFacts:
         """Its codes in another kind; -1 where that cannot be."""
         if kind == self.kind:
             return self.codes
-        if kind == "colour" and self.palette is not None:
+        if kind == "color" and self.palette is not None:
             return pack(self.palette)[self.codes]
-        if kind == "colour" and self.codes.max(initial=0) < 256:
+        if kind == "color" and self.codes.max(initial=0) < 256:
             return self.codes.astype(np.int64) * 0x010101
         return np.full(len(self.codes), -1)
 
@@ -58,12 +58,12 @@ class Meaning:
 
     Attributes:
         names: K names. coding: of all masks.
-        palette: colours of the classes, or None. notes: what a person should know.
+        palette: colors of the classes, or None. notes: what a person should know.
     """
 
     names: tuple[str, ...]
     coding: MaskCoding
-    palette: tuple[Colour, ...] | None = None
+    palette: tuple[Color, ...] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -84,9 +84,9 @@ def _facts(path: Path) -> MaskFacts | str:
         counts = counts[codes]
     else:
         codes, counts = np.unique(mask.codes, return_counts=True)
-    if len(codes) > MOST_COLOURS:
+    if len(codes) > MOST_COLORS:
         return (
-            f"the mask has {len(codes)} colours: it is a photograph, or was saved as JPEG; save "
+            f"the mask has {len(codes)} colors: it is a photograph, or was saved as JPEG; save "
             "masks as PNG"
         )
     return MaskFacts(mask.kind, mask.size_hw, codes, counts, mask.palette)
@@ -98,16 +98,16 @@ def find_meaning(
     """Decide from the masks, and the legend or class list if there is one.
 
     Raises:
-        DataError: colours without a legend, or more classes than labels.
+        DataError: colors without a legend, or more classes than labels.
     """
-    coloured = [item for item in facts if item.kind == "colour"]
-    if legend is not None and legend[0].colour is not None:
+    colored = [item for item in facts if item.kind == "color"]
+    if legend is not None and legend[0].color is not None:
         palettes = [item for item in facts if item.palette is not None]
-        if coloured or _palette_fits(palettes, legend):
+        if colored or _palette_fits(palettes, legend):
             meaning = _by_legend(legend)
         else:
             meaning = _by_list(legend, facts)
-    elif coloured:
+    elif colored:
         meaning = _by_pascal(facts, legend, where)
     elif legend is not None:
         meaning = _by_list(legend, facts)
@@ -119,22 +119,22 @@ def find_meaning(
 
 
 def _palette_fits(masks: Sequence[MaskFacts], legend: tuple[Entry, ...]) -> bool:
-    """Whether the colours that palette files use are the legend's."""
-    known = {pack(np.array(entry.colour)).item() for entry in legend}
-    used = {int(code) for item in masks for code in item.codes_as("colour")}
+    """Whether the colors that palette files use are the legend's."""
+    known = {pack(np.array(entry.color)).item() for entry in legend}
+    used = {int(code) for item in masks for code in item.codes_as("color")}
     return bool(used) and used <= known
 
 
 def _by_legend(legend: tuple[Entry, ...]) -> Meaning:
     names = class_list(legend)
     table: dict[int, int] = {}
-    colours: dict[str, Colour] = {}
+    colors: dict[str, Color] = {}
     for entry in legend:
-        if entry.colour is not None:
-            code = int(pack(np.array(entry.colour)))
+        if entry.color is not None:
+            code = int(pack(np.array(entry.color)))
             table[code] = IGNORE if entry.is_void else names.index(entry.name)
-            colours.setdefault(entry.name, entry.colour)
-    return Meaning(names, MaskCoding.of("colour", table), tuple(colours[name] for name in names))
+            colors.setdefault(entry.name, entry.color)
+    return Meaning(names, MaskCoding.of("color", table), tuple(colors[name] for name in names))
 
 
 def _by_list(legend: tuple[Entry, ...], facts: Sequence[MaskFacts]) -> Meaning:
@@ -147,23 +147,23 @@ def _by_list(legend: tuple[Entry, ...], facts: Sequence[MaskFacts]) -> Meaning:
     if len(names) == 2 and _used(facts) == {0, 255}:
         return Meaning(names, MaskCoding.of("index", {0: 0, 255: 1}))
     table.setdefault(IGNORE, IGNORE)
-    colours = [entry.colour for entry in legend if not entry.is_void and entry.colour is not None]
-    palette = tuple(colours) if len(colours) == len(names) else None
+    colors = [entry.color for entry in legend if not entry.is_void and entry.color is not None]
+    palette = tuple(colors) if len(colors) == len(names) else None
     return Meaning(names, MaskCoding.of("index", table), palette)
 
 
 def _by_pascal(
     facts: Sequence[MaskFacts], legend: tuple[Entry, ...] | None, where: Path
 ) -> Meaning:
-    """Palette masks that were saved as RGB: Pascal's colours in the place of numbers."""
+    """Palette masks that were saved as RGB: Pascal's colors in the place of numbers."""
     standard = pack(pascal_palette()).tolist()
     number_of = {code: number for number, code in reversed(list(enumerate(standard)))}
-    used = {int(code) for item in facts for code in item.codes_as("colour")}
+    used = {int(code) for item in facts for code in item.codes_as("color")}
     unknown = sorted(used - set(number_of))
     if unknown:
         shown = name_some([str(unpack(code)) for code in unknown], most=3)
         raise DataError(
-            f"{where}: the masks are coloured (such as {shown}) and no legend explains it; "
+            f"{where}: the masks are colored (such as {shown}) and no legend explains it; "
             "add legend.csv with lines of name,r,g,b"
         )
     entries = legend or _numbered(max({number_of[code] for code in used} - {IGNORE}, default=0) + 1)
@@ -172,7 +172,7 @@ def _by_pascal(
     for number, entry in enumerate(entries):
         table[standard[number]] = IGNORE if entry.is_void else names.index(entry.name)
     note = f"{where}: the masks are palette images saved as RGB; Pascal VOC's palette was read back"
-    return Meaning(names, MaskCoding.of("colour", table), notes=(note,))
+    return Meaning(names, MaskCoding.of("color", table), notes=(note,))
 
 
 def _by_numbers(facts: Sequence[MaskFacts], where: Path) -> Meaning:

@@ -13,10 +13,10 @@ from swinkit.images.reading import explain
 
 IGNORE = 255  # label of pixels that do not count
 MOST_CLASSES = 255
-MOST_COLOURS = 1024  # a mask with more is a photograph, or was saved as JPEG
+MOST_COLORS = 1024  # a mask with more is a photograph, or was saved as JPEG
 INDEX_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "LA")
 
-Kind = Literal["index", "colour"]
+Kind = Literal["index", "color"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class RawMask:
     """The pixels of a mask file as numbers.
 
     Attributes:
-        kind: "index" for files that hold one number per pixel, "colour" for RGB.
+        kind: "index" for files that hold one number per pixel, "color" for RGB.
         codes: (H, W); the number, or r + 256 g + 65536 b.
         palette: (256, 3) uint8 of a palette file, else None.
     """
@@ -79,7 +79,7 @@ def read_labels(path: Path, coding: MaskCoding) -> np.ndarray:
     """(H, W) uint8 labels of a mask file, IGNORE for void and for unknown codes.
 
     Raises:
-        ImageError: unreadable, or a colour file where numbers are expected.
+        ImageError: unreadable, or a color file where numbers are expected.
     """
     mask = read_mask(path)
     return coding.labels_of(codes_as(mask, coding.kind, path))
@@ -106,14 +106,14 @@ def codes_as(mask: RawMask, kind: Kind, path: Path) -> np.ndarray:
     """(H, W) codes of a kind; a palette file has both.
 
     Raises:
-        ImageError: numbers are wanted from colours, or the reverse.
+        ImageError: numbers are wanted from colors, or the reverse.
     """
     if mask.kind == kind:
         return mask.codes
-    if kind == "colour" and mask.palette is not None:
+    if kind == "color" and mask.palette is not None:
         return pack(mask.palette)[mask.codes]
-    if kind == "colour" and mask.codes.max(initial=0) < 256:
-        # A grey pixel of a colour-coded set is the colour (v, v, v).
+    if kind == "color" and mask.codes.max(initial=0) < 256:
+        # A gray pixel of a color-coded set is the color (v, v, v).
         return mask.codes.astype(np.int64) * 0x010101
     raise ImageError(
         f"{path}: the mask is {mask.kind}-coded, but the data set's masks are {kind}-coded; "
@@ -121,9 +121,9 @@ def codes_as(mask: RawMask, kind: Kind, path: Path) -> np.ndarray:
     )
 
 
-def pack(colours: np.ndarray) -> np.ndarray:
+def pack(colors: np.ndarray) -> np.ndarray:
     """(..., 3) uint8 as r + 256 g + 65536 b, int64."""
-    wide = colours.astype(np.int64)
+    wide = colors.astype(np.int64)
     return wide[..., 0] + 256 * wide[..., 1] + 65536 * wide[..., 2]
 
 
@@ -155,14 +155,14 @@ def _from_image(image: Image.Image, path: Path) -> RawMask:
             values = values.astype(np.uint8)
         palette = None
         if image.mode == "P":
-            colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+            colors = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
             palette = np.zeros((256, 3), np.uint8)
-            palette[: len(colours)] = colours
+            palette[: len(colors)] = colors
         return RawMask("index", values, palette)
     if image.mode not in ("RGB", "RGBA", "CMYK", "YCbCr"):
         raise ImageError(f"{path}: the mask has mode {image.mode}; save it as PNG with 8 bits")
     pixels = np.asarray(image.convert("RGB"))
-    grey = pixels[..., 0]
-    if (grey == pixels[..., 1]).all() and (grey == pixels[..., 2]).all():
-        return RawMask("index", np.ascontiguousarray(grey))
-    return RawMask("colour", pack(pixels))
+    gray = pixels[..., 0]
+    if (gray == pixels[..., 1]).all() and (gray == pixels[..., 2]).all():
+        return RawMask("index", np.ascontiguousarray(gray))
+    return RawMask("color", pack(pixels))

@@ -13,7 +13,7 @@ from swinkit.segmentation.data.masks import IGNORE, MaskCoding
 
 ADE_CLASSES = "ade20k_150.txt"
 CITYSCAPES = {
-    # name: labelId, colour
+    # name: labelId, color
     "road": (7, (128, 64, 128)),
     "sidewalk": (8, (244, 35, 232)),
     "building": (11, (70, 70, 70)),
@@ -47,7 +47,7 @@ class Known:
         names: K class names.
         coding: of every mask, or None where each has its own in `codings`.
         codings: by mask file.
-        palette: colours of the classes, or None.
+        palette: colors of the classes, or None.
     """
 
     pairs: Pairs
@@ -101,7 +101,7 @@ def find_cityscapes(root: Path) -> Known | None:
         tuple(CITYSCAPES),
         cityscapes_coding(trained),
         {},
-        tuple(colour for _, colour in CITYSCAPES.values()),
+        tuple(color for _, color in CITYSCAPES.values()),
     )
 
 
@@ -154,7 +154,7 @@ def _read_panoptic(root: Path, files: list[Path]) -> Known:
                 segment["id"]: labels.get(segment["category_id"], IGNORE)
                 for segment in item["segments_info"]
             }
-            codings[mask] = MaskCoding.of("colour", {0: IGNORE, **table})
+            codings[mask] = MaskCoding.of("color", {0: IGNORE, **table})
     return Known(pairs, tuple(categories.values()), None, codings)
 
 

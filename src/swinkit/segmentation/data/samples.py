@@ -17,7 +17,7 @@ class SegmentationSample:
     Attributes:
         path: the image file.
         mask_path: the mask file.
-        coding: what the mask's numbers or colours mean.
+        coding: what the mask's numbers or colors mean.
         size_hw: (height, width) of the image in pixels, upright.
         pixels: (K,) labelled pixels of each class; None where the masks were not scanned.
     """
@@ -45,7 +45,7 @@ class SegmentationSplits:
         train, val: samples, sorted by path.
         test: the same, or None where there is no test split.
         class_names: K names; a mask's label is an index into them.
-        palette: (K, 3) uint8 colours that the data set gives its classes, or None.
+        palette: (K, 3) uint8 colors that the data set gives its classes, or None.
         kind: "masks", "ade20k", "cityscapes", "coco-panoptic" or "coco-semantic".
         notes: what was found on the way that a person should know, one line each.
         problems: what was wrong, item by item.

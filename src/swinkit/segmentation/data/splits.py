@@ -128,7 +128,7 @@ def _scan(layout: Layout, config: DataConfig) -> dict[Path, MaskFacts | str]:
 def _meaning(layout: Layout, facts: dict[Path, MaskFacts | str], path: Path) -> Meaning:
     if layout.known is not None:
         known = layout.known
-        coding = known.coding or MaskCoding.of("colour", {0: IGNORE})
+        coding = known.coding or MaskCoding.of("color", {0: IGNORE})
         return Meaning(known.names, coding, known.palette)
     sound = [item for item in facts.values() if not isinstance(item, str)]
     if not sound:
@@ -212,7 +212,7 @@ class _Builder:
         unknown = ~coding.knows(codes)
         if unknown.any():
             first = int(codes[unknown][0])
-            value = f"colour {unpack(first)}" if coding.kind == "colour" else f"value {first}"
+            value = f"color {unpack(first)}" if coding.kind == "color" else f"value {first}"
             count, kinds = int(facts.counts[unknown].sum()), int(unknown.sum())
             more = f" and {kinds - 1} other values" if kinds > 1 else ""
             self.problems.add(

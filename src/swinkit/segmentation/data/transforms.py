@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from swinkit.data.photometric import vary_colours
+from swinkit.data.photometric import vary_colors
 from swinkit.images.fitting import Fit, resize_linear, resize_nearest
 from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.masks import IGNORE
@@ -15,7 +15,7 @@ Window = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 class SegmentationTransform:
-    """Random scale, crop, flips and colours (2103.14030, section 4.3).
+    """Random scale, crop, flips and colors (2103.14030, section 4.3).
 
     The scale and the crop are one cut and one resize of the original pixels.
 
@@ -43,7 +43,7 @@ class SegmentationTransform:
         if rng.random() < config.vertical_flip:
             image, labels = image[::-1], labels[::-1]
         if rng.random() < config.photometric_probability:
-            image = vary_colours(image, rng, config.photometric_strength)
+            image = vary_colors(image, rng, config.photometric_strength)
         return image, labels
 
     def scaled_size(self, original_hw: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import resize_pixels
 from swinkit.images.reading import read_image, to_8bit
-from swinkit.pictures.drawing import class_colours
-from swinkit.pictures.figures import GREY, shorten
+from swinkit.pictures.drawing import class_colors
+from swinkit.pictures.figures import GRAY, shorten
 from swinkit.segmentation.evaluate.report import Scene, SegmentationReport
 
 OPACITY = 0.6
@@ -25,7 +25,7 @@ WIDTH = 4.2  # inches of one picture
 def scenes(report: SegmentationReport, shown: Sequence[Scene], heading: str) -> Figure:
     """A row for each scene: the image, the truth, the answer, and the wrong pixels in red.
 
-    Void is left without colour; the errors show void black.
+    Void is left without color; the errors show void black.
     """
     ratio = max((scene.truth.shape[0] / scene.truth.shape[1] for scene in shown), default=0.6)
     present = _present(report, shown)
@@ -36,11 +36,11 @@ def scenes(report: SegmentationReport, shown: Sequence[Scene], heading: str) -> 
     grid = figure.subplots(max(1, len(shown)), 4, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    colours = class_colours(len(report.class_names))
+    colors = class_colors(len(report.class_names))
     for row, scene in zip(grid, shown, strict=False):
-        _row(row, scene, colours, report.ignore_index)
+        _row(row, scene, colors, report.ignore_index)
     handles = [
-        Patch(color=colours[label] / 255, label=shorten(report.class_names[label]))
+        Patch(color=colors[label] / 255, label=shorten(report.class_names[label]))
         for label in present[:LEGEND_CLASSES]
     ]
     if handles:
@@ -55,12 +55,12 @@ def scenes(report: SegmentationReport, shown: Sequence[Scene], heading: str) -> 
     return figure
 
 
-def _row(row: Sequence[Axes], scene: Scene, colours: np.ndarray, ignore_index: int) -> None:
+def _row(row: Sequence[Axes], scene: Scene, colors: np.ndarray, ignore_index: int) -> None:
     read = _read(scene.path, scene.truth.shape)
     image = _blank(scene.truth.shape) if read is None else read
     void = scene.truth == ignore_index
     wrong = (scene.predicted != scene.truth) & ~void
-    errors = _grey(image)
+    errors = _gray(image)
     errors[wrong] = np.rint(errors[wrong] * (1 - OPACITY) + WRONG * OPACITY)
     errors[void] = 0
     miou = "all void" if math.isnan(scene.miou) else f"mIoU {scene.miou:.1%}"
@@ -69,8 +69,8 @@ def _row(row: Sequence[Axes], scene: Scene, colours: np.ndarray, ignore_index: i
         row,
         (
             image,
-            _painted(image, scene.truth, colours),
-            _painted(image, scene.predicted, colours),
+            _painted(image, scene.truth, colors),
+            _painted(image, scene.predicted, colors),
             errors,
         ),
         (
@@ -85,20 +85,20 @@ def _row(row: Sequence[Axes], scene: Scene, colours: np.ndarray, ignore_index: i
         axes.set_title(title, fontsize=10, parse_math=False)
 
 
-def _painted(image: np.ndarray, labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8: colours of the classes over the image; other labels stay as they are."""
-    known = labels < len(colours)
-    mixed = np.rint(image * (1 - OPACITY) + colours[np.where(known, labels, 0)] * OPACITY)
+def _painted(image: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8: colors of the classes over the image; other labels stay as they are."""
+    known = labels < len(colors)
+    mixed = np.rint(image * (1 - OPACITY) + colors[np.where(known, labels, 0)] * OPACITY)
     return np.where(known[:, :, None], mixed, image).astype(np.uint8)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def _gray(image: np.ndarray) -> np.ndarray:
     return np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
 
 
 def _blank(shape_hw: tuple[int, ...]) -> np.ndarray:
-    grey = tuple(int(GREY[place : place + 2], 16) for place in (1, 3, 5))
-    return np.full((*shape_hw, 3), grey, np.uint8)
+    gray = tuple(int(GRAY[place : place + 2], 16) for place in (1, 3, 5))
+    return np.full((*shape_hw, 3), gray, np.uint8)
 
 
 def _present(report: SegmentationReport, shown: Sequence[Scene]) -> list[int]:
