@@ -14,7 +14,7 @@ from demo_digits import write_digits
 from demo_shapes import write_shapes
 from swinkit import train
 from swinkit.cli import main as swinkit
-from swinkit.task.train_config import load_recipe
+from swinkit.training.recipes import load_recipe
 
 ROOT = Path("runs")
 SHOWN = 8  # test images that are predicted and drawn

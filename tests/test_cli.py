@@ -177,8 +177,9 @@ def test_train_then_predict(
 ) -> None:
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(
-        "model: {image_size: 16, architecture: {embed_dim: 8, depths: [1, 1], num_heads: [1, 2],"
-        " window_size: 2, norm_stages: [1]}}\n"
+        "model: {image_size: 16}\n"
+        "architecture: {embed_dim: 8, depths: [1, 1], num_heads: [1, 2], window_size: 2,"
+        " norm_stages: [1]}\n"
         "data: {workers: 0, val_fraction: 0.4}\n"
         "runtime: {batch_size: 3, device: cpu}\n"
         "schedule: {epochs: 9}\n"
@@ -351,7 +352,7 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_flags_override_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from swinkit.task.train_config import load_recipe
+    from swinkit.training.recipes import load_recipe
 
     seen = []
     monkeypatch.setattr("swinkit.commands.train.Train.run", lambda self: seen.append(self))
@@ -366,10 +367,10 @@ def test_flags_override_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert command.config.augmentation == recipe.augmentation
 
     own = tmp_path / "own.yaml"
-    own.write_text("model:\n  architecture:\n    embed_dim: 24\nschedule:\n  epochs: 3\n")
+    own.write_text("architecture:\n  embed_dim: 24\nschedule:\n  epochs: 3\n")
     assert main(["train", "photos", f"--recipe={own}", "--runtime.seed", "5"]) == 0
     config = seen[1].config
-    assert (config.model.architecture.embed_dim, config.schedule.epochs) == (24, 3)
+    assert (config.architecture.embed_dim, config.schedule.epochs) == (24, 3)
     assert config.runtime.seed == 5
 
 

@@ -145,3 +145,13 @@ def at_least(section: str, config: object, **least: float) -> None:
         value = getattr(config, name)
         if value is not None and value < bound:
             raise ConfigError(f"{section}: {name} is {value}; it must be >= {bound}")
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not among the choices.
+
+    Raises:
+        ConfigError: with the choices named.
+    """
+    if value not in choices:
+        raise ConfigError(f"{name} is {value!r}; choose {', '.join(choices)}")

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from swinkit.commands.train import train_defaults
+from swinkit.registry import get_task
 
 
 @pytest.fixture
@@ -33,3 +34,19 @@ def test_default_recipe_fits_the_data(boxes, tmp_path):
     assert train_defaults([boxes, "--recipe", "small_detection"]).recipe == "small_detection"
     assert train_defaults([]).recipe == "fine_tune"
     assert train_defaults([str(tmp_path / "nowhere")]).recipe == "fine_tune"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "task"),
+    [
+        (["--task", "segmentation"], "segmentation"),
+        (["--model.name", "unet_swin_t"], "segmentation"),
+        (["--model.name=retinanet_swin_t"], "detection"),
+        (["--recipe", "mask_rcnn_1x", "--model.name", "swin_s"], "detection"),
+        (["--recipe", "paper"], "classification"),
+    ],
+)
+def test_flags_are_those_of_the_task(arguments, task):
+    config = train_defaults(arguments).config
+    assert config.task == task
+    assert isinstance(config, get_task(task).train_config)

@@ -12,18 +12,20 @@ from PIL import Image
 from demo_shapes import write_shapes
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.data.config import AugmentationConfig
+from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.detection.config import DetectorConfig, RPNConfig
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
+from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.data.config import SegmentationAugmentation
-from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.task.train_config import (
     ModelConfig,
     OptimizerConfig,
     RuntimeConfig,
-    TrainConfig,
+    ScheduleConfig,
 )
 
 CLASSES = ("bright", "dark", "striped")
@@ -55,17 +57,16 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_config(images: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
+def tiny_config(images: Path, tmp_path: Path) -> Callable[..., ClassificationTrainConfig]:
     """Makes settings of a tiny run; sections of settings may be replaced."""
 
-    def make(**sections: Any) -> TrainConfig:
+    def make(**sections: Any) -> ClassificationTrainConfig:
         runtime = {"out": tmp_path / "run", "batch_size": 8, "device": "cpu", "preview": False}
-        return TrainConfig(
+        return ClassificationTrainConfig(
             data=replace(DataConfig(path=images, workers=0), **sections.get("data", {})),
             augmentation=sections.get("augmentation", AugmentationConfig()),
-            model=replace(
-                ModelConfig(architecture=TINY, image_size=32), **sections.get("model", {})
-            ),
+            architecture=sections.get("architecture", TINY),
+            model=replace(ModelConfig(image_size=32), **sections.get("model", {})),
             optimizer=replace(OptimizerConfig(lr=3e-3), **sections.get("optimizer", {})),
             schedule=replace(
                 ScheduleConfig(epochs=3, warmup_epochs=1), **sections.get("schedule", {})
@@ -125,46 +126,51 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dense_config(tmp_path: Path) -> Callable[..., TrainConfig]:
-    """Makes settings of a tiny run of a detector or a segmenter on a data set."""
+def shared_settings(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Makes what the tiny runs of a detector and a segmenter have in common."""
 
-    def make(data: Path, **sections: Any) -> TrainConfig:
+    def make(**sections: Any) -> dict[str, Any]:
         runtime = {"out": tmp_path / "run", "batch_size": 4, "device": "cpu", "preview": False}
-        return TrainConfig(
-            data=DataConfig(path=data, workers=0),
-            model=replace(ModelConfig(image_size=64), **sections.get("model", {})),
-            optimizer=replace(OptimizerConfig(lr=3e-3), **sections.get("optimizer", {})),
-            schedule=replace(
+        return {
+            "data": DataConfig(path=sections["data"], workers=0),
+            "model": replace(ModelConfig(image_size=64), **sections.get("model", {})),
+            "optimizer": replace(OptimizerConfig(lr=3e-3), **sections.get("optimizer", {})),
+            "schedule": replace(
                 ScheduleConfig(epochs=2, warmup_epochs=1), **sections.get("schedule", {})
             ),
-            detection_augmentation=DetectionAugmentation(
+            "runtime": RuntimeConfig(**{**runtime, **sections.get("runtime", {})}),
+            **sections.get("top", {}),
+        }
+
+    return make
+
+
+@pytest.fixture
+def detection(shared_settings, shapes) -> Callable[..., DetectionTrainConfig]:
+    """Settings of a tiny Mask R-CNN on shapes."""
+
+    def make(**sections: Any) -> DetectionTrainConfig:
+        return DetectionTrainConfig(
+            **shared_settings(**{"data": shapes, **sections}),
+            architecture=sections.get("architecture", TINY_DETECTOR),
+            augmentation=DetectionAugmentation(
                 short_sides=(56, 64), long_side=96, crop_probability=0.0
             ),
-            segmentation_augmentation=SegmentationAugmentation(crop_hw=(32, 32)),
-            runtime=RuntimeConfig(**{**runtime, **sections.get("runtime", {})}),
-            **sections.get("top", {}),
         )
 
     return make
 
 
 @pytest.fixture
-def detection(dense_config, shapes) -> Callable[..., TrainConfig]:
-    """Settings of a tiny Mask R-CNN on shapes."""
-
-    def make(**sections: Any) -> TrainConfig:
-        model = {"detector": TINY_DETECTOR, **sections.pop("model", {})}
-        return dense_config(sections.pop("data", shapes), model=model, **sections)
-
-    return make
-
-
-@pytest.fixture
-def segmentation(dense_config, scenes) -> Callable[..., TrainConfig]:
+def segmentation(shared_settings, scenes) -> Callable[..., SegmentationTrainConfig]:
     """Settings of a tiny UPerNet on scenes."""
 
-    def make(**sections: Any) -> TrainConfig:
-        model = {"segmenter": TINY_SEGMENTER, "image_size": 40, **sections.pop("model", {})}
-        return dense_config(sections.pop("data", scenes), model=model, **sections)
+    def make(**sections: Any) -> SegmentationTrainConfig:
+        model = {"image_size": 40, **sections.pop("model", {})}
+        return SegmentationTrainConfig(
+            **shared_settings(**{"data": scenes, **sections}, model=model),
+            architecture=sections.get("architecture", TINY_SEGMENTER),
+            augmentation=SegmentationAugmentation(crop_hw=(32, 32)),
+        )
 
     return make

@@ -13,19 +13,15 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
-from swinkit.data.config import DataConfig
 from swinkit.detection.boxes.instances import RawDetections
-from swinkit.detection.data.splits import load_detection
 from swinkit.detection.model import SwinDetector
-from swinkit.detection.start import build_detector
 from swinkit.detection.train import DetectionTraining, in_original
 from swinkit.errors import ConfigError, TrainingError
-from swinkit.task.train_config import TrainConfig
-from swinkit.training.find_task import find_task, make_task
 from swinkit.training.module import TrainingModule
+from swinkit.training.recipes import read_config
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
-from swinkit.training.train import train
+from swinkit.training.train import build_model, train
 
 QUIET = Console(quiet=True)
 
@@ -47,7 +43,7 @@ def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(detection, 
     assert model.class_names == ("circle", "square", "triangle")
     assert model.preprocessing.short_side == 64
     assert len(model.predict(shapes / "images")) == 19
-    assert TrainConfig.load(result.folder / "config.yaml") == replace(
+    assert read_config(result.folder / "config.yaml") == replace(
         config, data=replace(config.data, path=shapes.resolve())
     )
     summary = json.loads((result.folder / "summary.json").read_text())
@@ -109,8 +105,9 @@ def test_two_processes_with_unequal_objects(detection, shapes, tmp_path):
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
         "from swinkit.task.train_config import TrainConfig\n"
+        "from swinkit.training.recipes import read_config\n"
         "from swinkit.training.train import train\n"
-        "print(train(TrainConfig.load(sys.argv[1])).metrics)\n"
+        "print(train(read_config(sys.argv[1])).metrics)\n"
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     ended = subprocess.run(
@@ -128,26 +125,30 @@ def test_two_processes_with_unequal_objects(detection, shapes, tmp_path):
     assert math.isfinite(row["train_loss"])
 
 
-def test_boxes_alone_train_the_kind_without_masks(detection, shapes):
+def test_boxes_alone_train_the_kind_without_masks(detection):
     config = detection()
-    splits = replace(load_detection(DataConfig(path=shapes)), has_masks=False)
-    model = build_detector(config, splits)
+    model = built(config, has_masks=False)
     assert model.config.kind == "faster_rcnn"
     assert len(model.mask_heads) == 0
-    wanted = config.model.detector
-    htc = replace(wanted, kind="htc", rpn=None, roi=None)
+    htc = replace(config.architecture, kind="htc", rpn=None, roi=None)
     with pytest.raises(ConfigError, match="has boxes but no masks"):
-        build_detector(replace(config, model=replace(config.model, detector=htc)), splits)
+        built(replace(config, architecture=htc), has_masks=False)
+
+
+def built(config, **splits):
+    """The network of a run, whose data may be changed."""
+    task = DetectionTraining(config)
+    task.splits = replace(task.splits, **splits)
+    return build_model(task)
 
 
 def test_starts_from_a_classifier_or_from_a_detector_of_other_classes(
-    detection, tiny_config, tmp_path, shapes
+    detection, tiny_config, tmp_path
 ):
     classifier = train(tiny_config(schedule={"epochs": 1}), console=QUIET).folder
     weights = str(classifier / "best.safetensors")
     given = load_file(weights)
-    splits = load_detection(DataConfig(path=shapes))
-    first = build_detector(detection(model={"weights": weights}), splits)
+    first = built(detection(model={"weights": weights}))
     own = first.state_dict()
     shared = [name for name in given if name.startswith("backbone.")]
     assert len(shared) > 20
@@ -156,8 +157,8 @@ def test_starts_from_a_classifier_or_from_a_detector_of_other_classes(
         detection(schedule={"epochs": 1}, runtime={"out": tmp_path / "first"}), console=QUIET
     ).folder
     weights = str(trained / "best.safetensors")
-    fewer = replace(splits, class_names=("circle", "other"))
-    second = build_detector(detection(model={"weights": weights, "detector": None}), fewer)
+    config = detection(model={"weights": weights}, architecture=None)
+    second = built(config, class_names=("circle", "other"))
     given, own = load_file(weights), second.state_dict()
     assert second.class_names == ("circle", "other")
     fresh = {
@@ -169,8 +170,8 @@ def test_starts_from_a_classifier_or_from_a_detector_of_other_classes(
 
 def test_freezing_and_layer_decay_reach_the_backbone(detection):
     config = detection(model={"frozen_stages": 1}, optimizer={"layer_decay": 0.5})
-    task = make_task(config)
-    model = task.build_model()
+    task = DetectionTraining(config)
+    model = build_model(task)
     learning = {name for name, value in model.named_parameters() if value.requires_grad}
     assert not any(
         name.startswith(("backbone.patch_embed", "backbone.stages.0")) for name in learning
@@ -196,7 +197,7 @@ def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
     config = detection()
     task = DetectionTraining(config)
     module = TrainingModule(
-        task.build_model(),
+        build_model(task),
         task,
         config,
         schedule=Schedule.from_config(config.schedule, 3),
@@ -235,19 +236,9 @@ def test_detections_return_to_the_pixels_of_the_image():
     assert not found.masks[0][70, 8]
 
 
-def test_task_is_found_by_name_and_by_looking(detection, tiny_config, shapes, images):
-    named = replace(detection().model, detector=None, name="faster_rcnn_swin_t")
-    assert find_task(replace(detection(), model=named)) == "detection"
-    named = replace(named, name="unet_swin_t")
-    assert find_task(replace(detection(), model=named)) == "segmentation"
-    named = replace(named, name="swin_t")
-    assert find_task(replace(detection(), model=named)) == "detection"
-    assert find_task(tiny_config()) == "classification"
-
-
 def test_training_on_validation_images_keeps_the_last_epoch(detection):
     config = replace(detection(), train_on="train+val")
-    task = make_task(config)
+    task = DetectionTraining(config)
     assert len(task.splits.train) == 15
     rows = [{"epoch": number, "val_box_ap": 1 / number} for number in (1, 2)]
     assert max(rows, key=task.rank)["epoch"] == 2

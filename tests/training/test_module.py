@@ -9,13 +9,14 @@ from swinkit.training.module import TrainingModule
 from swinkit.training.optimizer import frozen_modules
 from swinkit.training.recorder import WeightAverage
 from swinkit.training.schedule import Schedule
+from swinkit.training.train import build_model
 
 
 def module_of(config, class_weights=None):
     task = ClassificationTraining(config)
     task.class_weights = class_weights
     return TrainingModule(
-        task.build_model(),
+        build_model(task),
         task,
         config,
         schedule=Schedule.from_config(config.schedule, 3),

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from swinkit.errors import SwinkitError, TrainingError
 from swinkit.task.train_config import TrainConfig
+from swinkit.training.recipes import read_config
 from swinkit.training.run_folder import StateFile, read_results
 from swinkit.training.train import train
 
@@ -48,13 +49,13 @@ torch.save = hook
 }
 SCRIPT = """
 import os, signal, sys, torch
-from swinkit.task.train_config import TrainConfig
+from swinkit.training.recipes import read_config
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import StateFile
 from swinkit.training.train import train
 torch.set_num_threads(1)
 {kill}
-train(TrainConfig.load(sys.argv[1]))
+train(read_config(sys.argv[1]))
 """
 
 
@@ -127,7 +128,7 @@ def test_full_disk_is_one_line_and_keeps_weights(tiny_config, monkeypatch):
     folder = config.runtime.out
     weights = (folder / "best.safetensors").read_bytes()
     state = (folder / "resume.ckpt").read_bytes()
-    kept = TrainConfig.load(folder / "config.yaml")
+    kept = read_config(folder / "config.yaml")
     replace(kept, schedule=config.schedule).save(folder / "config.yaml")
 
     def full(*_: object, **__: object) -> None:
@@ -158,7 +159,7 @@ def test_state_with_code_inside_is_refused(tiny_config, tmp_path):
 def test_other_batch_size_than_before_is_refused(tiny_config):
     config = tiny_config(schedule={"epochs": 1})
     folder = train(config, console=QUIET).folder
-    kept = TrainConfig.load(folder / "config.yaml")
+    kept = read_config(folder / "config.yaml")
     replace(kept, runtime=replace(kept.runtime, batch_size=4)).save(folder / "config.yaml")
     resume = replace(config, runtime=replace(config.runtime, resume=folder))
     with pytest.raises(TrainingError, match="8 images per step"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.task.train_config import ScheduleConfig
 from swinkit.training.processes import Processes
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Budget, Schedule

@@ -10,12 +10,11 @@ from rich.console import Console
 from swinkit.checkpoints.load import load
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.train import SegmentationTraining
-from swinkit.training.find_task import find_task
 from swinkit.training.module import TrainingModule
 from swinkit.training.recorder import WeightAverage
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
-from swinkit.training.train import train
+from swinkit.training.train import build_model, train
 
 
 def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(segmentation, scenes):
@@ -43,11 +42,6 @@ def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(segmentatio
     assert "mIoU" in screen.getvalue()
 
 
-def test_task_is_found_by_looking(segmentation):
-    config = segmentation()
-    assert find_task(replace(config, model=replace(config.model, segmenter=None))) == "segmentation"
-
-
 def test_class_weights_reach_the_loss(segmentation):
     weighted = SegmentationTraining(replace(segmentation(), class_weights="balanced"))
     assert len(weighted.loss.class_weights) == 2
@@ -62,7 +56,7 @@ def test_average_follows_running_statistics(segmentation):
     config = segmentation()
     task = SegmentationTraining(config)
     module = TrainingModule(
-        task.build_model(),
+        build_model(task),
         task,
         config,
         schedule=Schedule.from_config(config.schedule, 3),

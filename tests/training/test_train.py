@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
 from swinkit.classification.data.config import AugmentationConfig
-from swinkit.classification.start import build_classifier
+from swinkit.classification.train import ClassificationTraining
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError
-from swinkit.task.train_config import TrainConfig
+from swinkit.training.recipes import read_config
 from swinkit.training.run_folder import RunFolder, read_results
-from swinkit.training.train import train
+from swinkit.training.train import build_model, train
 
 QUIET = Console(quiet=True)
 
@@ -51,7 +51,7 @@ def test_run_folder_holds_everything_and_the_model_predicts(tiny_config, images)
     assert model.info.metrics["val_top1"] == pytest.approx(result.metrics["val_top1"])
     assert model.info.preprocessing.size_hw == (32, 32)
     assert len(model.predict(images / "val")) == 9
-    assert TrainConfig.load(result.folder / "config.yaml").schedule.epochs == 2
+    assert read_config(result.folder / "config.yaml").schedule.epochs == 2
     summary = json.loads((result.folder / "summary.json").read_text())
     assert summary["best_epoch"] == result.best_epoch
     lines = screen.getvalue().splitlines()
@@ -102,9 +102,9 @@ def test_two_processes_equal_one_with_the_whole_batch(tiny_config, tmp_path):
     script.write_text(
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
-        "from swinkit.task.train_config import TrainConfig\n"
+        "from swinkit.training.recipes import read_config\n"
         "from swinkit.training.train import train\n"
-        "result = train(TrainConfig.load(sys.argv[1]))\n"
+        "result = train(read_config(sys.argv[1]))\n"
         "assert result.metrics['val_top1'] >= 0\n"
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
@@ -132,7 +132,7 @@ def test_two_processes_equal_one_with_the_whole_batch(tiny_config, tmp_path):
 
 def test_frozen_stages_do_not_change_and_others_do(tiny_config):
     config = tiny_config(schedule={"epochs": 1}, model={"frozen_stages": 1})
-    before = build_classifier(config, ("bright", "dark", "striped")).state_dict()
+    before = build_model(ClassificationTraining(config)).state_dict()
     after = weights(train(config, console=QUIET).folder)
     for name, value in before.items():
         frozen = name.startswith(("backbone.patch_embed.", "backbone.stages.0."))
@@ -149,10 +149,10 @@ def test_starting_from_own_weights_with_other_classes_and_size(tiny_config, tmp_
         data={"path": data},
         model={
             "weights": str(first.folder / "best.safetensors"),
-            "architecture": None,
             "image_size": 48,
             "drop_path_rate": 0.3,
         },
+        architecture=None,
         schedule={"epochs": 1},
     )
     model = load(train(config, console=QUIET).folder / "best.safetensors", report=None)
@@ -188,7 +188,7 @@ def test_learns_to_tell_the_classes_apart(tiny_config):
 def test_automatic_batch_size_is_kept_in_the_settings(tiny_config):
     config = tiny_config(runtime={"batch_size": "auto"}, schedule={"epochs": 1})
     result = train(config, console=QUIET)
-    assert TrainConfig.load(result.folder / "config.yaml").runtime.batch_size == 2
+    assert read_config(result.folder / "config.yaml").runtime.batch_size == 2
 
 
 def test_no_gpu_wanted_but_absent(tiny_config, monkeypatch):
@@ -204,7 +204,7 @@ def test_diverging_run_says_so_in_one_line(tiny_config):
 
 
 def test_nan_starting_weights_are_refused(tiny_config, tmp_path):
-    model = build_classifier(tiny_config(), ("bright", "dark", "striped"))
+    model = build_model(ClassificationTraining(tiny_config()))
     with torch.no_grad():
         model.head.fc.weight[0, 0] = float("nan")
     save(model, tmp_path / "nan.safetensors")
@@ -231,7 +231,7 @@ def test_bad_input_is_one_line_and_leaves_no_folder(case, tiny_config, tmp_path,
         config = tiny_config(model={"weights": str(tmp_path / "none.safetensors")})
     else:
         kind = ConfigError
-        config = tiny_config(model={"name": "swin_q", "architecture": None})
+        config = tiny_config(model={"name": "swin_q"}, architecture=None)
     with pytest.raises(kind) as caught:
         train(config, console=QUIET)
     assert "\n" not in str(caught.value)

@@ -10,6 +10,7 @@ from swinkit.backbones.variants import VARIANTS
 from swinkit.classification.data.folders import read_folders
 from swinkit.classification.data.lists import list_files
 from swinkit.classification.result import Classification
+from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.data.splitting import SPLIT_ALIASES
@@ -61,6 +62,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
     name = "classification"
     model_kind = "classifier"
     data_kinds = ("folders", "lists")
+    train_config = ClassificationTrainConfig
     recipe = "fine_tune"
     creator = "create_model"
     predict_options = ClassificationPredictOptions
@@ -157,7 +159,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         )
         return report, []
 
-    def training(self, config: Any) -> "ClassificationTraining":
+    def training(self, config: ClassificationTrainConfig) -> "ClassificationTraining":
         """Cross-entropy on labeled images."""
         from swinkit.classification.train import ClassificationTraining
 

@@ -19,12 +19,12 @@ from swinkit.classification.data.transforms import eval_transform, train_transfo
 from swinkit.classification.evaluate import evaluate
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.start import build_classifier
+from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.errors import TrainingError
 from swinkit.pictures.figures import ScorePanel
 from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.train_config import TrainConfig
-from swinkit.task.training import Batch, Step, TrainingTask, Validation
+from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
 
 class ClassificationTraining(TrainingTask[SwinClassifier]):
@@ -36,10 +36,11 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
     """
 
     name: ClassVar[str] = "classification"
+    config: ClassificationTrainConfig
     splits: Splits
     collate: Callable[[list[Any]], Batch] | None = None
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: ClassificationTrainConfig) -> None:
         super().__init__(config)
         self.mixing = MixupCutmix.from_config(config.augmentation, len(self.splits.class_names))
         self.class_weights = (
@@ -52,9 +53,9 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
         """Folders or lists of labelled images."""
         return load_splits(self.config.data)
 
-    def build_model(self) -> SwinClassifier:
+    def build_model(self, load: LoadWeights) -> SwinClassifier:
         """A classifier of the data's classes."""
-        return build_classifier(self.config, self.splits.class_names)
+        return build_classifier(self.config, self.splits.class_names, load)
 
     def dataset(
         self, model: SwinClassifier, samples: list[Sample], *, train: bool

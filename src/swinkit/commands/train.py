@@ -6,9 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from swinkit.errors import ConfigError, DataError
-from swinkit.registry import DEFAULT, get_task, recognize
-from swinkit.task.train_config import TrainConfig, load_recipe
+from swinkit.errors import ConfigError
+from swinkit.registry import DEFAULT, get_task
+from swinkit.task.train_config import TrainConfig
+from swinkit.training.recipes import find_task, load_recipe
 
 NO_DATA = Path("FOLDER")
 
@@ -17,11 +18,12 @@ NO_DATA = Path("FOLDER")
 class Train:
     """Train a classifier, a detector or a segmenter on your own images.
 
-    DATA is looked at: one folder of images per class (perhaps in train, val and test folders) or a
+    DATA says which: one folder of images per class (perhaps in train, val and test folders) or a
     CSV file with columns path and label trains a classifier; COCO, Pascal VOC or YOLO annotations
     train a detector, with masks where there are any; images with label masks train a segmenter.
     The recipe gives every setting below its value; what you name on the command line takes its
-    place.
+    place. Without DATA, --recipe, --task or --model.name these are the settings of a classifier:
+    `swinkit train --task detection --help` shows a detector's, --task segmentation a segmenter's.
     """
 
     data: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="DATA")]] = None
@@ -53,13 +55,18 @@ class Train:
 
 def train_defaults(arguments: list[str]) -> Train:
     """The defaults of every setting: those of the recipe that the arguments name, or else of the
-    one that fits the data they name.
+    one that fits the task, the model or the data that they name.
 
     Raises:
-        ConfigError: no such recipe.
+        ConfigError: no such recipe, or one of another task.
     """
-    recipe = _value(arguments, "--recipe") or _fitting_recipe(arguments)
-    return Train(recipe=recipe, config=load_recipe(recipe, NO_DATA))
+    task, recipe = _value(arguments, "--task"), _value(arguments, "--recipe")
+    data = _value(arguments, "--data.path") or _first_plain(arguments) or NO_DATA
+    if task is None and recipe is None:
+        task = find_task(_value(arguments, "--model.name"), data)
+    config = load_recipe(recipe, data, task=task)
+    config = replace(config, data=replace(config.data, path=NO_DATA))
+    return Train(recipe=recipe or get_task(config.task).recipe, config=config)
 
 
 def _value(arguments: list[str], flag: str) -> str | None:
@@ -81,13 +88,3 @@ def _first_plain(arguments: list[str]) -> str | None:
             return argument
         before = argument
     return None
-
-
-def _fitting_recipe(arguments: list[str]) -> str:
-    data = _value(arguments, "--data.path") or _first_plain(arguments)
-    if data is None:
-        return get_task(DEFAULT).recipe
-    try:
-        return get_task(recognize(data).task).recipe
-    except DataError:  # training says what is wrong with the data, once it reads them
-        return get_task(DEFAULT).recipe

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from swinkit.errors import ConfigError
+from swinkit.settings import one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +64,3 @@ class DataConfig:
                 f"workers is {self.workers} and channels {self.channels}; "
                 "workers must be >= 0 and channels >= 1"
             )
-
-
-def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is not among the choices.
-
-    Raises:
-        ConfigError: with the choices named.
-    """
-    if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; choose {', '.join(choices)}")

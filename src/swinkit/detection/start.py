@@ -3,26 +3,27 @@
 import logging
 from dataclasses import replace
 
-import torch
-
 from swinkit.detection.config import DetectorConfig, Kind
 from swinkit.detection.create import find_detector
 from swinkit.detection.data.samples import DetectionSplits
 from swinkit.detection.model import SwinDetector
+from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, sides_of
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.task.info import ModelInfo
-from swinkit.task.train_config import ModelConfig, TrainConfig
-from swinkit.training.starting_weights import adapt_backbone, adapt_fit, load_whole, start
+from swinkit.task.starting_weights import adapt_backbone, adapt_fit, load_whole, start_from
+from swinkit.task.training import LoadWeights
 
 logger = logging.getLogger(__name__)
 
 BOXES_ALONE: dict[Kind, Kind] = {"mask_rcnn": "faster_rcnn", "cascade_mask_rcnn": "cascade_rcnn"}
 
 
-def build_detector(config: TrainConfig, splits: DetectionSplits) -> SwinDetector:
-    """The network with its starting weights, which depend on the seed alone; stages frozen.
+def build_detector(
+    config: DetectionTrainConfig, splits: DetectionSplits, load: LoadWeights
+) -> SwinDetector:
+    """The network with its starting weights, without the facts of the run.
 
     A Mask R-CNN or its cascade becomes its kind without masks where the data has none.
 
@@ -30,34 +31,32 @@ def build_detector(config: TrainConfig, splits: DetectionSplits) -> SwinDetector
         ConfigError: no such model, or one that needs what the data does not have.
         CheckpointError: starting weights that cannot be used.
     """
-    torch.manual_seed(config.runtime.seed)
-    wanted = config.model
-    whole = None if wanted.weights is None else load_whole(wanted, SwinDetector)
+    whole = load_whole(config.model, SwinDetector, load)
     if whole is not None:
         architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:
-        architecture, fit = _architecture(wanted)
+        architecture, fit = _architecture(config)
         info = ModelInfo(preprocessing=fit)
     architecture = _for_data(architecture, splits, config)
     fit = adapt_fit(fit, config)
     info = replace(info, class_names=splits.class_names, preprocessing=fit)
     model = SwinDetector(architecture, info=info)
-    start(model, whole, config)
+    start_from(model, whole, architecture.backbone, config.model, load)
     return model
 
 
-def _architecture(wanted: ModelConfig) -> tuple[DetectorConfig, Fit]:
+def _architecture(config: DetectionTrainConfig) -> tuple[DetectorConfig, Fit]:
     """Of a detector's name, or of a backbone's: then the Mask R-CNN on it."""
-    name = wanted.name
+    name = config.model.name
     if name not in DETECTORS and f"mask_rcnn_{name}" in DETECTORS:
         name = f"mask_rcnn_{name}"
     short_side, long_side = sides_of(name)
     fit = Fit(short_side=short_side, long_side=long_side)
-    return wanted.detector or find_detector(name), fit
+    return config.architecture or find_detector(name), fit
 
 
 def _for_data(
-    architecture: DetectorConfig, splits: DetectionSplits, config: TrainConfig
+    architecture: DetectorConfig, splits: DetectionSplits, config: DetectionTrainConfig
 ) -> DetectorConfig:
     backbone = adapt_backbone(architecture.backbone, config)
     made = replace(architecture, backbone=backbone, num_classes=len(splits.class_names))

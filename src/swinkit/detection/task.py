@@ -15,6 +15,7 @@ from swinkit.detection.data.layouts import LOOKED_FOR, find_layout
 from swinkit.detection.flops import count_detector_flops
 from swinkit.detection.format import CocoIds, DetectionFormat
 from swinkit.detection.result import Detections
+from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, PARAMETERS
 from swinkit.errors import ConfigError
 from swinkit.task.base import (
@@ -78,6 +79,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
     name = "detection"
     model_kind = "detector"
     data_kinds = ("coco", "voc", "yolo")
+    train_config = DetectionTrainConfig
     recipe = "fine_tune_detection"
     creator = "create_detector"
     predict_options = DetectionPredictOptions
@@ -191,7 +193,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
         )
         return report, problems
 
-    def training(self, config: Any) -> "DetectionTraining":
+    def training(self, config: DetectionTrainConfig) -> "DetectionTraining":
         """The detector's own losses on images with objects."""
         from swinkit.detection.train import DetectionTraining
 

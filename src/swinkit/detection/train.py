@@ -24,11 +24,12 @@ from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import in_image
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.detection.start import build_detector
+from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.errors import TrainingError
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import SeenObjects, detection_preview
 from swinkit.task.base import Progress
-from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, TrainingTask, Validation
+from swinkit.task.training import SHOWN_PROBLEMS, Batch, LoadWeights, Step, TrainingTask, Validation
 
 PROBE_OBJECTS = 16  # made-up objects of an image that measures memory
 
@@ -43,6 +44,7 @@ class DetectionTraining(TrainingTask[SwinDetector]):
     name: ClassVar[str] = "detection"
     most_skipped: ClassVar[int] = 10
     uneven: ClassVar[bool] = True
+    config: DetectionTrainConfig
     splits: DetectionSplits
     collate: Callable[[list[Any]], Batch] | None = staticmethod(collate_detection)
 
@@ -50,9 +52,9 @@ class DetectionTraining(TrainingTask[SwinDetector]):
         """COCO, VOC or YOLO."""
         return load_detection(self.config.data)
 
-    def build_model(self) -> SwinDetector:
+    def build_model(self, load: LoadWeights) -> SwinDetector:
         """A detector of the data's classes; of boxes alone where the data has no masks."""
-        return build_detector(self.config, self.splits)
+        return build_detector(self.config, self.splits, load)
 
     def dataset(
         self, model: SwinDetector, samples: list[DetectionSample], *, train: bool
@@ -61,7 +63,7 @@ class DetectionTraining(TrainingTask[SwinDetector]):
         return DetectionDataset(
             samples,
             model.preprocessing,
-            self.config.detection_augmentation if train else None,
+            self.config.augmentation if train else None,
             masks=train and model.config.has_masks,
             seed=self.config.runtime.seed,
             on_bad_image=self.config.data.on_bad_image,
@@ -74,7 +76,7 @@ class DetectionTraining(TrainingTask[SwinDetector]):
     def _largest_hw(self, model: SwinDetector) -> tuple[int, int]:
         fit = model.preprocessing
         short, long = fit.short_side or 800, fit.long_side or 1333
-        sides = self.config.detection_augmentation.short_sides
+        sides = self.config.augmentation.short_sides
         short = max(short, *sides) if sides else short
         height, width = (-(-side // fit.divisor) * fit.divisor for side in (short, long))
         return height, max(height, width)

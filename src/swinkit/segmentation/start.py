@@ -2,32 +2,31 @@
 
 from dataclasses import replace
 
-import torch
-
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.create import find_segmenter
 from swinkit.segmentation.model import PAPER_FIT, SwinSegmenter
+from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import SEGMENTERS
 from swinkit.task.info import ModelInfo
-from swinkit.task.train_config import ModelConfig, TrainConfig
-from swinkit.training.starting_weights import adapt_backbone, adapt_fit, load_whole, start
+from swinkit.task.starting_weights import adapt_backbone, adapt_fit, load_whole, start_from
+from swinkit.task.training import LoadWeights
 
 
-def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSegmenter:
-    """The network with its starting weights, which depend on the seed alone; stages frozen.
+def build_segmenter(
+    config: SegmentationTrainConfig, class_names: tuple[str, ...], load: LoadWeights
+) -> SwinSegmenter:
+    """The network with its starting weights, without the facts of the run.
 
     Raises:
         ConfigError: no such model, or settings that contradict each other.
         CheckpointError: starting weights that cannot be used.
     """
-    torch.manual_seed(config.runtime.seed)
-    wanted = config.model
-    whole = None if wanted.weights is None else load_whole(wanted, SwinSegmenter)
+    whole = load_whole(config.model, SwinSegmenter, load)
     if whole is not None:
         architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:
-        architecture, fit = _architecture(wanted)
+        architecture, fit = _architecture(config)
         info = ModelInfo(preprocessing=fit)
     backbone = adapt_backbone(architecture.backbone, config)
     architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
@@ -35,13 +34,13 @@ def build_segmenter(config: TrainConfig, class_names: tuple[str, ...]) -> SwinSe
     model = SwinSegmenter(
         architecture, info=replace(info, class_names=class_names, preprocessing=fit)
     )
-    start(model, whole, config)
+    start_from(model, whole, architecture.backbone, config.model, load)
     return model
 
 
-def _architecture(wanted: ModelConfig) -> tuple[SegmenterConfig, Fit]:
+def _architecture(config: SegmentationTrainConfig) -> tuple[SegmenterConfig, Fit]:
     """Of a segmenter's name, or of a backbone's: then the UPerNet on it."""
-    name = wanted.name
+    name = config.model.name
     if name not in SEGMENTERS and f"upernet_{name}" in SEGMENTERS:
         name = f"upernet_{name}"
-    return wanted.segmenter or find_segmenter(name), PAPER_FIT
+    return config.architecture or find_segmenter(name), PAPER_FIT

@@ -10,6 +10,7 @@ from swinkit.data.inspection import Inspection
 from swinkit.segmentation.data.layouts import LOOKED_FOR, looks_like_masks
 from swinkit.segmentation.flops import count_segmenter_flops
 from swinkit.segmentation.result import SemanticMap
+from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS
 from swinkit.task.base import (
     NetworkSummary,
@@ -58,6 +59,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
     name = "segmentation"
     model_kind = "segmenter"
     data_kinds = ("masks",)
+    train_config = SegmentationTrainConfig
     recipe = "fine_tune_segmentation"
     creator = "create_segmenter"
     predict_options = SegmentationPredictOptions
@@ -168,7 +170,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         )
         return report, problems
 
-    def training(self, config: Any) -> "SegmentationTraining":
+    def training(self, config: SegmentationTrainConfig) -> "SegmentationTraining":
         """Cross-entropy and its relatives on images with masks."""
         from swinkit.segmentation.train import SegmentationTraining
 

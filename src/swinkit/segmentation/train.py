@@ -21,10 +21,10 @@ from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.start import build_segmenter
+from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.train_config import TrainConfig
-from swinkit.task.training import SHOWN_PROBLEMS, Batch, Step, TrainingTask, Validation
+from swinkit.task.training import SHOWN_PROBLEMS, Batch, LoadWeights, Step, TrainingTask, Validation
 
 
 class SegmentationTraining(TrainingTask[SwinSegmenter]):
@@ -32,12 +32,13 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
 
     name: ClassVar[str] = "segmentation"
     most_skipped: ClassVar[int] = 10
+    config: SegmentationTrainConfig
     splits: SegmentationSplits
     collate: Callable[[list[Any]], Batch] | None = staticmethod(collate_segmentation)
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: SegmentationTrainConfig) -> None:
         super().__init__(config)
-        self.loss = config.segmentation_loss
+        self.loss = config.loss
         if config.class_weights == "balanced" and self.loss.class_weights is None:
             weights = tuple(self.splits.class_weights().tolist())
             self.loss = replace(self.loss, class_weights=weights)
@@ -46,9 +47,9 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         """Images with label masks."""
         return load_segmentation(self.config.data)
 
-    def build_model(self) -> SwinSegmenter:
+    def build_model(self, load: LoadWeights) -> SwinSegmenter:
         """A segmenter of the data's classes."""
-        return build_segmenter(self.config, self.splits.class_names)
+        return build_segmenter(self.config, self.splits.class_names, load)
 
     def dataset(
         self, model: SwinSegmenter, samples: list[SegmentationSample], *, train: bool
@@ -57,7 +58,7 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         return SegmentationDataset(
             samples,
             model.preprocessing,
-            self.config.segmentation_augmentation if train else None,
+            self.config.augmentation if train else None,
             seed=self.config.runtime.seed,
             on_bad_image=self.config.data.on_bad_image,
         )
@@ -66,7 +67,7 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         """A crop."""
         return (
             model.config.backbone.in_channels,
-            *self.config.segmentation_augmentation.crop_hw,
+            *self.config.augmentation.crop_hw,
         )
 
     def probe(self, model: SwinSegmenter, images: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
 
     def describe_size(self, model: SwinSegmenter) -> str:
         """Of the crops."""
-        return "x".join(map(str, self.config.segmentation_augmentation.crop_hw))
+        return "x".join(map(str, self.config.augmentation.crop_hw))
 
     def problems(self) -> list[str]:
         """What of the data is not sound, counted by kind, and the first of each."""

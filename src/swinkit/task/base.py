@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.task.options import EvaluateOptions, PredictOptions
+from swinkit.task.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from swinkit.task.model import TaskModel
@@ -111,6 +112,7 @@ class Task(ABC, Generic[Model, Result]):
         name: such as "detection"; also the name of the task's folder.
         model_kind: how messages name its models, such as "detector".
         data_kinds: values of `DataConfig.kind` that belong to it.
+        train_config: settings of a training run.
         recipe: training recipe for its data where the user names none.
         creator: name of the public function that makes its networks.
         predict_options, evaluate_options: dataclasses whose fields become options of the commands;
@@ -121,6 +123,7 @@ class Task(ABC, Generic[Model, Result]):
     name: ClassVar[str]
     model_kind: ClassVar[str]
     data_kinds: ClassVar[tuple[str, ...]]
+    train_config: ClassVar[type[TrainConfig]]
     recipe: ClassVar[str]
     creator: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]] = PredictOptions

@@ -1,23 +1,17 @@
-"""Every setting of a training run, as plain data. Importing this needs no PyTorch."""
+"""The settings of a training run that all tasks share, as plain data.
+
+Each task's `train_config.py` adds its own. Importing this needs no PyTorch.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, TypeVar
 
-import tyro
-
-from swinkit.backbones.config import SwinConfig
-from swinkit.classification.data.config import AugmentationConfig
-from swinkit.data.config import DataConfig, one_of
-from swinkit.detection.config import DetectorConfig
-from swinkit.detection.data.config import DetectionAugmentation
+from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
-from swinkit.segmentation.config import SegmentationLossConfig, SegmenterConfig
-from swinkit.segmentation.data.config import SegmentationAugmentation
-from swinkit.settings import at_least, from_plain, read_yaml, to_plain, write_yaml
-from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.settings import at_least, from_plain, one_of, to_plain, write_yaml
 
-TASKS = ("auto", "classification", "detection", "segmentation")
+OwnConfig = TypeVar("OwnConfig", bound="TrainConfig")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +34,6 @@ class ModelConfig:
     """Stages, counted from the input, that do not learn; from 1 on the patch embedding too."""
     gradient_checkpointing: bool = False
     """Compute blocks twice to need less memory."""
-    architecture: Annotated[SwinConfig | None, tyro.conf.Suppress] = None
-    """Takes the place of `name` for a network that has none."""
-    detector: Annotated[DetectorConfig | None, tyro.conf.Suppress] = None
-    """The same for a detector."""
-    segmenter: Annotated[SegmenterConfig | None, tyro.conf.Suppress] = None
-    """The same for a segmenter."""
 
     def __post_init__(self) -> None:
         at_least("model", self, image_size=1, window_size=1, frozen_stages=0, drop_path_rate=0)
@@ -93,6 +81,69 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How long, and how the learning rate goes: linear warm-up, then a decay."""
+
+    kind: Literal["cosine", "poly", "multistep"] = "cosine"
+    """Half a cosine; or (1 - part done) ** power; or drops at the milestones."""
+    epochs: int = 30
+    """Length of the run, unless steps or minutes say it."""
+    passes: int = 1
+    """Passes over the training images in an epoch; each epoch ends with a validation."""
+    steps: int | None = None
+    """Length of the run in optimizer steps, in place of epochs."""
+    minutes: float | None = None
+    """Length of the run by the clock, in place of epochs. The decay follows the clock and is
+    complete at the end; the last validation and the report come on top."""
+    warmup_epochs: float = 2.0
+    """Epochs in which the learning rate rises to its highest value."""
+    warmup_steps: int | None = None
+    """The same in optimizer steps; takes the place of warmup_epochs."""
+    start_factor: float = 0.001
+    """Part of the highest learning rate at which the warm-up starts (paper's code: 5e-7 / 5e-4)."""
+    end_factor: float = 0.01
+    """Part of the highest learning rate where cosine and poly end (paper's code: 5e-6 / 5e-4)."""
+    power: float = 1.0
+    """Of poly; 1 falls along a straight line."""
+    milestones: tuple[float, ...] = (8 / 12, 11 / 12)
+    """Parts of the run after which multistep drops: 8 and 11 of 12 epochs."""
+    drop: float = 0.1
+    """Factor of each drop."""
+    early_stop: int | None = None
+    """Stop after this many epochs without a better validation score; None never stops early."""
+
+    def __post_init__(self) -> None:
+        one_of("schedule: kind", self.kind, ("cosine", "poly", "multistep"))
+        object.__setattr__(self, "milestones", tuple(float(part) for part in self.milestones))
+        at_least(
+            "schedule",
+            self,
+            epochs=1,
+            passes=1,
+            steps=1,
+            warmup_epochs=0,
+            warmup_steps=0,
+            early_stop=1,
+        )
+        for name in ("start_factor", "end_factor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"schedule: {name} is {getattr(self, name)}; it must lie in 0..1")
+        if self.power <= 0 or not 0 < self.drop <= 1:
+            raise ConfigError(
+                f"schedule: power is {self.power} and drop {self.drop}; power must be > 0 and "
+                "drop lie in (0, 1]"
+            )
+        if self.minutes is not None and self.minutes <= 0:
+            raise ConfigError(f"schedule: minutes is {self.minutes}; it must be > 0, or none")
+        if self.minutes is not None and self.steps is not None:
+            raise ConfigError("schedule: steps and minutes both say how long; give one of them")
+        if any(not 0 < part < 1 for part in self.milestones):
+            raise ConfigError(
+                f"schedule: milestones is {self.milestones}; give parts of the run, in (0, 1)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
     """Where and how it runs. Several processes are started by `torchrun`, not by a setting."""
 
@@ -137,20 +188,10 @@ class RuntimeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Train a Swin on images of your own."""
+    """Settings of a run; a task's own class adds augmentation, architecture and the like."""
 
     data: DataConfig
     """The images."""
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """How training images of a classifier are varied."""
-    detection_augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
-    """How training images of a detector are varied, with their boxes and masks."""
-    segmentation_augmentation: SegmentationAugmentation = field(
-        default_factory=SegmentationAugmentation
-    )
-    """How training images of a segmenter are varied, with their labels."""
-    segmentation_loss: SegmentationLossConfig = field(default_factory=SegmentationLossConfig)
-    """What a segmenter learns from."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -159,8 +200,8 @@ class TrainConfig:
     """How long and how fast."""
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     """Where it runs."""
-    task: Literal["auto", "classification", "detection", "segmentation"] = "auto"
-    """"auto" is what the model's name says, else what the data looks like."""
+    task: str
+    """What is learned: what the recipe or the model's name says, else what the data looks like."""
     class_weights: Literal["none", "balanced"] = "none"
     """"balanced" lets every class count the same, however few images or pixels it has; not for
     detectors."""
@@ -168,16 +209,16 @@ class TrainConfig:
     """"train+val" learns from the validation images too; the last epoch is then the one kept."""
 
     def __post_init__(self) -> None:
-        one_of("task", self.task, TASKS)
         one_of("train_on", self.train_on, ("train", "train+val"))
         one_of("class_weights", self.class_weights, ("none", "balanced"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that YAML and JSON can hold."""
-        return to_plain(self)
+        values: dict[str, Any] = to_plain(self)
+        return values
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+    def from_dict(cls: type[OwnConfig], values: dict[str, Any]) -> OwnConfig:
         """Inverse of `to_dict`; what is absent keeps its default.
 
         Raises:
@@ -188,43 +229,3 @@ class TrainConfig:
     def save(self, path: str | Path) -> None:
         """Write as YAML. Raises SwinkitError where the system refuses."""
         write_yaml(self.to_dict(), Path(path))
-
-    @classmethod
-    def load(cls, path: str | Path) -> "TrainConfig":
-        """Read what `save` wrote. Raises ConfigError where that fails."""
-        return cls.from_dict(read_yaml(Path(path)))
-
-
-def recipe_names() -> tuple[str, ...]:
-    """Recipes that come with swinkit."""
-    return tuple(sorted(file.stem for file in _recipe_folder().glob("*.yaml")))
-
-
-def load_recipe(recipe: str | Path, data: DataConfig | str | Path) -> TrainConfig:
-    """The settings of a recipe, for a data set.
-
-    Args:
-        recipe: a name of `recipe_names()`, or a YAML file with any part of a `TrainConfig`.
-        data: the images; a path keeps the recipe's data settings.
-
-    Raises:
-        ConfigError: no such recipe, or settings in it that do not exist.
-    """
-    file = _recipe_folder() / f"{recipe}.yaml" if str(recipe) in recipe_names() else Path(recipe)
-    if not file.is_file():
-        raise ConfigError(
-            f"no recipe {recipe}; choose {', '.join(recipe_names())} or name a YAML file"
-        )
-    values = read_yaml(file)
-    if isinstance(data, DataConfig):
-        values["data"] = to_plain(data)
-    else:
-        values["data"] = {**(values.get("data") or {}), "path": str(data)}
-    try:
-        return TrainConfig.from_dict(values)
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from error
-
-
-def _recipe_folder() -> Path:
-    return Path(__file__).resolve().parents[1] / "recipes"

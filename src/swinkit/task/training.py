@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
 from swinkit.pictures.figures import ScorePanel
+from swinkit.settings import SizeHW
 from swinkit.task.base import Progress
 from swinkit.task.train_config import TrainConfig
 
@@ -52,6 +53,24 @@ class Step:
     loss: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
     shown: dict[str, Any] = field(default_factory=dict)
+
+
+class LoadWeights(Protocol):
+    """`swinkit.load`, which the engine hands in: the tasks stand below the checkpoints.
+
+    It logs its report, and gives the model that the weights hold, or a part of it.
+    """
+
+    def __call__(
+        self,
+        source: str,
+        *,
+        task: str | None = None,
+        image_size: int | None = None,
+        window_size: int | Sequence[SizeHW] | None = None,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+    ) -> nn.Module: ...
 
 
 class Validation(nn.Module, ABC):
@@ -106,8 +125,11 @@ class TrainingTask(ABC, Generic[Model]):
         """The data. Raises DataError."""
 
     @abstractmethod
-    def build_model(self) -> Model:
-        """The network with its starting weights, which depend on the seed alone; stages frozen.
+    def build_model(self, load: LoadWeights) -> Model:
+        """The network with its starting weights, and in `info` what is known of them.
+
+        Args:
+            load: reads `config.model.weights`.
 
         Raises:
             ConfigError: no such model, or settings that contradict each other.

@@ -16,7 +16,7 @@ from swinkit.data.loading import EpochDataset
 from swinkit.errors import TrainingError
 from swinkit.pictures.drawing import save_figure
 from swinkit.pictures.figures import curves
-from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.task.train_config import ScheduleConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.module import TrainingModule
 from swinkit.training.run_folder import Row, RunFolder

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from swinkit.task.schedule_config import ScheduleConfig
+from swinkit.task.train_config import ScheduleConfig
 from swinkit.training.processes import Processes
 
 

@@ -3,9 +3,11 @@
 import logging
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
@@ -13,14 +15,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from swinkit import __version__
 from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
 from swinkit.data.loading import EpochDataset, build_loader
+from swinkit.registry import get_task
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.batch_size import settle_batch_size
-from swinkit.training.find_task import make_task
 from swinkit.training.module import TrainingModule
+from swinkit.training.optimizer import freeze
 from swinkit.training.processes import (
     DeviceType,
     Processes,
@@ -29,6 +33,7 @@ from swinkit.training.processes import (
     threads,
 )
 from swinkit.training.progress import RunLog, RunProgress, announce, quiet_libraries
+from swinkit.training.recipes import read_config
 from swinkit.training.recorder import Recorder, WeightAverage
 from swinkit.training.run_folder import RunFolder, StateFile
 from swinkit.training.schedule import Budget, Schedule
@@ -119,7 +124,7 @@ def _settle(config: TrainConfig) -> TrainConfig:
     if resume is None:
         path = config.data.path.expanduser().resolve()
         return replace(config, data=replace(config.data, path=path))
-    kept = TrainConfig.load(RunFolder.open(resume).config)
+    kept = read_config(RunFolder.open(resume).config)
     return replace(kept, runtime=replace(kept.runtime, resume=resume))
 
 
@@ -127,8 +132,8 @@ def _prepare(
     config: TrainConfig, processes: Processes, device: DeviceType, screen: Console
 ) -> _Run:
     """Data, network, batch size and folder."""
-    task = make_task(config)
-    model = task.build_model()
+    task = get_task(config.task).training(config)
+    model = build_model(task)
     batch_size = settle_batch_size(config, task, model, processes, device)
     config = replace(config, runtime=replace(config.runtime, batch_size=batch_size))
     return _Run(
@@ -141,6 +146,22 @@ def _prepare(
         device=device,
         screen=screen,
     )
+
+
+def build_model(task: TrainingTask[Any]) -> Any:
+    """The network with its starting weights, which depend on the seed alone; stages frozen."""
+    config = task.config
+    torch.manual_seed(config.runtime.seed)
+    model = task.build_model(partial(load, report=lambda report: logger.info("%s", report)))
+    provenance = {
+        **model.info.provenance,
+        "trained_by": f"swinkit {__version__}",
+        "started_from": config.model.weights or "random weights",
+        "data": str(config.data.path),
+    }
+    model.info = replace(model.info, provenance=provenance, metrics={})
+    freeze(model, config.model.frozen_stages)
+    return model
 
 
 def _folder(config: TrainConfig, processes: Processes) -> RunFolder:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from swinkit.data.config import one_of
 from swinkit.errors import ConfigError
+from swinkit.settings import one_of
 
 
 @dataclass(frozen=True, kw_only=True)

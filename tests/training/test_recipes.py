@@ -3,23 +3,18 @@ from pathlib import Path
 
 import pytest
 
+from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
-from swinkit.task.schedule_config import ScheduleConfig
-from swinkit.task.train_config import (
-    OptimizerConfig,
-    RuntimeConfig,
-    TrainConfig,
-    load_recipe,
-    recipe_names,
-)
+from swinkit.task.train_config import OptimizerConfig, RuntimeConfig, ScheduleConfig
+from swinkit.training.recipes import find_task, load_recipe, read_config, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_loads_and_survives_yaml(name, tmp_path):
     config = load_recipe(name, "some/images")
     config.save(tmp_path / "config.yaml")
-    assert TrainConfig.load(tmp_path / "config.yaml") == config
+    assert read_config(tmp_path / "config.yaml") == config
     assert config.data.path == Path("some/images")
     source = Path(__file__).parents[2] / f"src/swinkit/recipes/{name}.yaml"
     assert "# Source: " in source.read_text()
@@ -48,7 +43,7 @@ def test_recipe_takes_data_settings_and_files(tmp_path):
 def test_custom_architecture_survives_yaml(tiny_config, tmp_path):
     config = tiny_config(runtime={"batch_size": "auto"})
     config.save(tmp_path / "config.yaml")
-    assert TrainConfig.load(tmp_path / "config.yaml") == config
+    assert read_config(tmp_path / "config.yaml") == config
 
 
 @pytest.mark.parametrize(
@@ -69,7 +64,7 @@ def test_custom_architecture_survives_yaml(tiny_config, tmp_path):
 )
 def test_mistakes_are_named_in_one_line(values, named):
     with pytest.raises(ConfigError) as caught:
-        TrainConfig.from_dict(values)
+        ClassificationTrainConfig.from_dict(values)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -100,3 +95,28 @@ def test_missing_recipe_and_broken_yaml(tmp_path):
     broken.write_text("a: [1, 2")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_recipe(broken, "x")
+
+
+def test_task_is_found_by_name_and_by_looking(shapes, scenes, images, tmp_path):
+    for data, task in ((shapes, "detection"), (scenes, "segmentation"), (images, "classification")):
+        assert find_task("faster_rcnn_swin_t", data) == "detection"
+        assert find_task("unet_swin_t", data) == "segmentation"
+        assert find_task("swin_t", data) == find_task(None, data) == task
+        assert load_recipe(None, data).task == task
+    assert find_task(None, tmp_path / "nowhere") == "classification"
+
+
+def test_a_recipe_without_a_task_is_for_any(shapes, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("schedule:\n  epochs: 4\n")
+    assert load_recipe(file, shapes).task == "detection"
+    assert load_recipe(file, shapes, task="segmentation").task == "segmentation"
+    file.write_text("model:\n  name: unet_swin_t\n")
+    assert load_recipe(file, shapes).task == "segmentation"
+
+
+def test_a_recipe_of_another_task_is_refused():
+    with pytest.raises(ConfigError, match="small_data is for classification, not detection"):
+        load_recipe("small_data", "x", task="detection")
+    with pytest.raises(ConfigError, match="no task named 'poetry'"):
+        load_recipe(None, "x", task="poetry")

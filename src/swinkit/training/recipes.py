@@ -1,0 +1,87 @@
+"""The settings of a run: from a recipe, or from the folder of an earlier run. No PyTorch."""
+
+from pathlib import Path
+from typing import Any
+
+from swinkit.data.config import DataConfig
+from swinkit.errors import ConfigError, DataError
+from swinkit.registry import DEFAULT, get_task, recognize, task_of_network
+from swinkit.settings import read_yaml, to_plain
+from swinkit.task.train_config import TrainConfig
+
+FOLDER = Path(__file__).resolve().parents[1] / "recipes"
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Recipes that come with swinkit."""
+    return tuple(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+
+
+def load_recipe(
+    recipe: str | Path | None, data: DataConfig | str | Path, *, task: str | None = None
+) -> TrainConfig:
+    """The settings of a recipe, for a data set.
+
+    Args:
+        recipe: a name of `recipe_names()`, or a YAML file with any part of the settings; None
+            takes the task's recipe for fine-tuning.
+        data: the images; a path keeps the recipe's data settings.
+        task: what is learned; None takes what the recipe says, else what its model's name says,
+            else what the data looks like.
+
+    Returns:
+        The task's kind of `TrainConfig`, for `swinkit.train`.
+
+    Raises:
+        ConfigError: no such recipe, one of another task, or settings in it that do not exist.
+
+    >>> config = swinkit.load_recipe("small_data", "photos")
+    >>> config.task, config.schedule.epochs
+    ('classification', 60)
+    """
+    if recipe is None:
+        task = task or find_task(None, data)
+        recipe = get_task(task).recipe
+    file = FOLDER / f"{recipe}.yaml" if str(recipe) in recipe_names() else Path(recipe)
+    if not file.is_file():
+        raise ConfigError(
+            f"no recipe {recipe}; choose {', '.join(recipe_names())} or name a YAML file"
+        )
+    values = read_yaml(file)
+    if isinstance(data, DataConfig):
+        values["data"] = to_plain(data)
+    else:
+        values["data"] = {**(values.get("data") or {}), "path": str(data)}
+    model = values.get("model")
+    own = values.get("task") or task or find_task(model and model.get("name"), data)
+    if task not in (None, own):
+        raise ConfigError(f"recipe {recipe} is for {own}, not {task}; choose another recipe")
+    try:
+        return _config_of({**values, "task": own})
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read what `TrainConfig.save` wrote. Raises ConfigError where that fails."""
+    return _config_of(read_yaml(Path(path)))
+
+
+def find_task(network: str | None, data: DataConfig | str | Path) -> str:
+    """The task of a network's name, else of the data; where there is none, the usual one."""
+    named = None if network is None else task_of_network(network)
+    # A classifier's name may stand for the backbone of another task's model: the data decides.
+    if named is not None and named.name != DEFAULT:
+        return named.name
+    path, kind = (data.path, data.kind) if isinstance(data, DataConfig) else (data, "auto")
+    try:
+        return recognize(path, kind).task
+    except DataError:  # training says what is wrong with the data, once it reads them
+        return DEFAULT
+
+
+def _config_of(values: dict[str, Any]) -> TrainConfig:
+    if "task" not in values:
+        raise ConfigError("task is missing; give it")
+    config: TrainConfig = get_task(str(values["task"])).train_config.from_dict(values)
+    return config
