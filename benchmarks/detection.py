@@ -25,9 +25,10 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from swinkit.detection.boxes.masks import paste_masks
-from swinkit.detection.boxes.suppression import multiclass_nms
+from swinkit.detection.boxes.suppression import best_detections, pairs_above
 from swinkit.detection.create import create_detector
-from swinkit.detection.model import SwinDetector
+from swinkit.detection.model import SwinDetector, SwinRCNN
+from swinkit.detection.network.base import Features
 
 NUM_CLASSES = 10
 WIDTHS = [96, 192, 384, 768]
@@ -113,7 +114,7 @@ def time_models(
     return times
 
 
-def time_parts(size_hw: tuple[int, int], rounds: int, model: SwinDetector) -> dict[str, float]:
+def time_parts(size_hw: tuple[int, int], rounds: int, model: SwinRCNN) -> dict[str, float]:
     """Median milliseconds of each part of swinkit's detector."""
     times: dict[str, list[float]] = {}
 
@@ -130,24 +131,18 @@ def time_parts(size_hw: tuple[int, int], rounds: int, model: SwinDetector) -> di
             with part("backbone"):
                 maps = model.backbone(image)
             with part("FPN"):
-                maps = list(model.fpn(maps))
+                features = Features(model.fpn(maps))
             with part("RPN"):
-                proposals = model.propose(maps, [size_hw])
-            stages = model.roi_stages()
+                proposals = model.propose(features, [size_hw])
             with part("RoI boxes"):
-                boxes, scores = stages.classify(maps, proposals, [size_hw])
+                boxes, scores = model.classify(features, proposals, [size_hw])
             with part("suppression"):
-                kept, _, labels, _ = multiclass_nms(
-                    boxes[0],
-                    scores[0],
-                    score_threshold=output.score_threshold,
-                    suppression=output.suppression,
-                    max_per_image=output.max_per_image,
-                )
+                candidates, _ = pairs_above(boxes[0], scores[0], output.score_threshold)
+                found = best_detections(candidates, output)
             with part("masks"):
-                (masks,) = stages.masks(maps, [kept], [labels])
+                (masks,) = model.masks(features, [found.boxes_xyxy], [found.labels])
             with part("paste"):
-                paste_masks(masks, kept, size_hw)
+                paste_masks(masks, found.boxes_xyxy, size_hw)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -161,6 +156,7 @@ def main() -> None:
     torch.manual_seed(0)
     size_hw = (options.size[0], options.size[1])
     model = create_detector("mask_rcnn_swin_t", num_classes=NUM_CLASSES).eval()
+    assert isinstance(model, SwinRCNN)
     times = time_models(size_hw, options.rounds, model)
     print(
         f"Mask R-CNN, Swin-T, {size_hw[0]}x{size_hw[1]}, float32, {options.threads} threads, "

@@ -67,14 +67,21 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and type(None) in options:
         return None
-    for option in options:
-        if is_dataclass(option) and isinstance(option, type):
-            nested = [kind for kind in options if isinstance(kind, type)]
-            return value if isinstance(value, tuple(nested)) else from_plain(option, value, where)
+    nested = [option for option in options if is_dataclass(option) and isinstance(option, type)]
+    if nested:
+        given = isinstance(value, tuple(kind for kind in options if isinstance(kind, type)))
+        return value if given else from_plain(_meant(nested, value), value, where)
     items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
     if items:
         return _convert_list(items[0], options, value, where)
     return _convert_value(options, value, where)
+
+
+def _meant(options: list[type[Config]], values: Any) -> type[Config]:
+    """Of several dataclasses the one whose `kind` may be what the values say, else the first."""
+    said = values.get("kind") if isinstance(values, Mapping) else None
+    fitting = [kind for kind in options if said in get_args(get_type_hints(kind).get("kind"))]
+    return (fitting or options)[0]
 
 
 def _convert_list(item: Any, options: tuple[Any, ...], value: Any, where: str) -> Any:

@@ -11,7 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.detection.config import DetectorConfig, Kind, default_roi
+from swinkit.detection.config import (
+    DetectorConfig,
+    Kind,
+    RCNNConfig,
+    RetinaNetConfig,
+    default_roi,
+)
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig, SemanticConfig
 from swinkit.segmentation.config import SegmenterConfig
@@ -80,11 +86,15 @@ def small_roi(kind: Kind, *, classes_share_boxes: bool | None = None) -> RoIConf
 
 def detector(kind: Kind, *, num_classes: int = CLASSES, **roi: Any) -> SwinDetector:
     """A small detector with strong random weights."""
-    settings: dict[str, Any] = {} if kind == "retinanet" else {"roi": small_roi(kind, **roi)}
-    config = DetectorConfig(
-        backbone=BACKBONE, num_classes=num_classes, kind=kind, fpn_channels=16, **settings
-    )
-    return shaken(SwinDetector(config))  # type: ignore[return-value]
+    settings: dict[str, Any] = {
+        "backbone": BACKBONE,
+        "num_classes": num_classes,
+        "fpn_channels": 16,
+    }
+    config: DetectorConfig = RetinaNetConfig(**settings)
+    if kind != "retinanet":
+        config = RCNNConfig(kind=kind, roi=small_roi(kind, **roi), **settings)
+    return shaken(SwinDetector.from_config(config))  # type: ignore[return-value]
 
 
 def segmenter(**settings: Any) -> SwinSegmenter:

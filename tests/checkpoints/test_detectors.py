@@ -22,7 +22,7 @@ from torch import Tensor
 from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.native import save
-from swinkit.detection.config import DetectorConfig
+from swinkit.detection.config import DetectorConfig, RetinaNetConfig
 from swinkit.detection.create import create_detector
 from swinkit.detection.model import SwinDetector
 from swinkit.images.fitting import Fit
@@ -138,7 +138,9 @@ def test_group_norm_has_its_own_name(tmp_path: Path) -> None:
     model = detector("cascade_rcnn")
     assert model.config.roi is not None
     box = replace(model.config.roi.box, norm="group")
-    changed = SwinDetector(replace(model.config, roi=replace(model.config.roi, box=box)))
+    changed = SwinDetector.from_config(
+        replace(model.config, roi=replace(model.config.roi, box=box))
+    )
     out = convert(changed, tmp_path / "m.pth", to="mmdet", report=None)
     assert "roi_head.bbox_head.0.shared_convs.0.gn.weight" in read(out)["state_dict"]
     assert quiet(out, strict=True).config.roi == changed.config.roi
@@ -264,8 +266,8 @@ def second_version() -> SwinDetector:
     window = ((8, 8), (8, 8), (8, 8), (4, 4))
     backbone = replace(BACKBONE, version=2, window_size=window, pretrained_window_size=6)
     info = ModelInfo(class_names=("cat", "dog"), preprocessing=Fit(short_side=96, long_side=None))
-    config = DetectorConfig(backbone=backbone, num_classes=2, kind="retinanet", fpn_channels=8)
-    return SwinDetector(config, info=info)
+    config = RetinaNetConfig(backbone=backbone, num_classes=2, fpn_channels=8)
+    return SwinDetector.from_config(config, info=info)
 
 
 def named() -> SwinDetector:

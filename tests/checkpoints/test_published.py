@@ -120,7 +120,7 @@ def test_stated_parameters_are_counted_ones() -> None:
     with torch.device("meta"):
         for name in stated:
             if name in DETECTORS:
-                model: torch.nn.Module = SwinDetector(DETECTORS[name])
+                model: torch.nn.Module = SwinDetector.from_config(DETECTORS[name])
             else:
                 model = SwinSegmenter(SEGMENTERS[name])
             assert sum(value.numel() for value in model.parameters()) == stated[name], name

@@ -1,6 +1,7 @@
 """A detector with known answers: it finds pure red and pure green rectangles."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,25 +10,34 @@ from torch import Tensor, nn
 
 from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.config import OutputConfig
+from swinkit.detection.model import SwinDetector
 from swinkit.images.fitting import Fit
 from swinkit.task.info import ModelInfo
 
 NAMES = ("red", "green")
 
 
-class Spotter(nn.Module):
+class Spotter(SwinDetector):
     """Boxes around connected pixels of one color; a larger one scores higher."""
 
     def __init__(self, fit: Fit, *, masks: bool = True) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        self.num_classes = len(NAMES)
         self.weight = nn.Parameter(torch.zeros(1))
         self.info = ModelInfo(class_names=NAMES, preprocessing=fit)
-        self.class_names = NAMES
         self.masks = masks
         self.config = SimpleNamespace(
-            backbone=SimpleNamespace(in_channels=3), output=OutputConfig(score_threshold=0.0)
+            kind="spotter",
+            backbone=SimpleNamespace(in_channels=3),
+            output=OutputConfig(score_threshold=0.0),
         )
         self.batches: list[tuple[int, ...]] = []
+
+    def candidates(self, *_: Any) -> list[RawDetections]:
+        raise NotImplementedError
+
+    def losses(self, *_: Any) -> dict[str, Tensor]:
+        raise NotImplementedError
 
     def forward(
         self, images: Tensor, sizes_hw: list[tuple[int, int]], output: OutputConfig

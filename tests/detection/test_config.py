@@ -1,16 +1,19 @@
 """Configurations of detectors: defaults by kind, JSON, settings that cannot work."""
 
 import json
+from typing import get_args
 
 import pytest
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import VARIANTS
 from swinkit.detection.config import (
-    KINDS,
     DetectorConfig,
     OutputConfig,
-    RetinaConfig,
+    RCNNConfig,
+    RCNNKind,
+    RetinaHeadConfig,
+    RetinaNetConfig,
     RPNConfig,
     Suppression,
     detection_backbone,
@@ -29,7 +32,7 @@ def test_named_ones_survive_json(name: str) -> None:
 
 
 def test_changed_settings_survive_json() -> None:
-    config = DetectorConfig(
+    config = RCNNConfig(
         backbone=BACKBONE,
         kind="htc",
         rpn=RPNConfig(ratios=(0.5, 2.0), test_proposals=7),
@@ -41,16 +44,29 @@ def test_changed_settings_survive_json() -> None:
         output=OutputConfig(suppression=Suppression(method="linear", iou=0.3)),
     )
     assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    retina = RetinaNetConfig(backbone=BACKBONE, retina=RetinaHeadConfig(num_convs=1))
+    assert DetectorConfig.from_dict(json.loads(json.dumps(retina.to_dict()))) == retina
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["retinanet_swin_t", "faster_rcnn_swin_t", "htc_swin_b"])
+def test_headers_of_the_first_version_name_the_heads_of_all_kinds(name: str) -> None:
+    config = DETECTORS[name]
+    first = {"retina": None, "rpn": None, "roi": None, **config.to_dict()}
+    assert DetectorConfig.from_dict(first) == config
+
+
+@pytest.mark.parametrize("kind", get_args(RCNNKind))
 def test_defaults_of_a_kind(kind: str) -> None:
-    config = DetectorConfig(backbone=BACKBONE, kind=kind)
+    config = RCNNConfig(backbone=BACKBONE, kind=kind)
     assert config.has_masks == (kind in ("mask_rcnn", "cascade_mask_rcnn", "htc"))
-    assert (config.retina is not None) == (kind == "retinanet")
-    assert (config.roi is None) == (config.rpn is None) == (kind == "retinanet")
-    if config.roi is not None:
-        assert len(config.roi.stages) == (1 if kind in ("faster_rcnn", "mask_rcnn") else 3)
+    assert len(config.roi.stages) == (1 if kind in ("faster_rcnn", "mask_rcnn") else 3)
+    assert config.class_agnostic == (kind == "htc")
+
+
+def test_retinanet_reads_no_finest_map() -> None:
+    config = RetinaNetConfig(backbone=BACKBONE)
+    assert config.backbone.norm_stages == (1, 2, 3)
+    assert not config.has_masks
 
 
 def test_backbones_of_detectors() -> None:
@@ -64,8 +80,7 @@ def test_backbones_of_detectors() -> None:
     [
         ({"kind": "yolo"}, "no detector kind 'yolo'"),
         ({"num_classes": 0}, "at least one class"),
-        ({"retina": RetinaConfig()}, "cannot have these heads"),
-        ({"kind": "retinanet", "roi": RoIConfig()}, "leave roi at None"),
+        ({"kind": "retinanet"}, "a RetinaNetConfig"),
         ({"roi": RoIConfig()}, "mask_rcnn needs mask settings"),
         ({"kind": "faster_rcnn", "roi": RoIConfig(mask=MaskHeadConfig())}, "has no mask"),
         (
@@ -76,14 +91,19 @@ def test_backbones_of_detectors() -> None:
 )
 def test_settings_that_do_not_fit(changes: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        DetectorConfig(**{"backbone": BACKBONE, **changes})
+        RCNNConfig(**{"backbone": BACKBONE, **changes})
 
 
 def test_unknown_settings_are_refused() -> None:
-    values = DetectorConfig(backbone=BACKBONE).to_dict()
+    values = RCNNConfig(backbone=BACKBONE).to_dict()
     values["roi"]["stages"][0]["color"] = 1
     with pytest.raises(ConfigError, match=r"unknown setting roi\.stages\[0\]\.color"):
         DetectorConfig.from_dict(values)
+    values = RetinaNetConfig(backbone=BACKBONE).to_dict()
+    with pytest.raises(ConfigError, match="unknown setting roi"):
+        DetectorConfig.from_dict({**values, "roi": {}})
+    with pytest.raises(ConfigError, match="no other than retinanet"):
+        RetinaNetConfig(backbone=BACKBONE, kind="htc")
 
 
 @pytest.mark.parametrize(

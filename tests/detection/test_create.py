@@ -16,7 +16,7 @@ from swinkit.images.fitting import Fit
 @pytest.mark.parametrize("name", DETECTORS)
 def test_builds_without_memory_and_has_the_published_size(name: str) -> None:
     with torch.device("meta"):
-        model = SwinDetector(DETECTORS[name])
+        model = SwinDetector.from_config(DETECTORS[name])
     if name in PUBLISHED:
         params = sum(parameter.numel() for parameter in model.parameters())
         assert f"{round(params / 1e6)}M" == PUBLISHED[name][0]

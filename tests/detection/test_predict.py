@@ -1,4 +1,4 @@
-"""predict_detections: every kind of source, batches of any sizes, tiles, in original pixels."""
+"""predict: every kind of source, batches of any sizes, tiles, in original pixels."""
 
 import tracemalloc
 from pathlib import Path
@@ -11,7 +11,7 @@ from spotter import Spotter, paint
 
 from swinkit.detection.config import Suppression
 from swinkit.detection.create import create_detector
-from swinkit.detection.predict import each_detection, pad_together, predict_detections
+from swinkit.detection.predict import pad_together
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.fitting import Fit
@@ -30,7 +30,7 @@ def as_sets(result: Detections) -> set[tuple[int, ...]]:
 
 def test_answers_in_original_pixels() -> None:
     twice = Spotter(Fit(short_side=160, long_side=None))
-    (found,) = predict_detections(twice, IMAGE)
+    (found,) = twice.predict(IMAGE)
     assert isinstance(found, InstanceMasks)
     assert as_sets(found) == set(BOXES)
     assert np.abs(found.boxes_xyxy - np.rint(found.boxes_xyxy)).max() <= 0.5
@@ -49,7 +49,7 @@ def test_answers_in_original_pixels() -> None:
 def test_images_of_different_size_share_a_batch() -> None:
     model = Spotter(SAME_SIZE)
     other = paint((40, 130), [(1, 100, 2, 128, 38)])
-    results = predict_detections(model, [IMAGE, other], batch_size=2)
+    results = model.predict([IMAGE, other], batch_size=2)
     assert model.batches == [(2, 3, 96, 160)]
     assert [as_sets(result) for result in results] == [set(BOXES), {(1, 100, 2, 128, 38)}]
 
@@ -68,7 +68,7 @@ def test_tiles_find_what_the_whole_image_holds(masks: bool) -> None:
     boxes = [*BOXES, (0, 110, 20, 290, 60), (1, 150, 80, 170, 160), (0, 296, 150, 310, 170)]
     image = paint((180, 320), boxes)
     model = Spotter(SAME_SIZE, masks=masks)
-    (found,) = predict_detections(model, image, tile=(96, 128), overlap=0.3, batch_size=3)
+    (found,) = model.predict(image, tile=(96, 128), overlap=0.3, batch_size=3)
     assert as_sets(found) == set(boxes)
     assert max(shape[0] for shape in model.batches) == 3
     if masks:
@@ -85,9 +85,7 @@ def test_a_huge_mapped_image_is_read_tile_by_tile(tmp_path: Path) -> None:
     huge.flush()
     mapped = np.load(file, mmap_mode="r")
     tracemalloc.start()
-    (found,) = predict_detections(
-        Spotter(SAME_SIZE), mapped, tile=512, overlap=0.1, keep_images=False
-    )
+    (found,) = Spotter(SAME_SIZE).predict(mapped, tile=512, overlap=0.1, keep_images=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert as_sets(found) == {(0, 3000, 2000, 3050, 2040)}
@@ -97,14 +95,14 @@ def test_a_huge_mapped_image_is_read_tile_by_tile(tmp_path: Path) -> None:
 
 def test_thresholds_and_numbers_override_the_models() -> None:
     model = Spotter(SAME_SIZE)
-    best = max(predict_detections(model, IMAGE)[0].scores)
-    (few,) = predict_detections(model, IMAGE, score_threshold=float(best) - 1e-6)
+    best = max(model.predict(IMAGE)[0].scores)
+    (few,) = model.predict(IMAGE, score_threshold=float(best) - 1e-6)
     assert len(few) == 1
-    (one,) = predict_detections(model, IMAGE, max_per_image=1)
+    (one,) = model.predict(IMAGE, max_per_image=1)
     assert len(one) == 1
     for changes in ({"score_threshold": 1.0}, {"score_threshold": -0.1}, {"max_per_image": 0}):
         with pytest.raises(ConfigError):
-            predict_detections(model, IMAGE, **changes)
+            model.predict(IMAGE, **changes)
 
 
 def test_frames_of_a_folder_come_in_the_order_of_time(tmp_path: Path) -> None:
@@ -112,7 +110,7 @@ def test_frames_of_a_folder_come_in_the_order_of_time(tmp_path: Path) -> None:
         Image.fromarray(paint((40, 60), [(0, number, 5, 40, 30)])).save(
             tmp_path / f"frame{number}.png"
         )
-    results = predict_detections(Spotter(SAME_SIZE), tmp_path, batch_size=2)
+    results = Spotter(SAME_SIZE).predict(tmp_path, batch_size=2)
     assert [result.boxes_xyxy[0, 0] for result in results] == [1, 2, 10]
     assert [Path(result.source or "").name for result in results] == [
         "frame1.png",
@@ -125,15 +123,15 @@ def test_unreadable_images(tmp_path: Path) -> None:
     Image.fromarray(IMAGE).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"bad\.png"):
-        predict_detections(Spotter(SAME_SIZE), tmp_path)
-    (only,) = predict_detections(Spotter(SAME_SIZE), tmp_path, on_error="skip")
+        Spotter(SAME_SIZE).predict(tmp_path)
+    (only,) = Spotter(SAME_SIZE).predict(tmp_path, on_error="skip")
     assert as_sets(only) == set(BOXES)
 
 
 def test_nothing_found_is_an_answer() -> None:
     gray = np.full((50, 60), 90, np.uint8)
     for extra in ({}, {"tile": 40}):
-        (found,) = predict_detections(Spotter(SAME_SIZE), gray, **extra)
+        (found,) = Spotter(SAME_SIZE).predict(gray, **extra)
         assert len(found) == 0
         assert found.image_rgb is not None
         assert found.image_rgb.shape == (50, 60, 3)
@@ -141,7 +139,7 @@ def test_nothing_found_is_an_answer() -> None:
 
 def test_one_by_one_keeps_a_batch_at_a_time_and_the_mode() -> None:
     model = Spotter(SAME_SIZE).train()
-    results = each_detection(model, [IMAGE] * 5, batch_size=2)
+    results = model.predict_iter([IMAGE] * 5, batch_size=2)
     next(results)
     assert len(model.batches) == 1
     assert not model.training
@@ -151,9 +149,8 @@ def test_one_by_one_keeps_a_batch_at_a_time_and_the_mode() -> None:
 
 def test_a_classifiers_preprocessing_is_refused() -> None:
     model = Spotter(SAME_SIZE)
-    model.info = ModelInfo(preprocessing=Preprocessing())
-    with pytest.raises(ConfigError, match="needs Fit"):
-        predict_detections(model, IMAGE)
+    with pytest.raises(ConfigError, match="prepares images by Fit"):
+        model.info = ModelInfo(preprocessing=Preprocessing())
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn_swin_nano", "retinanet_swin_nano"])

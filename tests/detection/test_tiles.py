@@ -1,14 +1,17 @@
 """Tiles: they cover everything, and what they find is what the whole image holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swinkit.detection.tiles import FoundObjects, merge_tiles, tile_boxes
+from swinkit.detection.result import Detections, InstanceMasks
+from swinkit.detection.tiles import merge_tiles, tile_boxes
 from swinkit.errors import ConfigError
-from swinkit.images.masks import compact_masks
 
+NAMES = ("a", "b")
 side = st.integers(1, 300)
 
 
@@ -41,7 +44,7 @@ def test_refuses_impossible_tiles(tile_hw: tuple[int, int], overlap: float) -> N
         tile_boxes((30, 40), tile_hw, overlap)
 
 
-def seen_by_tiles(objects: np.ndarray, labels: np.ndarray, tiles: np.ndarray) -> list[FoundObjects]:
+def seen_by_tiles(objects: np.ndarray, labels: np.ndarray, tiles: np.ndarray) -> list[Detections]:
     """What a perfect detector finds in each tile: the visible part of every object."""
     parts = []
     for tile in tiles:
@@ -53,7 +56,7 @@ def seen_by_tiles(objects: np.ndarray, labels: np.ndarray, tiles: np.ndarray) ->
         for mask, (left, top, right, bottom) in zip(masks, found.astype(int), strict=True):
             mask[top:bottom, left:right] = True
         scores = np.linspace(0.9, 0.5, len(found), dtype=np.float32)
-        parts.append(FoundObjects(found, scores, labels[there], compact_masks(masks)))
+        parts.append(InstanceMasks(NAMES, found, scores, labels[there], size_hw, masks=masks))
     return parts
 
 
@@ -91,7 +94,7 @@ def test_objects_cut_by_tiles_are_whole_again(
         (*box, label) for box, label in zip(merged.boxes_xyxy.tolist(), merged.labels, strict=True)
     )
     assert got == expected
-    assert merged.masks is not None
+    assert isinstance(merged, InstanceMasks)
     assert sorted(merged.masks.area) == sorted(
         (right - left) * (bottom - top) for left, top, right, bottom in boxes.tolist()
     )
@@ -109,14 +112,10 @@ def test_neighbours_of_one_class_stay_two() -> None:
 
 def test_classes_are_not_mixed() -> None:
     tiles = tile_boxes((50, 180), (50, 100), 0.2)
-    left = FoundObjects(
-        np.array([[60, 10, 100, 40]], np.float32), np.array([0.9]), np.array([0]), None
-    )
-    right = FoundObjects(
-        np.array([[0, 10, 60, 40]], np.float32), np.array([0.8]), np.array([1]), None
-    )
+    left = Detections(NAMES, np.array([[60, 10, 100, 40]]), [0.9], [0], (50, 100))
+    right = Detections(NAMES, np.array([[0, 10, 60, 40]]), [0.8], [1], (50, 100))
     assert len(merge_tiles([left, right], tiles, (50, 180), 0.5)) == 2
-    same = FoundObjects(right.boxes_xyxy, right.scores, np.array([0]), None)
+    same = replace(right, labels=np.array([0]))
     joined = merge_tiles([left, same], tiles, (50, 180), 0.5)
     assert joined.boxes_xyxy.tolist() == [[60, 10, 140, 40]]
     assert joined.scores.tolist() == pytest.approx([0.9])
@@ -124,7 +123,5 @@ def test_classes_are_not_mixed() -> None:
 
 def test_nothing_found_anywhere() -> None:
     tiles = tile_boxes((50, 180), (50, 100), 0.2)
-    nothing = FoundObjects(
-        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), None
-    )
+    nothing = Detections(NAMES, np.zeros((0, 4)), np.zeros(0), np.zeros(0), (50, 100))
     assert len(merge_tiles([nothing, nothing], tiles, (50, 180), 0.5)) == 0

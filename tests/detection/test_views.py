@@ -38,7 +38,7 @@ def test_one_view_is_plain_prediction(name: str) -> None:
     model = strong(name)
     only = TestAugmentation(short_sides=(64,), flip=False)
     (plain,) = model.predict(IMAGE, score_threshold=0.02)
-    (viewed,) = model.predict(IMAGE, score_threshold=0.02, augment=only)
+    (viewed,) = model.predict(IMAGE, score_threshold=0.02, views=only)
     assert len(plain) > 5
     same(plain, viewed, len(plain))
     if isinstance(plain, InstanceMasks):
@@ -50,8 +50,8 @@ def test_one_view_is_plain_prediction(name: str) -> None:
 def test_a_mirrored_image_gives_the_mirrored_answer(name: str) -> None:
     model = strong(name)
     views = TestAugmentation(short_sides=(48, 64))
-    (found,) = model.predict(IMAGE, score_threshold=0.02, augment=views)
-    (other,) = model.predict(IMAGE[:, ::-1], score_threshold=0.02, augment=views)
+    (found,) = model.predict(IMAGE, score_threshold=0.02, views=views)
+    (other,) = model.predict(IMAGE[:, ::-1], score_threshold=0.02, views=views)
     boxes = other.boxes_xyxy.copy()
     boxes[:, [0, 2]] = 90 - boxes[:, [2, 0]]
     mirrored = Detections(other.class_names, boxes, other.scores, other.labels, other.size_hw)

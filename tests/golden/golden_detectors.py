@@ -18,8 +18,8 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.mmdet import MMDET
 from swinkit.checkpoints.translation import read
 from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.config import DetectorConfig, OutputConfig, RPNConfig
-from swinkit.detection.model import SwinDetector
+from swinkit.detection.config import OutputConfig, RCNNConfig, RPNConfig
+from swinkit.detection.model import SwinRCNN
 from swinkit.detection.roi_config import (
     BoxHeadConfig,
     MaskHeadConfig,
@@ -93,9 +93,9 @@ class Recording:
         stated = self.facts["numerical_noise"]["values"].get(key, {}).get("float64", 0.0)
         return max(1e-5 * float(self.values[key].std()), 2 * stated)
 
-    def detector(self, **changes: Any) -> SwinDetector:
+    def detector(self, **changes: Any) -> SwinRCNN:
         """swinkit's detector with the recorded weights, in evaluation mode."""
-        model = SwinDetector(config_of(self.facts, **changes))
+        model = SwinRCNN(config_of(self.facts, **changes))
         state = {
             key.removeprefix("state."): value
             for key, value in self.values.items()
@@ -166,7 +166,7 @@ def native_gradients(recording: Recording) -> dict[str, Tensor]:
     return found
 
 
-def config_of(facts: dict[str, Any], **changes: Any) -> DetectorConfig:
+def config_of(facts: dict[str, Any], **changes: Any) -> RCNNConfig:
     """swinkit's configuration of a recorded one. `changes` go to the masks' settings."""
     config = facts["config"]
     roi, swin, train = config["roi_head"], config["backbone"], config["train_cfg"]
@@ -177,7 +177,7 @@ def config_of(facts: dict[str, Any], **changes: Any) -> DetectorConfig:
     weights = roi.get("stage_loss_weights", [1.0])
     htc = "semantic_head" in roi
     test = config["test_cfg"]["rcnn"]
-    return DetectorConfig(
+    return RCNNConfig(
         backbone=SwinConfig(
             embed_dim=swin["embed_dims"],
             depths=tuple(swin["depths"]),

@@ -1,6 +1,5 @@
 """One recorded training step of mmdet's detectors: samples injected, losses and gradients."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,8 @@ from golden_detectors import CASES, Recording, native_gradients, native_name, re
 from torch import Tensor
 
 from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.model import SwinDetector
-from swinkit.detection.network.roi_training import roi_losses
+from swinkit.detection.model import SwinRCNN
+from swinkit.detection.network.base import Features
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -66,13 +65,12 @@ def semantic_maps(recording: Recording) -> Tensor | None:
 
 
 def rpn_losses(
-    recording: Recording, detector: SwinDetector, maps: list[Tensor], targets: list[InstanceTarget]
+    recording: Recording, detector: SwinRCNN, maps: list[Tensor], targets: list[InstanceTarget]
 ) -> dict[str, Tensor]:
-    assert detector.rpn is not None
     return detector.rpn.losses(detector.rpn(maps), targets, RecordedAnchors(recording))
 
 
-def step(recording: Recording, detector: SwinDetector) -> dict[str, Tensor]:
+def step(recording: Recording, detector: SwinRCNN) -> dict[str, Tensor]:
     """Losses of the recorded step, on the recorded proposals."""
     values = recording.values
     targets: list[InstanceTarget] = [recording.target(padded=padded_masks(recording))]
@@ -108,22 +106,16 @@ def test_losses(recording: Recording) -> None:
 
 
 def stage_by_stage(
-    recording: Recording, detector: SwinDetector, maps: list[Tensor], targets: list[InstanceTarget]
+    recording: Recording, detector: SwinRCNN, maps: list[Tensor], targets: list[InstanceTarget]
 ) -> dict[str, Tensor]:
     """Losses of a cascade whose every stage starts from the recorded boxes."""
     losses: dict[str, Tensor] = {}
-    heads, sampler = detector.roi_stages(), Recorded(recording)
-    for stage in range(len(heads.config.stages)):
-        only = slice(stage, stage + 1)
-        alone = replace(
-            heads,
-            config=replace(heads.config, stages=heads.config.stages[only]),
-            box_heads=heads.box_heads[only],
-            mask_heads=heads.mask_heads[only],
-        )
+    sampler = Recorded(recording)
+    for stage in range(len(detector.box_heads)):
         key = f"loss.sample{stage}.priors" if stage else "loss.proposals.bboxes"
-        found = roi_losses(alone, maps, [recording.values[key]], targets, sampler)
-        losses |= {f"{stage}.{name}": value for name, value in found.items()}
+        boxes = [recording.values[key]]
+        found, _ = detector.stage_losses(stage, Features(maps), boxes, targets, sampler)
+        losses |= found
     return losses
 
 

@@ -11,10 +11,11 @@ from last_bit import same_boxes
 from torch import Tensor
 
 from swinkit.detection.boxes.masks import paste_masks
-from swinkit.detection.boxes.suppression import multiclass_nms
+from swinkit.detection.boxes.suppression import best_detections, pairs_above
 from swinkit.detection.config import OutputConfig, Suppression
-from swinkit.detection.model import SwinDetector
-from swinkit.detection.network.roi_heads import RoIStages, to_rois
+from swinkit.detection.model import SwinRCNN
+from swinkit.detection.network.base import Features
+from swinkit.detection.network.roi_heads import to_rois
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -23,7 +24,7 @@ def recording(golden_dir: Path, request: pytest.FixtureRequest) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def detector(recording: Recording) -> SwinDetector:
+def detector(recording: Recording) -> SwinRCNN:
     return recording.detector()
 
 
@@ -31,8 +32,8 @@ def pyramid(recording: Recording) -> list[Tensor]:
     return [recording.values[f"out.fpn.{level}"] for level in range(5)]
 
 
-def stages(recording: Recording, detector: SwinDetector) -> RoIStages:
-    return detector.roi_stages(recording.values.get("out.semantic.feat"))
+def features(recording: Recording) -> Features:
+    return Features(pyramid(recording), recording.values.get("out.semantic.feat"))
 
 
 def near(recording: Recording, key: str, ours: Tensor) -> None:
@@ -45,7 +46,7 @@ def test_every_recorded_weight_has_a_place(recording: Recording) -> None:
 
 
 @torch.no_grad()
-def test_pyramid(recording: Recording, detector: SwinDetector) -> None:
+def test_pyramid(recording: Recording, detector: SwinRCNN) -> None:
     values = recording.values
     for level, ours in enumerate(detector.backbone(values["input.image"])):
         near(recording, f"out.backbone.{level}", ours)
@@ -54,30 +55,29 @@ def test_pyramid(recording: Recording, detector: SwinDetector) -> None:
 
 
 @torch.no_grad()
-def test_proposals(recording: Recording, detector: SwinDetector) -> None:
+def test_proposals(recording: Recording, detector: SwinRCNN) -> None:
     values, levels = recording.values, range(5)
-    assert detector.rpn is not None
-    assert detector.config.rpn is not None
     for outputs, key in zip(detector.rpn(pyramid(recording)), ("rpn_cls", "rpn_bbox"), strict=True):
         for level, ours in enumerate(outputs):
             near(recording, f"out.{key}.{level}", ours)
     recorded = [
         [values[f"out.{key}.{level}"] for level in levels] for key in ("rpn_cls", "rpn_bbox")
     ]
-    ((boxes, scores),) = detector.rpn.propose((recorded[0], recorded[1]), [recording.size_hw])
+    ((boxes, scores),) = detector.rpn.propose(
+        (recorded[0], recorded[1]), [recording.size_hw], 1000, 1000
+    )
     assert same_boxes(boxes, values["out.proposals.bboxes"])
     assert torch.equal(scores, values["out.proposals.scores"])
 
 
 @torch.no_grad()
-def test_box_heads(recording: Recording, detector: SwinDetector) -> None:
-    heads = stages(recording, detector)
+def test_box_heads(recording: Recording, detector: SwinRCNN) -> None:
     for stage, key in enumerate(recording.stage_keys):
         rois = recording.values[f"{key}.rois"]
-        logits, deltas = heads.box_outputs(stage, pyramid(recording), rois)
+        logits, deltas = detector.box_outputs(stage, features(recording), rois)
         near(recording, f"{key}.cls_score", logits)
         near(recording, f"{key}.bbox_pred", deltas)
-        assert torch.equal(heads.pool_boxes.levels(rois), recording.values[f"{key}.roi_levels"])
+        assert torch.equal(detector.pool_boxes.levels(rois), recording.values[f"{key}.roi_levels"])
 
 
 @torch.no_grad()
@@ -85,8 +85,8 @@ def test_box_heads(recording: Recording, detector: SwinDetector) -> None:
 def test_masks_of_the_recorded_detections(recording: Recording, merge: str) -> None:
     values = recording.values
     detector = recording.detector(merge=merge)
-    (ours,) = stages(recording, detector).masks(
-        pyramid(recording), [values["out.det.bboxes_input_scale"]], [values["out.det.labels"]]
+    (ours,) = detector.masks(
+        features(recording), [values["out.det.bboxes_input_scale"]], [values["out.det.labels"]]
     )
     keys = [key for key in values if key.startswith("out.mask.logits_label")]
     each = torch.stack([values[key] for key in sorted(keys)])
@@ -104,21 +104,20 @@ def test_masks_of_the_recorded_detections(recording: Recording, merge: str) -> N
 
 
 @torch.no_grad()
-def test_mask_logits(recording: Recording, detector: SwinDetector) -> None:
+def test_mask_logits(recording: Recording, detector: SwinRCNN) -> None:
     values = recording.values
-    heads = stages(recording, detector)
     rois = to_rois([values["out.det.bboxes_input_scale"]])
-    pooled = heads.mask_features(pyramid(recording), rois)
+    pooled = detector.mask_features(features(recording), rois)
     labels = values["out.det.labels"]
     rows = torch.arange(len(labels))
     before = None
     for stage, head in enumerate(detector.mask_heads):
-        features = head.features(pooled, before)
-        before = features if detector.config.roi.mask.flow else None
+        inputs = head.features(pooled, before)
+        before = inputs if detector.config.roi.mask.flow else None
         key = "out.mask.logits_label"
         key = key if key in values else f"{key}.{stage}"
-        near(recording, key, head.all_logits(features)[rows, labels])
-        near(recording, key, head.label_logits(features, labels))
+        near(recording, key, head.all_logits(inputs)[rows, labels])
+        near(recording, key, head.label_logits(inputs, labels))
 
 
 @torch.no_grad()
@@ -126,17 +125,16 @@ def test_semantic_branch(golden_dir: Path) -> None:
     recording = read_recording(golden_dir, "mm_htc_case1")
     semantic = recording.detector().semantic
     assert semantic is not None
-    logits, features = semantic(pyramid(recording))
+    logits, shared = semantic(pyramid(recording))
     near(recording, "out.semantic.logits", logits)
-    near(recording, "out.semantic.feat", features)
+    near(recording, "out.semantic.feat", shared)
 
 
 @torch.no_grad()
-def test_refinement_is_exact(recording: Recording, detector: SwinDetector) -> None:
+def test_refinement_is_exact(recording: Recording, detector: SwinRCNN) -> None:
     values, keys = recording.values, recording.stage_keys
-    heads = stages(recording, detector)
     for stage, (key, after) in enumerate(pairwise(keys)):
-        (moved,) = heads.move(
+        (moved,) = detector.move(
             stage,
             [values[f"{key}.rois"][:, 1:]],
             values[f"{key}.cls_score"],
@@ -146,9 +144,9 @@ def test_refinement_is_exact(recording: Recording, detector: SwinDetector) -> No
         assert same_boxes(moved, values[f"{after}.rois"][:, 1:])
 
 
-def finished(recording: Recording, detector: SwinDetector) -> tuple[Tensor, Tensor]:
+def finished(recording: Recording, detector: SwinRCNN) -> tuple[Tensor, Tensor]:
     values, keys = recording.values, recording.stage_keys
-    (boxes,), (scores,) = stages(recording, detector).finish(
+    (boxes,), (scores,) = detector.finish(
         [values[f"{keys[-1]}.rois"][:, 1:]],
         [values[f"{key}.cls_score"] for key in keys],
         values[f"{keys[-1]}.bbox_pred"],
@@ -158,40 +156,29 @@ def finished(recording: Recording, detector: SwinDetector) -> tuple[Tensor, Tens
 
 
 @torch.no_grad()
-def test_detections_are_exact(recording: Recording, detector: SwinDetector) -> None:
+def test_detections_are_exact(recording: Recording, detector: SwinRCNN) -> None:
     values, output = recording.values, detector.config.output
     boxes, scores = finished(recording, detector)
     assert same_boxes(boxes, values["out.rcnn_final.decoded_bboxes"])
     assert torch.equal(scores, values["out.rcnn_final.softmax_scores"])
-    found, found_scores, labels, _ = multiclass_nms(
-        boxes,
-        scores,
-        score_threshold=output.score_threshold,
-        suppression=output.suppression,
-        max_per_image=output.max_per_image,
-    )
-    assert same_boxes(found, values["out.det.bboxes_input_scale"])
-    assert torch.equal(found_scores, values["out.det.scores"])
-    assert torch.equal(labels, values["out.det.labels"])
+    found = best_detections(pairs_above(boxes, scores, output.score_threshold)[0], output)
+    assert same_boxes(found.boxes_xyxy, values["out.det.bboxes_input_scale"])
+    assert torch.equal(found.scores, values["out.det.scores"])
+    assert torch.equal(found.labels, values["out.det.labels"])
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
-def test_soft_suppression(recording: Recording, detector: SwinDetector, method: str) -> None:
+def test_soft_suppression(recording: Recording, detector: SwinRCNN, method: str) -> None:
     key = f"out.det_softnms_{method}"
     boxes, scores = finished(recording, detector)
-    found, found_scores, labels, _ = multiclass_nms(
-        boxes,
-        scores,
-        score_threshold=0.05,
-        suppression=Suppression(method=method),
-        max_per_image=100,
-    )
+    output = OutputConfig(suppression=Suppression(method=method))
+    found = best_detections(pairs_above(boxes, scores, 0.05)[0], output)
     dets = recording.values[f"{key}.dets"]
-    assert torch.equal(labels, recording.values[f"{key}.labels"])
-    assert same_boxes(found, dets[:, :4])
+    assert torch.equal(found.labels, recording.values[f"{key}.labels"])
+    assert same_boxes(found.boxes_xyxy, dets[:, :4])
     # Another library's exp rounds another way in its last bit.
-    torch.testing.assert_close(found_scores, dets[:, 4], rtol=0, atol=1e-7)
+    torch.testing.assert_close(found.scores, dets[:, 4], rtol=0, atol=1e-7)
 
 
 def scale_of(recording: Recording) -> Tensor:
@@ -227,7 +214,7 @@ def matched(ours: Tensor, labels: Tensor, theirs: Tensor, their_labels: Tensor) 
 
 
 @torch.no_grad()
-def test_end_to_end(recording: Recording, detector: SwinDetector) -> None:
+def test_end_to_end(recording: Recording, detector: SwinRCNN) -> None:
     values = recording.values
     (found,) = detector(values["input.image"], [recording.size_hw])
     boxes, labels = values["out.det.bboxes_input_scale"], values["out.det.labels"]
@@ -264,7 +251,7 @@ def overlap(ours: Tensor, theirs: Tensor) -> float:
 @torch.no_grad()
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
 def test_end_to_end_with_soft_suppression(
-    recording: Recording, detector: SwinDetector, method: str
+    recording: Recording, detector: SwinRCNN, method: str
 ) -> None:
     output = OutputConfig(suppression=Suppression(method=method))
     (found,) = detector(recording.values["input.image"], [recording.size_hw], output)

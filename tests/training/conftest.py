@@ -14,7 +14,7 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
-from swinkit.detection.config import DetectorConfig, RPNConfig
+from swinkit.detection.config import RCNNConfig, RPNConfig
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
 from swinkit.detection.train_config import DetectionTrainConfig
@@ -79,7 +79,7 @@ def tiny_config(images: Path, tmp_path: Path) -> Callable[..., ClassificationTra
 
 
 TINY_PYRAMID = replace(TINY, norm_stages=(0, 1), small_map_rule="keep")
-TINY_DETECTOR = DetectorConfig(
+TINY_DETECTOR = RCNNConfig(
     kind="mask_rcnn",
     backbone=TINY_PYRAMID,
     fpn_channels=8,

@@ -13,9 +13,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
-from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.model import SwinDetector
-from swinkit.detection.train import DetectionTraining, in_original
+from swinkit.detection.train import DetectionTraining
 from swinkit.errors import ConfigError, TrainingError
 from swinkit.training.module import TrainingModule
 from swinkit.training.recipes import read_config
@@ -220,20 +219,6 @@ def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
         clip(math.inf)
     with pytest.raises(TrainingError, match=r"11 steps in a row .* lower optimizer\.lr"):
         clip(math.inf)
-
-
-def test_detections_return_to_the_pixels_of_the_image():
-    raw = RawDetections(
-        boxes_xyxy=torch.tensor([[8.0, 16.0, 24.0, 32.0]]),
-        scores=torch.tensor([0.5]),
-        labels=torch.tensor([1]),
-        mask_probabilities=torch.ones(1, 28, 28),
-    )
-    found = in_original(raw, (64, 64), (128, 32), ("a", "b"))
-    assert found.boxes_xyxy.tolist() == [[4.0, 32.0, 12.0, 64.0]]
-    assert found.masks[0].shape == (128, 32)
-    assert found.masks[0][40, 8]
-    assert not found.masks[0][70, 8]
 
 
 def test_training_on_validation_images_keeps_the_last_epoch(detection):

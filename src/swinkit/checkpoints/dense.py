@@ -58,7 +58,10 @@ def build_dense(
     _move_stem(heads.tensors, weights.config.in_channels, channel_policy)
     config = replace(config, num_classes=classes)
     model: SwinDetector | SwinSegmenter
-    model = SwinDetector(config) if isinstance(config, DetectorConfig) else SwinSegmenter(config)
+    if isinstance(config, DetectorConfig):
+        model = SwinDetector.from_config(config)
+    else:
+        model = SwinSegmenter(config)
     fill(model, {**weights.tensors, **heads.tensors}, account, reading.where)
     _refuse_other_heads(reading, heads.tensors)
     fit = _fit(task, image_hw).for_channels(weights.config.in_channels)
@@ -95,9 +98,7 @@ def takes_last_mask(source: str, meta: dict[str, object]) -> bool:
 
 
 def _class_agnostic(config: DenseConfig) -> bool:
-    if isinstance(config, SegmenterConfig):
-        return False
-    return config.roi is None or config.roi.box.class_agnostic
+    return isinstance(config, DetectorConfig) and config.class_agnostic
 
 
 def _move_stem(tensors: Tensors, in_channels: int, policy: ChannelPolicy) -> None:

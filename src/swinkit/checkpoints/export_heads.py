@@ -8,7 +8,7 @@ from swinkit.checkpoints.keymap import Entry, Tensors
 from swinkit.checkpoints.native import AnyConfig
 from swinkit.checkpoints.segmenters import UPERNET_HUGGINGFACE, UPERNET_OPENMMLAB
 from swinkit.checkpoints.translation import translate
-from swinkit.detection.config import DetectorConfig, RPNConfig, default_roi
+from swinkit.detection.config import DetectorConfig, RCNNConfig, RPNConfig, default_roi
 from swinkit.errors import CheckpointError
 from swinkit.segmentation.config import SegmenterConfig
 
@@ -62,8 +62,8 @@ def _rows(tensors: Tensors, config: AnyConfig, to: str) -> tuple[Entry, ...]:
     levels = sum(bool(re.fullmatch(r"fpn\.lateral\.\d+\.weight", name)) for name in tensors)
     return detector_entries(
         levels,
-        cascade=config.roi is not None and len(config.roi.stages) > 1,
-        group_norm=config.roi is not None and config.roi.box.norm == "group",
+        cascade=isinstance(config, RCNNConfig) and len(config.roi.stages) > 1,
+        group_norm=isinstance(config, RCNNConfig) and config.roi.box.norm == "group",
     )
 
 
@@ -74,7 +74,7 @@ def head_differences(config: AnyConfig, to: str) -> list[str]:
     found = []
     if config.backbone.patch_size != USUAL_PATCH:
         found.append(f"set in the target's configuration: strides {config.backbone.strides}")
-    if config.roi is None or config.rpn is None:
+    if not isinstance(config, RCNNConfig):
         return found
     usual = RPNConfig()
     if (config.rpn.scale, config.rpn.ratios) != (usual.scale, usual.ratios):

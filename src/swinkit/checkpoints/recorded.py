@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from swinkit.detection.config import DetectorConfig, OutputConfig, Suppression
+from swinkit.detection.config import DetectorConfig, OutputConfig, RCNNConfig, Suppression
 from swinkit.errors import ConfigError
 
 LONGEST_TEXT = 1_000_000  # characters; real ones have ten thousand
@@ -52,7 +52,7 @@ def with_recorded(
 
 def _with_anchors(config: DetectorConfig, model: dict[str, Any]) -> DetectorConfig:
     generator = _inside(model, "rpn_head", "anchor_generator")
-    if config.rpn is None or not isinstance(generator, dict):
+    if not isinstance(config, RCNNConfig) or not isinstance(generator, dict):
         return config
     scales, ratios = generator.get("scales"), generator.get("ratios")
     if not scales or not ratios or len(scales) != 1:
@@ -72,7 +72,9 @@ def _with_stds(config: DetectorConfig, model: dict[str, Any]) -> DetectorConfig:
     heads = _inside(model, "roi_head", "bbox_head")
     heads = heads if isinstance(heads, list) else [heads]
     stds = [_inside(head, "bbox_coder", "target_stds") for head in heads]
-    if config.roi is None or len(stds) != len(config.roi.stages) or None in stds:
+    if not isinstance(config, RCNNConfig):
+        return config
+    if len(stds) != len(config.roi.stages) or None in stds:
         return config
     stages = []
     for stage, own in zip(config.roi.stages, stds, strict=True):
@@ -82,7 +84,7 @@ def _with_stds(config: DetectorConfig, model: dict[str, Any]) -> DetectorConfig:
 
 
 def _with_output(config: DetectorConfig, model: dict[str, Any]) -> DetectorConfig:
-    tested = _inside(model, "test_cfg", *([] if config.roi is None else ["rcnn"]))
+    tested = _inside(model, "test_cfg", *(["rcnn"] if isinstance(config, RCNNConfig) else []))
     if not isinstance(tested, dict):
         return config
     nms = tested.get("nms")

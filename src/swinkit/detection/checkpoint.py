@@ -12,9 +12,11 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.keymap import Tensors
 from swinkit.detection.config import (
     DetectorConfig,
-    Kind,
     OutputConfig,
-    RetinaConfig,
+    RCNNConfig,
+    RCNNKind,
+    RetinaHeadConfig,
+    RetinaNetConfig,
     default_roi,
 )
 from swinkit.detection.roi_config import (
@@ -69,12 +71,11 @@ def _retina(
             f"{ANCHORS_OF_RETINA}, three sizes of three shapes"
         )
     notes.append("by the published recipe: anchors, focal loss, box coding")
-    return DetectorConfig(
+    return RetinaNetConfig(
         backbone=backbone,
         num_classes=_rows(tensors, "retina.scores.weight", where) // anchors,
-        kind="retinanet",
         fpn_channels=channels,
-        retina=RetinaConfig(num_convs=_count(tensors, r"retina\.class_convs\.(\d+)\..*")),
+        retina=RetinaHeadConfig(num_convs=_count(tensors, r"retina\.class_convs\.(\d+)\..*")),
     )
 
 
@@ -107,7 +108,7 @@ def _regions(
     roi = replace(roi, box=box, mask=mask, semantic=semantic)
     notes.append(_recipe(kind, roi.box_loss, mask))
     score_threshold = HTC_SCORE_THRESHOLD if kind == "htc" else OutputConfig().score_threshold
-    return DetectorConfig(
+    return RCNNConfig(
         backbone=backbone,
         num_classes=classes,
         kind=kind,
@@ -117,7 +118,7 @@ def _regions(
     )
 
 
-def _kind(stages: int, mask: MaskHeadConfig | None, semantic: SemanticConfig | None) -> Kind:
+def _kind(stages: int, mask: MaskHeadConfig | None, semantic: SemanticConfig | None) -> RCNNKind:
     if mask is not None and (mask.flow or semantic is not None):
         return "htc"
     if stages == 1:
@@ -125,7 +126,7 @@ def _kind(stages: int, mask: MaskHeadConfig | None, semantic: SemanticConfig | N
     return "cascade_mask_rcnn" if mask else "cascade_rcnn"
 
 
-def _recipe(kind: Kind, box_loss: str, mask: MaskHeadConfig | None) -> str:
+def _recipe(kind: RCNNKind, box_loss: str, mask: MaskHeadConfig | None) -> str:
     parts = ["anchors", "box coding", "overlap thresholds", f"box loss {box_loss}"]
     if kind == "htc" and mask is not None:
         parts.append(f"masks from {'the last stage' if mask.merge == 'last' else 'all stages'}")

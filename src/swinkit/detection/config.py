@@ -1,8 +1,9 @@
 """The architecture of a detector, as plain data."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.detection.roi_config import (
@@ -14,15 +15,9 @@ from swinkit.detection.roi_config import (
 from swinkit.errors import ConfigError
 from swinkit.settings import from_plain, to_plain
 
-Kind = Literal["retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc"]
-KINDS: tuple[Kind, ...] = (
-    "retinanet",
-    "faster_rcnn",
-    "mask_rcnn",
-    "cascade_rcnn",
-    "cascade_mask_rcnn",
-    "htc",
-)
+RCNNKind = Literal["faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc"]
+Kind = Literal["retinanet"] | RCNNKind
+KINDS: tuple[Kind, ...] = ("retinanet", *get_args(RCNNKind))
 Method = Literal["hard", "linear", "gaussian"]
 
 # Smooth L1 of the region proposals in the published cascades turns quadratic below this.
@@ -62,7 +57,7 @@ class RPNConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetinaConfig:
+class RetinaHeadConfig:
     """RetinaNet's head (1708.02002).
 
     Attributes:
@@ -124,67 +119,30 @@ class OutputConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorConfig:
+class DetectorConfig(ABC):
     """Everything that decides a detector's computation, and nothing learned.
 
-    Settings that the kind does not have are None; those left at None that it has are the kind's
-    published ones.
-
     Attributes:
-        backbone: should norm all its stages and keep shifts on small maps (`detection_backbone`);
-            RetinaNet leaves out the norm of the first stage, which it does not read.
+        backbone: keeps shifts on small maps and norms the maps that the pyramid reads
+            (`detection_backbone`).
         num_classes: K, without background.
-        kind: "retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn" (boxes only),
-            "cascade_mask_rcnn" or "htc".
+        kind: "retinanet", or one of `RCNNConfig`.
         fpn_channels: of the pyramid and of the heads' inputs.
-        rpn, roi, retina: of the heads.
         output: which detections an image keeps.
 
     Raises:
-        ConfigError: an unknown kind, or settings that do not fit it.
+        ConfigError: settings that do not fit each other.
     """
 
     backbone: SwinConfig
     num_classes: int = 80
-    kind: Kind = "mask_rcnn"
+    kind: Kind
     fpn_channels: int = 256
-    rpn: RPNConfig | None = None
-    roi: RoIConfig | None = None
-    retina: RetinaConfig | None = None
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"no detector kind {self.kind!r}; choose one of {', '.join(KINDS)}")
         if self.num_classes < 1 or self.fpn_channels < 1:
             raise ConfigError("a detector needs at least one class and one channel")
-
-        def default(name: str, value: object) -> None:
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-
-        if self.kind == "retinanet":
-            default("retina", RetinaConfig())
-            # Its pyramid leaves out the finest map, whose norm would never learn.
-            used = tuple(stage for stage in self.backbone.norm_stages if stage > 0)
-            object.__setattr__(self, "backbone", replace(self.backbone, norm_stages=used))
-        else:
-            default("rpn", default_rpn(self.kind))
-            default("roi", default_roi(self.kind))
-        self._validate()
-
-    def _validate(self) -> None:
-        retina = self.kind == "retinanet"
-        if retina != (self.retina is not None) or retina == (self.rpn is not None):
-            raise ConfigError(f"{self.kind} cannot have these heads; leave theirs at None")
-        if retina != (self.roi is None):
-            raise ConfigError(f"{self.kind} cannot have RoI settings; leave roi at None")
-        if self.roi is not None:
-            masks = self.kind in ("mask_rcnn", "cascade_mask_rcnn", "htc")
-            if masks != (self.roi.mask is not None):
-                raise ConfigError(f"{self.kind} {'needs' if masks else 'has no'} mask settings")
-            if self.roi.semantic is not None and self.roi.semantic.level >= self.num_levels:
-                raise ConfigError(f"the pyramid has {self.num_levels} levels, from 0")
 
     @property
     def num_levels(self) -> int:
@@ -192,21 +150,106 @@ class DetectorConfig:
         return self.backbone.num_stages + 1
 
     @property
+    @abstractmethod
     def has_masks(self) -> bool:
-        return self.roi is not None and self.roi.mask is not None
+        """Whether detections have masks."""
+
+    @property
+    @abstractmethod
+    def class_agnostic(self) -> bool:
+        """Whether box deltas are the same for all classes."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return to_plain(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "DetectorConfig":
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "DetectorConfig":
         """Inverse of `to_dict`, also after a trip through JSON.
 
         Raises:
             ConfigError: a key that this version does not know.
         """
-        return from_plain(cls, values)
+        # Weights saved by swinkit 0.1 name the heads of all kinds, None for those they lack.
+        known = {name: value for name, value in values.items() if value is not None}
+        return from_plain(
+            RetinaNetConfig if known.get("kind") == "retinanet" else RCNNConfig, known
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetinaNetConfig(DetectorConfig):
+    """RetinaNet: classes and boxes straight from every anchor (1708.02002).
+
+    The backbone's finest map is not read, so its norm, which would never learn, is left out.
+
+    Attributes:
+        retina: of the head.
+    """
+
+    kind: Literal["retinanet"] = "retinanet"
+    retina: RetinaHeadConfig = field(default_factory=RetinaHeadConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind != "retinanet":
+            raise ConfigError(
+                f"kind is {self.kind!r}; a RetinaNetConfig has no other than retinanet"
+            )
+        used = tuple(stage for stage in self.backbone.norm_stages if stage > 0)
+        object.__setattr__(self, "backbone", replace(self.backbone, norm_stages=used))
+
+    @property
+    def has_masks(self) -> bool:
+        return False
+
+    @property
+    def class_agnostic(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RCNNConfig(DetectorConfig):
+    """Region proposals and the heads that classify them, in one stage or in a cascade.
+
+    Attributes:
+        kind: "faster_rcnn", "mask_rcnn", "cascade_rcnn" (boxes only), "cascade_mask_rcnn" or
+            "htc".
+        rpn, roi: of the proposals and of the heads; left out, the kind's published ones.
+
+    Raises:
+        ConfigError: an unknown kind, or settings that do not fit it.
+    """
+
+    kind: RCNNKind = "mask_rcnn"
+    rpn: RPNConfig = None  # type: ignore[assignment]  # the kind's, set below
+    roi: RoIConfig = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in get_args(RCNNKind):
+            kinds = ", ".join(get_args(RCNNKind))
+            raise ConfigError(
+                f"no detector kind {self.kind!r}; choose one of {kinds}, or retinanet, which has "
+                "a RetinaNetConfig"
+            )
+        if self.rpn is None:
+            object.__setattr__(self, "rpn", default_rpn(self.kind))
+        if self.roi is None:
+            object.__setattr__(self, "roi", default_roi(self.kind))
+        if (self.kind in ("mask_rcnn", "cascade_mask_rcnn", "htc")) != self.has_masks:
+            needs = "has no" if self.has_masks else "needs"
+            raise ConfigError(f"{self.kind} {needs} mask settings")
+        if self.roi.semantic is not None and self.roi.semantic.level >= self.num_levels:
+            raise ConfigError(f"the pyramid has {self.num_levels} levels, from 0")
+
+    @property
+    def has_masks(self) -> bool:
+        return self.roi.mask is not None
+
+    @property
+    def class_agnostic(self) -> bool:
+        return self.roi.box.class_agnostic
 
 
 def detection_backbone(config: SwinConfig) -> SwinConfig:
@@ -215,14 +258,14 @@ def detection_backbone(config: SwinConfig) -> SwinConfig:
     return replace(config, norm_stages=stages, small_map_rule="keep")
 
 
-def default_rpn(kind: Kind) -> RPNConfig:
+def default_rpn(kind: RCNNKind) -> RPNConfig:
     """Region proposals as the published detectors of that kind train them."""
     if kind in ("faster_rcnn", "mask_rcnn"):
         return RPNConfig()
     return RPNConfig(border=0, box_beta=CASCADE_RPN_BETA, train_proposals=2000)
 
 
-def default_roi(kind: Kind) -> RoIConfig:
+def default_roi(kind: RCNNKind) -> RoIConfig:
     """RoI stages as published: mmdet's Mask R-CNN, the Swin fork's Cascade, mmdet's HTC."""
     if kind == "htc":
         return RoIConfig(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swinkit.detection.config import DetectorConfig
+from swinkit.detection.config import DetectorConfig, RCNNConfig
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.roi_config import Norm, SemanticConfig
 from swinkit.detection.variants import DETECTORS, sides_of
@@ -74,7 +74,7 @@ def create_detector(
         class_names=None if class_names is None else tuple(class_names),
         preprocessing=fit.for_channels(in_channels),
     )
-    return SwinDetector(_with_heads(config, norm, semantic), info=info)
+    return SwinDetector.from_config(_with_heads(config, norm, semantic), info=info)
 
 
 def _with_heads(
@@ -82,7 +82,7 @@ def _with_heads(
 ) -> DetectorConfig:
     if norm is None and semantic is None:
         return config
-    if config.roi is None:
+    if not isinstance(config, RCNNConfig):
         raise ConfigError(f"{config.kind} has no RoI heads; leave norm and semantic out")
     box = config.roi.box if norm is None else replace(config.roi.box, norm=norm)
     roi = replace(config.roi, box=box, semantic=semantic or config.roi.semantic)

@@ -10,9 +10,8 @@ Legend: H W map, C channels.
 from collections.abc import Sequence
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.detection.config import DetectorConfig, RetinaConfig
+from swinkit.detection.config import DetectorConfig, RCNNConfig, RetinaNetConfig
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, SemanticConfig
-from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW
 
 NUM_PROPOSALS = 1000
@@ -26,20 +25,22 @@ def count_detector_flops(config: DetectorConfig, image_hw: SizeHW = (800, 1280))
     """
     total = count_padded_backbone(config.backbone, image_hw)
     maps = [_map_of(image_hw, stride) for stride in config.backbone.strides]
-    channels, widths = config.fpn_channels, config.backbone.channels
-    if config.retina is not None:
+    widths = config.backbone.channels
+    if isinstance(config, RetinaNetConfig):
         maps, widths = maps[1:], widths[1:]
+    channels = config.fpn_channels
     total += sum(
         _area(size) * (width * channels + 9 * channels**2)
         for size, width in zip(maps, widths, strict=True)
     )
-    if config.retina is not None:
-        for before in (widths[-1], channels):
-            maps = [*maps, _map_of(maps[-1], 2)]
-            total += _area(maps[-1]) * 9 * before * channels
-        return total + _retina(config, config.retina, maps)
-    maps = [*maps, _map_of(maps[-1], 2)]
-    return total + _proposals(config, maps) + _stages(config, maps)
+    if isinstance(config, RCNNConfig):
+        maps = [*maps, _map_of(maps[-1], 2)]
+        return total + _proposals(config, maps) + _stages(config, maps)
+    assert isinstance(config, RetinaNetConfig)
+    for before in (widths[-1], channels):
+        maps = [*maps, _map_of(maps[-1], 2)]
+        total += _area(maps[-1]) * 9 * before * channels
+    return total + _retina(config, maps)
 
 
 def count_padded_backbone(config: SwinConfig, image_hw: SizeHW) -> int:
@@ -58,16 +59,12 @@ def count_padded_backbone(config: SwinConfig, image_hw: SizeHW) -> int:
     return int(total)
 
 
-def _proposals(config: DetectorConfig, maps: Sequence[SizeHW]) -> int:
-    if config.rpn is None:
-        raise ConfigError(f"{config.kind} has no region proposals")
+def _proposals(config: RCNNConfig, maps: Sequence[SizeHW]) -> int:
     channels, anchors = config.fpn_channels, len(config.rpn.ratios)
     return sum(map(_area, maps)) * (9 * channels**2 + 5 * anchors * channels)
 
 
-def _stages(config: DetectorConfig, maps: Sequence[SizeHW]) -> int:
-    if config.roi is None:
-        raise ConfigError(f"{config.kind} has no RoI stages")
+def _stages(config: RCNNConfig, maps: Sequence[SizeHW]) -> int:
     box = NUM_PROPOSALS * _box(config, config.roi.box)
     mask = NUM_MASKS * _mask(config, config.roi.mask)
     total = len(config.roi.stages) * (box + mask)
@@ -112,8 +109,8 @@ def _semantic(config: DetectorConfig, branch: SemanticConfig, maps: Sequence[Siz
     return total + area * width * (branch.num_classes + config.fpn_channels)
 
 
-def _retina(config: DetectorConfig, head: RetinaConfig, maps: Sequence[SizeHW]) -> int:
-    channels = config.fpn_channels
+def _retina(config: RetinaNetConfig, maps: Sequence[SizeHW]) -> int:
+    channels, head = config.fpn_channels, config.retina
     outputs = head.num_anchors * (config.num_classes + 4)
     each = 2 * head.num_convs * 9 * channels**2 + 9 * channels * outputs
     return sum(map(_area, maps)) * each

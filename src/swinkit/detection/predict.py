@@ -1,115 +1,118 @@
 """From images to detections: batches of any sizes, tiles, several views.
 
-Legend: B batch, C channels, H W pixels, N detections of an image.
+Legend: B batch, C channels, H W pixels, N detections of an image, s side of a mask, n instances of
+a chunk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from swinkit.detection.boxes.geometry import chunks, clip
 from swinkit.detection.boxes.instances import RawDetections
+from swinkit.detection.boxes.masks import paste_masks
 from swinkit.detection.config import OutputConfig, Suppression
-from swinkit.detection.paste import pack_masks
+from swinkit.detection.network.base import DetectionNetwork
 from swinkit.detection.result import Detections, InstanceMasks
-from swinkit.detection.tiles import FoundObjects, merge_tiles, tile_boxes
-from swinkit.detection.views import detect_augmented
+from swinkit.detection.tiles import merge_tiles, tile_boxes
+from swinkit.detection.views import detect_views, make_views
 from swinkit.errors import ConfigError
-from swinkit.images.fitting import Fit, Fitted
+from swinkit.images.fitting import Fit
+from swinkit.images.masks import merge_masks, place_crops
 from swinkit.settings import SizeHW
-from swinkit.task.base import OnError, Progress
-from swinkit.task.predicting import (
-    Opened,
-    Source,
-    Stopwatch,
-    as_list,
-    list_sources,
-    place_of,
-    predict_each,
-)
+from swinkit.task.base import Progress
+from swinkit.task.predicting import Opened, Stopwatch
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
-    from swinkit.detection.model import SwinDetector
+    from supervision.detection.compact_mask import CompactMask
+
+CHUNK_PIXELS = 1 << 23  # mask pixels that exist as arrays at a time
 
 
-def each_detection(
-    model: "SwinDetector",
-    source: Source,
-    *,
-    image_size: int | Literal["original"] | None = None,
-    score_threshold: float | None = None,
-    batch_size: int = 1,
-    tile: SizeHW | int | None = None,
-    overlap: float = 0.2,
-    augment: TestAugmentation | None = None,
-    suppression: Suppression | None = None,
-    max_per_image: int | None = None,
-    on_error: OnError = "raise",
-    device: str | torch.device | None = None,
-    keep_images: bool = True,
-    progress: Progress | None = None,
-) -> Iterator[Detections]:
-    """Find the objects in images: answers one by one, in the order of the source.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectionPredictor:
+    """A network, and how images go through it.
 
-    Only a batch of images is in memory at a time. `SwinDetector.predict` gives a list of all.
-
-    Args:
-        source: path of an image, a directory (searched recursively; frames of a video in the
-            order of their numbers) or a glob, an array (H, W) or (H, W, C), a Pillow image, or a
-            list of any of these. A memory-mapped uint8 array is read tile by tile.
-        image_size: short side in pixels that images, or tiles, are scaled to; "original" leaves
-            them as they are; None takes the model's.
-        score_threshold: detections must score higher; None takes the model's.
-        batch_size: images, or tiles of an image, in one forward pass; they may differ in size.
-        tile: (height, width), or a side, in pixels of the image: it is looked at tile by tile,
-            each prepared as an image of its own, and what the tiles found is put together. For
-            images larger than memory, and for small objects in large images.
-        overlap: share of a tile's side that neighbours have in common; objects up to that size
-            are seen whole by some tile.
-        augment: merge several scales, and mirrored views.
-        suppression: of overlapping detections, in place of the model's.
-        max_per_image: best detections of an image, or of a tile; None takes the model's.
-        on_error: "skip" leaves out images that cannot be read.
-        device: moves the model there first; None leaves it where it is.
-        keep_images: keep each picture in its result, for `plot`.
-        progress: called with (tiles done, all) of an image that is looked at tile by tile.
-
-    Yields:
-        `InstanceMasks` from models with masks, else `Detections`; in pixels of the images as read.
-
-    Raises:
-        ImageError: nothing found, or an unreadable image with on_error="raise".
-        ConfigError: settings out of range.
+    Attributes:
+        network: in evaluation mode.
+        class_names: one per class.
+        fit: prepares an image, or a tile.
+        output: which detections to keep.
+        views: merges several scales and mirrored views of each image, or tile.
+        batch_size: tiles in one forward pass.
+        tile_hw: size of tiles in pixels of the image; None takes images whole.
+        overlap: share of a tile's side that neighbors have in common.
+        progress: called with (tiles done, all).
     """
-    channels = model.config.backbone.in_channels
-    fit = model.preprocessing.for_channels(channels)
-    finder = _Finder(
-        model=model,
-        fit=fit if image_size is None else fit.of_size(image_size),
-        output=_output(model.config.output, score_threshold, suppression, max_per_image),
-        augment=augment,
-        batch_size=batch_size,
-        tile_hw=(tile, tile) if isinstance(tile, int) else tile,
-        overlap=overlap,
-        progress=progress,
-    )
-    return predict_each(
-        model,
-        list_sources(source),
-        lambda pixels, _: pixels.shape[:2],
-        lambda batch: finder.results(batch, keep_images),
-        channels=channels,
-        batch_size=batch_size,
-        on_error=on_error,
-        device=device,
-    )
 
+    network: DetectionNetwork
+    class_names: tuple[str, ...]
+    fit: Fit
+    output: OutputConfig
+    views: TestAugmentation | None = None
+    batch_size: int = 1
+    tile_hw: SizeHW | None = None
+    overlap: float = 0.2
+    progress: Progress | None = None
 
-predict_detections = as_list(each_detection)
+    def results(self, batch: Sequence[Opened[SizeHW]], keep_images: bool) -> list[Detections]:
+        """Results of images as read, with their names, pixels and times."""
+        watch = Stopwatch()
+        pixels, names = [image.pixels for image in batch], [image.name for image in batch]
+        if self.tile_hw is None:
+            found = self.detect(pixels, names)
+        else:
+            found = [
+                self.detect_in_tiles(image, self.tile_hw, name)
+                for image, name in zip(pixels, names, strict=True)
+            ]
+        seconds = watch.share(len(batch))
+        return [
+            replace(one, image_rgb=image.picture(keep_images), seconds=seconds)
+            for image, one in zip(batch, found, strict=True)
+        ]
+
+    def detect(self, images: Sequence[np.ndarray], names: Sequence[str | None]) -> list[Detections]:
+        """Objects of each image (H, W, C), or tile, in its own pixels."""
+        if self.views is not None:
+            return [
+                self._detect_views(image, name, self.views)
+                for image, name in zip(images, names, strict=True)
+            ]
+        fitted = [self.fit(image) for image in images]
+        values = pad_together([one.values for one in fitted])
+        sizes_hw = [one.size_hw for one in fitted]
+        raws = self.network(values.to(next(self.network.parameters())), sizes_hw, self.output)
+        return [
+            in_image(raw, one.original_hw, self.class_names, input_hw=one.size_hw, source=name)
+            for raw, one, name in zip(raws, fitted, names, strict=True)
+        ]
+
+    def detect_in_tiles(
+        self, image: np.ndarray, tile_hw: SizeHW, name: str | None = None
+    ) -> Detections:
+        """Objects of one image, tile by tile."""
+        size_hw = (image.shape[0], image.shape[1])
+        tiles = tile_boxes(size_hw, tile_hw, self.overlap)
+        parts: list[Detections] = []
+        for start in range(0, len(tiles), self.batch_size):
+            chunk = tiles[start : start + self.batch_size]
+            pixels = [image[top:bottom, left:right] for left, top, right, bottom in chunk]
+            parts += self.detect(pixels, [name] * len(pixels))
+            if self.progress is not None:
+                self.progress(len(parts), len(tiles))
+        return merge_tiles(parts, tiles, size_hw, self.output.suppression.iou)
+
+    def _detect_views(
+        self, image: np.ndarray, name: str | None, augmentation: TestAugmentation
+    ) -> Detections:
+        raw = detect_views(self.network, make_views(image, self.fit, augmentation), self.output)
+        return in_image(raw, (image.shape[0], image.shape[1]), self.class_names, source=name)
 
 
 def pad_together(images: Sequence[np.ndarray]) -> Tensor:
@@ -122,100 +125,80 @@ def pad_together(images: Sequence[np.ndarray]) -> Tensor:
     return batch
 
 
-def to_original(raw: RawDetections, fitted: Fitted) -> FoundObjects:
-    """Detections of the network's input as those of the image as read."""
+def in_image(
+    raw: RawDetections,
+    size_hw: SizeHW,
+    class_names: Sequence[str],
+    *,
+    input_hw: SizeHW | None = None,
+    source: str | None = None,
+) -> Detections:
+    """Detections in pixels of an image, cut to it; their masks pasted.
+
+    Args:
+        raw: in pixels of the network's input.
+        size_hw: of the image as it was read.
+        class_names: K names.
+        input_hw: of the input without its padding; None: `raw` is in the image's pixels already.
+        source: names the image.
+    """
     boxes = raw.boxes_xyxy.float()
-    return in_image(
-        replace(raw, boxes_xyxy=boxes / boxes.new_tensor(fitted.scale_wh * 2)), fitted.original_hw
+    if input_hw is not None:
+        scale_wh = [input_hw[1] / size_hw[1], input_hw[0] / size_hw[0]]
+        boxes = boxes / boxes.new_tensor(scale_wh * 2)
+    boxes = clip(boxes, size_hw)
+    found = Detections(
+        class_names=tuple(class_names),
+        boxes_xyxy=boxes.cpu().numpy(),
+        scores=raw.scores.float().cpu().numpy(),
+        labels=raw.labels.cpu().numpy(),
+        size_hw=size_hw,
+        source=source,
     )
+    if raw.mask_probabilities is None:
+        return found
+    masks = pack_masks(raw.mask_probabilities, boxes, size_hw)
+    return InstanceMasks(**vars(found), masks=masks)
 
 
-def in_image(raw: RawDetections, size_hw: SizeHW) -> FoundObjects:
-    """Detections in pixels of an image, cut to it; their masks pasted."""
-    height, width = size_hw
-    boxes = raw.boxes_xyxy.float()
-    boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
-    masks = None
-    if raw.mask_probabilities is not None:
-        masks = pack_masks(raw.mask_probabilities, boxes, size_hw)
-    return FoundObjects(
-        boxes.cpu().numpy(), raw.scores.float().cpu().numpy(), raw.labels.cpu().numpy(), masks
-    )
+def pack_masks(
+    probabilities: Tensor, boxes_xyxy: Tensor, size_hw: SizeHW, threshold: float = 0.5
+) -> "CompactMask":
+    """Stretch (N, s, s) probabilities over (N, 4) boxes of an image of `size_hw`.
+
+    The pixels are those of `paste_masks`; only a window around each box is ever made, so memory
+    does not grow with the image.
+    """
+    boxes = boxes_xyxy.float()
+    limit = boxes.new_tensor([size_hw[1], size_hw[0]])
+    first = torch.minimum(boxes[:, :2].floor().clamp(min=0), limit)
+    last = torch.minimum(boxes[:, 2:].ceil().clamp(min=0), limit)
+    corners_xy, sides_wh = first.long(), (last - first).long().clamp(min=1)
+    order = sides_wh.prod(1).argsort()
+    parts: list[CompactMask] = []
+    for run, wide, tall in chunks(sides_wh[order].cpu(), CHUNK_PIXELS):
+        rows = order[run]
+        window_hw = (min(tall, size_hw[0]), min(wide, size_hw[1]))
+        # Windows are as large as the chunk's largest; near the border they are moved back.
+        corner = torch.minimum(corners_xy[rows], limit.long() - rows.new_tensor(window_hw[::-1]))
+        # A whole number of pixels is subtracted, which floats do exactly.
+        inside = boxes[rows] - corner.repeat(1, 2).float()
+        pasted = paste_masks(probabilities[rows], inside, window_hw, threshold).cpu().numpy()
+        parts.append(place_crops(pasted, corner.flip(1).tolist(), size_hw))
+    return merge_masks(parts, size_hw)[order.argsort().tolist()]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Finder:
-    model: "SwinDetector"
-    fit: Fit
-    output: OutputConfig
-    augment: TestAugmentation | None
-    batch_size: int
-    tile_hw: SizeHW | None
-    overlap: float
-    progress: Progress | None
-
-    def results(self, batch: Sequence[Opened[SizeHW]], keep_images: bool) -> list[Detections]:
-        watch = Stopwatch()
-        if self.tile_hw is None:
-            found = self.find([image.pixels for image in batch])
-        else:
-            found = [self.find_in_tiles(image.pixels, self.tile_hw) for image in batch]
-        seconds = watch.share(len(batch))
-        return [
-            self._result(image, objects, keep_images, seconds)
-            for image, objects in zip(batch, found, strict=True)
-        ]
-
-    def find(self, images: Sequence[np.ndarray]) -> list[FoundObjects]:
-        """Objects of each image, or tile, in its own pixels."""
-        if self.augment is not None:
-            return [self._find_augmented(image, self.augment) for image in images]
-        device, dtype = place_of(self.model)
-        fitted = [self.fit(image) for image in images]
-        values = pad_together([one.values for one in fitted]).to(device, dtype)
-        raws = self.model(values, [one.size_hw for one in fitted], self.output)
-        return [to_original(raw, one) for raw, one in zip(raws, fitted, strict=True)]
-
-    def find_in_tiles(self, image: np.ndarray, tile_hw: SizeHW) -> FoundObjects:
-        """Objects of one image, looked at tile by tile."""
-        size_hw = (image.shape[0], image.shape[1])
-        tiles = tile_boxes(size_hw, tile_hw, self.overlap)
-        parts: list[FoundObjects] = []
-        for start in range(0, len(tiles), self.batch_size):
-            chunk = tiles[start : start + self.batch_size]
-            parts += self.find(
-                [image[top:bottom, left:right] for left, top, right, bottom in chunk]
-            )
-            if self.progress is not None:
-                self.progress(len(parts), len(tiles))
-        return merge_tiles(parts, tiles, size_hw, self.output.suppression.iou)
-
-    def _find_augmented(self, image: np.ndarray, augment: TestAugmentation) -> FoundObjects:
-        raw = detect_augmented(self.model, image, self.fit, augment, self.output)
-        return in_image(raw, (image.shape[0], image.shape[1]))
-
-    def _result(
-        self, image: Opened[SizeHW], found: FoundObjects, keep_images: bool, seconds: float
-    ) -> Detections:
-        plain = Detections(
-            class_names=self.model.class_names,
-            boxes_xyxy=found.boxes_xyxy,
-            scores=found.scores,
-            labels=found.labels,
-            size_hw=image.prepared,
-            source=image.name,
-            image_rgb=image.picture(keep_images),
-            seconds=seconds,
-        )
-        return plain if found.masks is None else InstanceMasks(**vars(plain), masks=found.masks)
-
-
-def _output(
+def output_settings(
     output: OutputConfig,
     score_threshold: float | None,
     suppression: Suppression | None,
     max_per_image: int | None,
 ) -> OutputConfig:
+    """The model's, with what is given in place.
+
+    Raises:
+        ConfigError: settings out of range.
+    """
     if score_threshold is not None:
         if not 0 <= score_threshold < 1:
             raise ConfigError(f"score threshold is {score_threshold}; it lies in 0..1, 1 excluded")

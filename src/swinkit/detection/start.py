@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from swinkit.detection.config import DetectorConfig, Kind
+from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
 from swinkit.detection.create import find_detector
 from swinkit.detection.data.samples import DetectionSplits
 from swinkit.detection.model import SwinDetector
@@ -17,7 +17,10 @@ from swinkit.task.training import LoadWeights
 
 logger = logging.getLogger(__name__)
 
-BOXES_ALONE: dict[Kind, Kind] = {"mask_rcnn": "faster_rcnn", "cascade_mask_rcnn": "cascade_rcnn"}
+BOXES_ALONE: dict[RCNNKind, RCNNKind] = {
+    "mask_rcnn": "faster_rcnn",
+    "cascade_mask_rcnn": "cascade_rcnn",
+}
 
 
 def build_detector(
@@ -31,7 +34,7 @@ def build_detector(
         ConfigError: no such model, or one that needs what the data does not have.
         CheckpointError: starting weights that cannot be used.
     """
-    whole = load_whole(config.model, SwinDetector, load)
+    whole = load_whole(config.model, SwinDetector, load)  # type: ignore[type-abstract]
     if whole is not None:
         architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:
@@ -40,7 +43,7 @@ def build_detector(
     architecture = _for_data(architecture, splits, config)
     fit = adapt_fit(fit, config)
     info = replace(info, class_names=splits.class_names, preprocessing=fit)
-    model = SwinDetector(architecture, info=info)
+    model = SwinDetector.from_config(architecture, info=info)
     start_from(model, whole, architecture.backbone, config.model, load)
     return model
 
@@ -62,7 +65,7 @@ def _for_data(
     made = replace(architecture, backbone=backbone, num_classes=len(splits.class_names))
     if splits.has_masks or not made.has_masks:
         return made
-    if made.kind not in BOXES_ALONE or made.roi is None:
+    if not isinstance(made, RCNNConfig) or made.kind not in BOXES_ALONE:
         raise ConfigError(
             f"{config.data.path} has boxes but no masks, which {made.kind} learns from; choose a "
             "cascade_mask_rcnn, mask_rcnn, faster_rcnn or retinanet model"

@@ -132,18 +132,15 @@ class DetectionTask(Task["SwinDetector", Detections]):
         progress: Progress,
     ) -> Iterator[Detections]:
         """Objects in the pixels of each image."""
-        from swinkit.detection.predict import each_detection
-
         if options.masks is not None and not model.config.has_masks:
             raise ConfigError("this detector finds boxes, no masks; leave --masks out")
-        return each_detection(
-            model,
+        return model.predict_iter(
             images,
             score_threshold=options.score,
             batch_size=batch_size,
             tile=options.tile,
             overlap=options.overlap,
-            augment=_views(model, options),
+            views=_views(model, options),
             suppression=Suppression(method=options.soft_nms) if options.soft_nms else None,
             on_error=on_error,
             keep_images=keep_images,
@@ -186,7 +183,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
             on_bad_image=on_bad_image,
             max_detections=options.max_detections,
             score=options.score,
-            augment=_views(model, options),
+            views=_views(model, options),
             tile=options.tile,
             overlap=options.overlap,
             progress=progress,

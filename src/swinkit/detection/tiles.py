@@ -8,36 +8,19 @@ Legend: N objects of all tiles, H W image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from swinkit.detection.boxes.suppression import grouped_nms
+from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import ConfigError
 from swinkit.images.masks import merge_masks, union_masks
 from swinkit.settings import SizeHW
 
-if TYPE_CHECKING:
-    from supervision.detection.compact_mask import CompactMask
-
 AGREEMENT = 0.5  # overlap (IoU) within the common strip from which two boxes are one object
 CUT_SHARE = 0.01  # of a tile's side: a box that ends so near an inner border is cut by it
 CUT_PIXELS = 2.0
-
-
-@dataclass(frozen=True, eq=False)
-class FoundObjects:
-    """Objects of an image or a tile, in its pixels; masks where the model makes them."""
-
-    boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    masks: "CompactMask | None"
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def tile_boxes(size_hw: SizeHW, tile_hw: SizeHW, overlap: float) -> np.ndarray:
@@ -65,8 +48,8 @@ def tile_boxes(size_hw: SizeHW, tile_hw: SizeHW, overlap: float) -> np.ndarray:
 
 
 def merge_tiles(
-    parts: Sequence[FoundObjects], tiles_xyxy: np.ndarray, size_hw: SizeHW, iou: float
-) -> FoundObjects:
+    parts: Sequence[Detections], tiles_xyxy: np.ndarray, size_hw: SizeHW, iou: float
+) -> Detections:
     """The objects of an image from those of its tiles, best first.
 
     A box that a tile's border cuts gives way to an uncut one of the same object; where all are
@@ -84,7 +67,6 @@ def merge_tiles(
     boxes = np.concatenate([part.boxes_xyxy for part in parts]).astype(np.float64) + corners
     scores = np.concatenate([part.scores for part in parts])
     labels = np.concatenate([part.labels for part in parts])
-    masks = _placed_masks(parts, tiles_xyxy, size_hw)
     cut = _is_cut(boxes, tiles_xyxy[tile], size_hw)
     groups = _same_objects(boxes, labels, cut, tiles_xyxy, np.cumsum([0, *counts]))
     boxes, scores = _joined(boxes, scores, groups)
@@ -92,20 +74,23 @@ def merge_tiles(
     kept = grouped_nms(
         torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(labels), iou
     ).numpy()
-    if masks is not None:
-        masks = union_masks(masks, [groups[row] for row in kept])
-    return FoundObjects(boxes[kept].astype(np.float32), scores[kept], labels[kept], masks)
-
-
-def _placed_masks(
-    parts: Sequence[FoundObjects], tiles_xyxy: np.ndarray, size_hw: SizeHW
-) -> "CompactMask | None":
-    placed = [
+    found = Detections(
+        class_names=parts[0].class_names,
+        boxes_xyxy=boxes[kept],
+        scores=scores[kept],
+        labels=labels[kept],
+        size_hw=size_hw,
+        source=parts[0].source,
+    )
+    masks = [
         part.masks.with_offset(int(left), int(top), size_hw)
         for part, (left, top, _, _) in zip(parts, tiles_xyxy, strict=True)
-        if part.masks is not None
+        if isinstance(part, InstanceMasks)
     ]
-    return merge_masks(placed, size_hw) if placed else None
+    if not masks:
+        return found
+    together = merge_masks(masks, size_hw)
+    return InstanceMasks(**vars(found), masks=union_masks(together, [groups[row] for row in kept]))
 
 
 def _is_cut(boxes: np.ndarray, tiles: np.ndarray, size_hw: SizeHW) -> np.ndarray:

@@ -4,7 +4,6 @@ Legend: B batch, C channels, H W map, G objects, N detections, K classes.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, distributed
 
 from swinkit.data.problems import describe_problems
-from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
+from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
 from swinkit.detection.data.samples import DetectionSample, DetectionSplits
 from swinkit.detection.data.splits import load_detection
@@ -22,7 +21,6 @@ from swinkit.detection.evaluate.measure import evaluate_detector
 from swinkit.detection.evaluate.scores import CocoResult
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import in_image
-from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.detection.start import build_detector
 from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.errors import TrainingError
@@ -213,13 +211,10 @@ class DetectionValidation(Validation):
     def update(self, model: SwinDetector, batch: DetectionBatch, real: Tensor) -> None:
         """Detect in a batch; an image that comes twice counts once."""
         found = model(batch.images, [target.size_hw for target in batch.targets])
-        results = []
         for raw, target, index in zip(found, batch.targets, batch.indices.tolist(), strict=True):
             sample = self.samples[index]
-            results.append(
-                (sample.image_id, in_original(raw, target.size_hw, sample.size_hw, self.names))
-            )
-        self.evaluator.update(results)
+            result = in_image(raw, sample.size_hw, self.names, input_hw=target.size_hw)
+            self.evaluator.update([(sample.image_id, result)])
 
     def compute(self) -> dict[str, float]:
         """AP and AP50; the processes' detections come together first."""
@@ -238,30 +233,3 @@ def average_precisions(scores: CocoResult, prefix: str) -> dict[str, float]:
         for kind, found in kinds.items()
         for name, value in (("ap", found.ap), ("ap50", found.ap50), ("ap75", found.ap75))
     }
-
-
-def in_original(
-    raw: RawDetections,
-    input_hw: tuple[int, int],
-    original_hw: tuple[int, int],
-    class_names: tuple[str, ...],
-) -> Detections:
-    """Detections in the pixels of the original image, its masks pasted there.
-
-    Args:
-        raw: in the pixels of the input.
-        input_hw: of the input without padding.
-        original_hw: of the image as it was read.
-        class_names: K names.
-    """
-    ratios = [original_hw[1] / input_hw[1], original_hw[0] / input_hw[0]]
-    boxes = raw.boxes_xyxy.float() * raw.boxes_xyxy.new_tensor(ratios * 2)
-    found = in_image(replace(raw, boxes_xyxy=boxes), original_hw)
-    plain = Detections(
-        class_names=class_names,
-        boxes_xyxy=found.boxes_xyxy,
-        scores=found.scores,
-        labels=found.labels,
-        size_hw=original_hw,
-    )
-    return plain if found.masks is None else InstanceMasks(**vars(plain), masks=found.masks)

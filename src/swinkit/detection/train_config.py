@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from swinkit.detection.config import DetectorConfig
+from swinkit.detection.config import RCNNConfig, RetinaNetConfig
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.task.train_config import TrainConfig
 
@@ -17,5 +17,5 @@ class DetectionTrainConfig(TrainConfig):
     task: Literal["detection"] = "detection"
     augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
     """How training images are varied, with their boxes and masks."""
-    architecture: Annotated[DetectorConfig | None, tyro.conf.Suppress] = None
+    architecture: Annotated[RetinaNetConfig | RCNNConfig | None, tyro.conf.Suppress] = None
     """Takes the place of `model.name` for a network that has none."""

@@ -6,8 +6,10 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import VARIANTS
 from swinkit.detection.config import (
     DetectorConfig,
-    Kind,
-    RetinaConfig,
+    RCNNConfig,
+    RCNNKind,
+    RetinaHeadConfig,
+    RetinaNetConfig,
     RPNConfig,
     detection_backbone,
 )
@@ -16,8 +18,8 @@ from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfi
 # Stochastic depth of the published three-times schedules.
 DROP_PATH_RATES = {"t": 0.2, "s": 0.2, "b": 0.3, "l": 0.3}
 
-SIZES: dict[Kind, tuple[str, ...]] = {
-    "retinanet": ("t",),
+RETINANET_SIZES = ("t",)
+RCNN_SIZES: dict[RCNNKind, tuple[str, ...]] = {
     "faster_rcnn": ("t",),
     "mask_rcnn": ("t", "s"),
     "cascade_mask_rcnn": ("t", "s", "b"),
@@ -48,48 +50,45 @@ def _backbone(name: str, drop_path_rate: float) -> SwinConfig:
 def _published() -> dict[str, DetectorConfig]:
     found: dict[str, DetectorConfig] = {}
     for prefix, backbones in (("swin", V1_BACKBONES), ("swin_v2", V2_BACKBONES)):
-        for kind, sizes in SIZES.items():
+        swin = {size: _backbone(name, DROP_PATH_RATES[size]) for size, name in backbones.items()}
+        for size in RETINANET_SIZES:
+            found[f"retinanet_{prefix}_{size}"] = RetinaNetConfig(backbone=swin[size])
+        for kind, sizes in RCNN_SIZES.items():
             for size in sizes:
-                backbone = _backbone(backbones[size], DROP_PATH_RATES[size])
-                found[f"{kind}_{prefix}_{size}"] = DetectorConfig(kind=kind, backbone=backbone)
+                found[f"{kind}_{prefix}_{size}"] = RCNNConfig(kind=kind, backbone=swin[size])
     return found
 
 
+# Detectors that a processor can train from nothing: few channels, few candidates. Patches have 4
+# pixels, not the classifier's 2: photographs are larger than thumbnails. Anchors start at 16
+# pixels, half the usual, because images are taken at 320 and not at 800.
 NANO_CHANNELS = 64
 
 
-def _nano(kind: Kind) -> DetectorConfig:
-    """A detector that a processor can train from nothing: few channels, few candidates.
-
-    Patches of 4 pixels, not the classifier's 2: photographs are larger than thumbnails. Anchors
-    start at 16 pixels, half the usual, because images are taken at 320 and not at 800.
-    """
+def _nano() -> dict[str, DetectorConfig]:
     backbone = replace(
         _backbone("swin_nano", 0.05), patch_size=4, window_size=7, depths=(2, 2, 2, 2)
     )
-    if kind == "retinanet":
-        return DetectorConfig(
-            kind=kind,
+    rpn = RPNConfig(
+        scale=4.0, train_pre_nms=500, train_proposals=500, test_pre_nms=500, test_proposals=300
+    )
+    boxes = RoIConfig(box=BoxHeadConfig(fc_channels=256), num_samples=128)
+    masks = replace(boxes, mask=MaskHeadConfig(num_convs=3, channels=NANO_CHANNELS))
+    faster = RCNNConfig(
+        kind="faster_rcnn", backbone=backbone, fpn_channels=NANO_CHANNELS, rpn=rpn, roi=boxes
+    )
+    return {
+        "retinanet_swin_nano": RetinaNetConfig(
             backbone=backbone,
             fpn_channels=NANO_CHANNELS,
-            retina=RetinaConfig(num_convs=2, pre_nms=500),
-        )
-    mask = MaskHeadConfig(num_convs=3, channels=NANO_CHANNELS) if kind == "mask_rcnn" else None
-    return DetectorConfig(
-        kind=kind,
-        backbone=backbone,
-        fpn_channels=NANO_CHANNELS,
-        rpn=RPNConfig(
-            scale=4.0, train_pre_nms=500, train_proposals=500, test_pre_nms=500, test_proposals=300
+            retina=RetinaHeadConfig(num_convs=2, pre_nms=500),
         ),
-        roi=RoIConfig(box=BoxHeadConfig(fc_channels=256), mask=mask, num_samples=128),
-    )
+        "faster_rcnn_swin_nano": faster,
+        "mask_rcnn_swin_nano": replace(faster, kind="mask_rcnn", roi=masks),
+    }
 
 
-DETECTORS: dict[str, DetectorConfig] = {
-    **_published(),
-    **{f"{kind}_swin_nano": _nano(kind) for kind in ("retinanet", "faster_rcnn", "mask_rcnn")},
-}
+DETECTORS: dict[str, DetectorConfig] = {**_published(), **_nano()}
 
 # As counted once, with 80 classes, HTC without its semantic branch.
 PARAMETERS: dict[str, int] = {

@@ -1,141 +1,105 @@
 """Detections from several views of an image: other scales, and mirrored.
 
-The boxes of all views are brought to the pixels of the image and suppressed together, before any
-view has decided on its own; masks are the mean of what each view says about the boxes that are
+The candidates of all views are brought to the pixels of the image and suppressed together, before
+any view has decided on its own; masks are the mean of what each view gives for the boxes that are
 left. This is the multi-scale testing of the published results (mmdet's `aug_test`, with the boxes
 of all views in one suppression).
 
-Legend: R candidates, N detections of an image, K classes, s side of a mask.
+Legend: C channels, H W pixels, N detections of an image, s side of a mask.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from swinkit.detection.boxes.instances import RawDetections
-from swinkit.detection.boxes.suppression import multiclass_nms, suppress
-from swinkit.detection.config import OutputConfig, Suppression
-from swinkit.detection.network.roi_heads import RoIStages
+from swinkit.detection.boxes.suppression import best_detections
+from swinkit.detection.config import OutputConfig
+from swinkit.detection.network.base import DetectionNetwork, Features
 from swinkit.images.fitting import Fit, Fitted
 from swinkit.task.views import TestAugmentation
 
-if TYPE_CHECKING:
-    from swinkit.detection.model import SwinDetector
-
-KEEP_ALL = Suppression(iou=1.0)
-NO_LIMIT = 1_000_000
-
 
 @dataclass(frozen=True, eq=False)
-class _View:
-    """One look at the image, and how boxes go between its pixels and the image's."""
+class View:
+    """One view of an image, and how boxes go between its pixels and the image's."""
 
     fitted: Fitted
-    flipped: bool
+    mirrored: bool
 
-    def images(self, like: Tensor) -> Tensor:
-        return torch.from_numpy(self.fitted.values)[None].to(like.device, like.dtype)
+    def batch(self, like: Tensor) -> Tensor:
+        """`1 C H W` on the device and of the type of `like`."""
+        return torch.from_numpy(self.fitted.values)[None].to(like)
 
     def to_image(self, boxes: Tensor) -> Tensor:
-        """(R, 4 or 4 K) from this view's pixels to the image's."""
-        return self._mirrored(boxes) / self._scale(boxes)
+        """(N, 4) from this view's pixels to the image's."""
+        return self._mirror(boxes) / self._scale(boxes)
 
     def from_image(self, boxes: Tensor) -> Tensor:
         """(N, 4) from the image's pixels to this view's."""
-        return self._mirrored(boxes * self._scale(boxes))
+        return self._mirror(boxes * self._scale(boxes))
 
     def _scale(self, boxes: Tensor) -> Tensor:
-        return boxes.new_tensor(self.fitted.scale_wh * 2).repeat(boxes.shape[1] // 4)
+        return boxes.new_tensor(self.fitted.scale_wh * 2)
 
-    def _mirrored(self, boxes: Tensor) -> Tensor:
-        if not self.flipped:
+    def _mirror(self, boxes: Tensor) -> Tensor:
+        if not self.mirrored:
             return boxes
-        left, top, right, bottom = boxes.unflatten(1, (-1, 4)).unbind(-1)
+        left, top, right, bottom = boxes.unbind(1)
         width = self.fitted.size_hw[1]
-        return torch.stack((width - right, top, width - left, bottom), dim=-1).flatten(1)
+        return torch.stack((width - right, top, width - left, bottom), dim=1)
 
 
-def detect_augmented(
-    model: "SwinDetector",
-    pixels: np.ndarray,
-    fit: Fit,
-    augmentation: TestAugmentation,
-    output: OutputConfig,
+def make_views(pixels: np.ndarray, fit: Fit, augmentation: TestAugmentation) -> list[View]:
+    """The views of an image (H, W, C) that the model itself takes as `fit` prepares it."""
+    views = []
+    for scaled in augmentation.fits(fit):
+        fitted = scaled(pixels)
+        views.append(View(fitted, mirrored=False))
+        if augmentation.flip:
+            # Mirrored without the padding, which stays right and below.
+            width = fitted.size_hw[1]
+            values = fitted.values.copy()
+            values[:, :, :width] = values[:, :, :width][:, :, ::-1]
+            views.append(View(replace(fitted, values=values), mirrored=True))
+    return views
+
+
+def detect_views(
+    network: DetectionNetwork, views: Sequence[View], output: OutputConfig
 ) -> RawDetections:
-    """Detections of one image (H, W, C) from all its views, in the pixels of the image itself."""
-    like = next(model.parameters())
-    views = [
-        _View(fitted, flipped)
-        for fitting in augmentation.fits(fit)
-        for fitted, flipped in _looks(pixels, fitting, augmentation.flip)
-    ]
-    if model.config.roi is None:
-        return _at_once(model, views, output, like)
-    stages: list[tuple[RoIStages, list[Tensor]]] = []
-    boxes, scores = [], []
+    """Detections of one image from all its views, in the pixels of the image itself."""
+    like = next(network.parameters())
+    seen: list[Features] = []
+    parts: list[RawDetections] = []
     for view in views:
-        maps = model.pyramid(view.images(like))
-        heads = model.roi_stages(None if model.semantic is None else model.semantic(maps)[1])
-        sizes = [view.fitted.size_hw]
-        (own_boxes,), (own_scores,) = heads.classify(maps, model.propose(maps, sizes), sizes)
-        boxes.append(view.to_image(own_boxes.float()))
-        scores.append(own_scores.float())
-        stages.append((heads, maps))
-    found, best, labels, _ = multiclass_nms(
-        torch.cat(boxes),
-        torch.cat(scores),
-        score_threshold=output.score_threshold,
-        suppression=output.suppression,
-        max_per_image=output.max_per_image,
+        features = network.features(view.batch(like))
+        (own,) = network.candidates(features, [view.fitted.size_hw], output.score_threshold)
+        parts.append(replace(own, boxes_xyxy=view.to_image(own.boxes_xyxy)))
+        seen.append(features)
+    together = RawDetections(
+        boxes_xyxy=torch.cat([part.boxes_xyxy for part in parts]),
+        scores=torch.cat([part.scores for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
     )
-    masks = _mean_masks(views, stages, found, labels) if model.config.has_masks else None
-    return RawDetections(boxes_xyxy=found, scores=best, labels=labels, mask_probabilities=masks)
-
-
-def _looks(pixels: np.ndarray, fit: Fit, flip: bool) -> list[tuple[Fitted, bool]]:
-    fitted = fit(pixels)
-    if not flip:
-        return [(fitted, False)]
-    # Mirrored without the padding, which stays right and below.
-    width = fitted.size_hw[1]
-    values = fitted.values.copy()
-    values[:, :, :width] = values[:, :, :width][:, :, ::-1]
-    return [(fitted, False), (replace(fitted, values=values), True)]
-
-
-def _at_once(
-    model: "SwinDetector", views: Sequence[_View], output: OutputConfig, like: Tensor
-) -> RawDetections:
-    """RetinaNet: every anchor's box is a candidate."""
-    every = replace(output, suppression=KEEP_ALL, max_per_image=NO_LIMIT)
-    boxes, scores, labels = [], [], []
-    for view in views:
-        (raw,) = model(view.images(like), [view.fitted.size_hw], every)
-        boxes.append(view.to_image(raw.boxes_xyxy))
-        scores.append(raw.scores)
-        labels.append(raw.labels)
-    places, classes = torch.cat(boxes), torch.cat(labels)
-    best, kept = suppress(
-        places, torch.cat(scores), classes, output.suppression, output.max_per_image
-    )
-    return RawDetections(boxes_xyxy=places[kept], scores=best, labels=classes[kept])
+    found = best_detections(together, output)
+    if not network.config.has_masks:
+        return found
+    return replace(found, mask_probabilities=_mean_masks(network, views, seen, found))
 
 
 def _mean_masks(
-    views: Sequence[_View],
-    stages: Sequence[tuple[RoIStages, list[Tensor]]],
-    boxes: Tensor,
-    labels: Tensor,
+    network: DetectionNetwork,
+    views: Sequence[View],
+    seen: Sequence[Features],
+    found: RawDetections,
 ) -> Tensor:
     """(N, s, s): the mean over views of each detection's mask, mirrored back."""
-    total: Tensor | None = None
-    for view, (heads, maps) in zip(views, stages, strict=True):
-        (own,) = heads.masks(maps, [view.from_image(boxes)], [labels])
-        own = own.float().flip(-1) if view.flipped else own.float()
-        total = own if total is None else total + own
-    assert total is not None
-    return total / len(views)
+    masks = []
+    for view, features in zip(views, seen, strict=True):
+        (own,) = network.masks(features, [view.from_image(found.boxes_xyxy)], [found.labels])
+        masks.append(own.float().flip(-1) if view.mirrored else own.float())
+    return torch.stack(masks).mean(0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from box_strategies import multiclass_nms
 from last_bit import same_boxes, same_deltas
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,7 +24,7 @@ from swinkit.detection.boxes.geometry import (
 )
 from swinkit.detection.boxes.masks import mask_targets, paste_masks
 from swinkit.detection.boxes.pooling import RoIPooling
-from swinkit.detection.boxes.suppression import grouped_nms, multiclass_nms, soft_nms
+from swinkit.detection.boxes.suppression import grouped_nms, soft_nms
 from swinkit.detection.config import Suppression
 
 STDS = {

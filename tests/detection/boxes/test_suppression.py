@@ -4,14 +4,14 @@ import math
 
 import pytest
 import torch
-from box_strategies import boxes
+from box_strategies import boxes, multiclass_nms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from swinkit.detection.boxes import suppression
 from swinkit.detection.boxes.geometry import pairwise_iou
-from swinkit.detection.boxes.suppression import grouped_nms, multiclass_nms, soft_nms
+from swinkit.detection.boxes.suppression import grouped_nms, soft_nms
 from swinkit.detection.config import Suppression
 from swinkit.errors import ConfigError
 

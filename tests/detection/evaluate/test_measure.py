@@ -15,7 +15,6 @@ from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.measure import evaluate_detector, write_report
 from swinkit.detection.evaluate.report import report_of
 from swinkit.detection.model import SwinDetector
-from swinkit.detection.predict import predict_detections
 from swinkit.errors import ConfigError, DataError, ImageError
 from swinkit.images.fitting import Fit
 from swinkit.task.evaluating import choose_samples
@@ -48,7 +47,7 @@ def test_numbers_are_those_of_the_predictions(model, shapes):
     samples, splits = load_detection_samples(shapes, split="test")
     evaluator = CocoEvaluator(samples, splits.class_names)
     paths = [sample.path for sample in samples]
-    found = predict_detections(model, paths)
+    found = model.predict(paths)
     evaluator.update(
         (sample.image_id, result) for sample, result in zip(samples, found, strict=True)
     )
@@ -74,7 +73,7 @@ def test_views_tiles_and_limits_reach_the_prediction(model, shapes):
     assert few.scores.box.max_detections == 2
     seen = []
     assert len(few.examples[0].found.scores) <= 2
-    for settings in ({}, {"augment": TestAugmentation()}, {"tile": 90}):
+    for settings in ({}, {"views": TestAugmentation()}, {"tile": 90}):
         other = evaluate_detector(model, samples, max_detections=20, **settings)
         boxes = other.examples[0].found.boxes_xyxy.round(1).tolist()
         assert boxes not in seen

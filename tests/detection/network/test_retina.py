@@ -1,24 +1,27 @@
 """RetinaNet's head: initial values, losses by hand, detections by the rules."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
+from swinkit.backbones.variants import VARIANTS
 from swinkit.detection.boxes.anchors import AnchorGrid
 from swinkit.detection.boxes.geometry import BoxCoder, pairwise_iou
 from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.config import Suppression
-from swinkit.detection.network.retina import RetinaHead, retina_anchors
+from swinkit.detection.boxes.suppression import best_detections
+from swinkit.detection.config import OutputConfig, RetinaNetConfig
+from swinkit.detection.network.retina import RetinaHead, RetinaNet
 
 STRIDES = (8, 16)
 SIZES = [(8, 12), (4, 6)]
 CLASSES = 3
 
 
-def head(**settings: int) -> RetinaHead:
-    anchors = AnchorGrid(STRIDES, scales=(2, 3), ratios=(1.0,))
-    return RetinaHead(4, CLASSES, anchors, **({"num_convs": 2} | settings))
+def head() -> RetinaHead:
+    return RetinaHead(4, CLASSES, AnchorGrid(STRIDES, scales=(2, 3), ratios=(1.0,)), num_convs=2)
 
 
 def strong(retina: RetinaHead) -> RetinaHead:
@@ -45,7 +48,8 @@ def flat(levels: list[Tensor], values: int) -> Tensor:
 
 
 def test_published_anchors() -> None:
-    grid = retina_anchors()
+    backbone = replace(VARIANTS["swin_nano"].config, patch_size=4)
+    grid = RetinaNet(RetinaNetConfig(backbone=backbone)).retina.anchors
     assert grid.strides == (8, 16, 32, 64, 128)
     areas = (grid.base(0)[:, 2:] - grid.base(0)[:, :2]).prod(1).sqrt()
     assert areas[:3].tolist() == pytest.approx([32.0, 40.317, 50.797], abs=1e-3)
@@ -53,7 +57,7 @@ def test_published_anchors() -> None:
 
 
 def test_outputs_names_and_prior() -> None:
-    retina = head(feature_channels=5)
+    retina = head()
     logits, deltas = retina([torch.zeros(1, 4, 3, 3)])
     assert logits[0].shape == (1, 2 * CLASSES, 3, 3)
     assert deltas[0].shape == (1, 8, 3, 3)
@@ -98,8 +102,10 @@ def test_detections_follow_the_rules() -> None:
     retina = strong(head())
     outputs = retina(maps(2))
     sizes = [(64, 96), (50, 80)]
-    found = retina.detect(outputs, sizes, score_threshold=0.3, max_per_image=15)
-    for image, (boxes, scores, labels, rows) in enumerate(found):
+    output = OutputConfig(max_per_image=15)
+    for image, candidates in enumerate(retina.candidates(outputs, sizes, 1000, 0.3)):
+        found = best_detections(candidates, output)
+        boxes, scores, labels = found.boxes_xyxy, found.scores, found.labels
         assert len(boxes) == 15
         assert (scores.diff() <= 0).all()
         assert (scores > 0.3).all()
@@ -107,7 +113,13 @@ def test_detections_follow_the_rules() -> None:
         assert (boxes >= 0).all()
         assert (boxes <= torch.tensor([width, height, width, height])).all()
         own = flat([level[image : image + 1] for level in outputs[0]], CLASSES).sigmoid()
-        assert torch.allclose(own[rows, labels], scores, atol=1e-6)
+        distance = (own[:, labels] - scores).abs()
+        rows = distance.argmin(0)
+        assert distance.amin(0).max() < 1e-6
+        moves = flat([level[image : image + 1] for level in outputs[1]], 4)
+        anchors = torch.cat(retina.anchors(SIZES))
+        wanted = BoxCoder().decode(anchors[rows], moves[rows], sizes[image])
+        assert torch.allclose(boxes, wanted, atol=1e-4)
         same = labels[:, None] == labels[None]
         overlap = pairwise_iou(boxes, boxes).fill_diagonal_(0)
         assert (overlap[same] <= 0.5 + 1e-6).all()
@@ -115,19 +127,16 @@ def test_detections_follow_the_rules() -> None:
 
 def test_only_the_best_of_each_level_are_looked_at() -> None:
     retina = strong(head())
-    apart = Suppression(iou=1.0)
     outputs = retina(maps())
-    [(_, scores, labels, rows)] = retina.detect(
-        outputs, [(64, 96)], pre_nms=5, suppression=apart, max_per_image=100
-    )
-    assert len(scores) == 10
+    [found] = retina.candidates(outputs, [(64, 96)], 5, 0.05)
+    assert len(found) == 10
     first = outputs[0][0][0].permute(1, 2, 0).sigmoid().flatten().topk(5).values
-    assert torch.allclose(scores[rows < 8 * 12 * 2], first)
-    assert labels.max() < CLASSES
+    assert torch.allclose(found.scores[:5], first)
+    assert found.labels.max() < CLASSES
 
 
 def test_nothing_scores_enough() -> None:
     retina = head()
-    [(boxes, scores, labels, rows)] = retina.detect(retina(maps()), [(64, 96)], score_threshold=0.9)
-    assert boxes.shape == (0, 4)
-    assert scores.shape == labels.shape == rows.shape == (0,)
+    [found] = retina.candidates(retina(maps()), [(64, 96)], 1000, 0.9)
+    assert found.boxes_xyxy.shape == (0, 4)
+    assert found.scores.shape == found.labels.shape == (0,)

@@ -5,17 +5,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.detection.boxes.anchors import AnchorGrid
 from swinkit.detection.boxes.assignment import RandomSampler, assign
 from swinkit.detection.boxes.geometry import BoxCoder, pairwise_iou
 from swinkit.detection.boxes.instances import InstanceTarget
+from swinkit.detection.config import RPNConfig
 from swinkit.detection.network.rpn import RPNHead
 
 STRIDES = (8, 16)
+ALL = (1000, 1000)
 
 
 def head(**settings: float) -> RPNHead:
-    return RPNHead(4, 6, AnchorGrid(STRIDES, scales=(2,)), **settings)
+    return RPNHead(4, RPNConfig(scale=2, **settings), STRIDES)
 
 
 def maps(images: int = 2) -> list[Tensor]:
@@ -79,11 +80,11 @@ def test_an_image_all_crowd_trains_nothing_but_keeps_its_gradients() -> None:
 
 
 def test_proposals_are_clipped_apart_sorted_and_detached() -> None:
-    rpn = head()
+    rpn = head(iou=0.5)
     for layer in (rpn.objectness, rpn.deltas):
         torch.nn.init.normal_(layer.weight, std=1.0)
     sizes = [(64, 96), (40, 70)]
-    found = rpn.propose(rpn(maps()), sizes, pre_nms=50, max_number=20, iou=0.5)
+    found = rpn.propose(rpn(maps()), sizes, pre_nms=50, max_number=20)
     for (boxes, scores), (height, width) in zip(found, sizes, strict=True):
         assert boxes.shape == (20, 4)
         assert not boxes.requires_grad
@@ -95,9 +96,9 @@ def test_proposals_are_clipped_apart_sorted_and_detached() -> None:
 
 
 def test_overlaps_are_suppressed_within_a_level_only() -> None:
-    rpn = RPNHead(4, 6, AnchorGrid(STRIDES, scales=(2,), ratios=(1.0,)))
+    rpn = head(ratios=(1.0,), iou=0.1)
     torch.nn.init.zeros_(rpn.deltas.weight)
-    [(boxes, _)] = rpn.propose(rpn(maps(1)), [(64, 96)], iou=0.1)
+    [(boxes, _)] = rpn.propose(rpn(maps(1)), [(64, 96)], *ALL)
     sides = (boxes[:, 2:] - boxes[:, :2]).amax(1)
     # The first of the coarse anchors is clipped to the size of the fine ones.
     sides[boxes[:, :2].amax(1) == 0] = 0
@@ -108,12 +109,17 @@ def test_overlaps_are_suppressed_within_a_level_only() -> None:
         assert (overlap <= 0.1 + 1e-6).all()
 
 
-def test_small_boxes_are_left_out() -> None:
+def test_boxes_outside_the_image_are_left_out() -> None:
     rpn = head()
+    for layer in (rpn.objectness, rpn.deltas):
+        torch.nn.init.normal_(layer.weight, std=1.0)
     outputs = rpn(maps(1))
-    [(boxes, _)] = rpn.propose(outputs, [(64, 96)], min_size=20)
-    assert ((boxes[:, 2:] - boxes[:, :2]) > 20).all()
-    [(none, scores)] = rpn.propose(outputs, [(64, 96)], min_size=1000)
+    [(every, _)] = rpn.propose(outputs, [(64, 96)], *ALL)
+    [(boxes, scores)] = rpn.propose(outputs, [(1, 1)], *ALL)
+    assert ((boxes[:, 2:] - boxes[:, :2]) > 0).all()
+    assert len(boxes) == len(scores) < len(every)
+    far = [level - 1e4 for level in outputs[1]]
+    [(none, scores)] = rpn.propose((outputs[0], far), [(64, 96)], *ALL)
     assert none.shape == (0, 4)
     assert scores.shape == (0,)
 
@@ -122,7 +128,7 @@ def test_half_precision_outputs() -> None:
     rpn = head()
     logits, deltas = rpn(maps(1))
     half = [level.bfloat16() for level in logits], [level.bfloat16() for level in deltas]
-    [(boxes, scores)] = rpn.propose(half, [(64, 96)])
+    [(boxes, scores)] = rpn.propose(half, [(64, 96)], *ALL)
     assert boxes.dtype == scores.dtype == torch.float32
     losses = rpn.losses(half, [target([[10.0, 10, 40, 30]])], RandomSampler())
     assert all(loss.dtype == torch.float32 for loss in losses.values())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from swinkit.detection.boxes.assignment import assign
 from swinkit.detection.boxes.instances import InstanceTarget
+from swinkit.detection.config import RPNConfig
 from swinkit.detection.network.fpn import FPN
 from swinkit.detection.network.rpn import RPNHead
 
@@ -41,7 +42,7 @@ def fill(layer: nn.Module, golden: Mapping[str, Tensor], name: str) -> None:
 
 def rpn_of(name: str, golden: Mapping[str, Tensor]) -> RPNHead:
     channels = golden["state.rpn_head.rpn_conv.weight"].shape[0]
-    head = RPNHead(channels, channels, **CASES[name])
+    head = RPNHead(channels, RPNConfig(**CASES[name]))
     fill(head.conv, golden, "rpn_head.rpn_conv")
     fill(head.objectness, golden, "rpn_head.rpn_cls")
     fill(head.deltas, golden, "rpn_head.rpn_reg")
@@ -93,7 +94,7 @@ def test_proposals_from_raw_outputs_are_exact(case: tuple[str, dict[str, Tensor]
     name, golden, notes = case
     outputs = levels(golden, "out.rpn_cls"), levels(golden, "out.rpn_bbox")
     size_hw = tuple(notes["img_metas"]["img_shape"])
-    [(boxes, scores)] = rpn_of(name, golden).propose(outputs, [size_hw], 1000, 1000, 0.7)
+    [(boxes, scores)] = rpn_of(name, golden).propose(outputs, [size_hw], 1000, 1000)
     assert same_boxes(boxes, golden["out.proposals.bboxes"])
     assert same_scores(scores, golden["out.proposals.scores"])
 
@@ -105,7 +106,7 @@ def test_images_of_a_batch_do_not_touch(case: tuple[str, dict[str, Tensor], Any]
         for key in ("out.rpn_cls", "out.rpn_bbox")
     )
     size_hw = tuple(notes["img_metas"]["img_shape"])
-    found = rpn_of(name, golden).propose(outputs, [(50, 60), size_hw])
+    found = rpn_of(name, golden).propose(outputs, [(50, 60), size_hw], 1000, 1000)
     assert same_boxes(found[1][0], golden["out.proposals.bboxes"])
     assert found[0][0][:, 0::2].max() <= 60
     assert found[0][0][:, 1::2].max() <= 50
@@ -120,7 +121,7 @@ def test_losses_with_the_recorded_samples(case: tuple[str, dict[str, Tensor], An
     head = rpn_of(name, golden)
     outputs = levels(golden, "out.rpn_cls"), levels(golden, "out.rpn_bbox")
     inside = head.anchors.inside(
-        [tuple(level.shape[-2:]) for level in outputs[0]], size_hw, border=head.border
+        [tuple(level.shape[-2:]) for level in outputs[0]], size_hw, border=head.config.border
     )
     assert torch.equal(inside, golden["loss.rpn.inside_flags"].bool())
     losses = head.losses(outputs, [target], Recorded(golden))

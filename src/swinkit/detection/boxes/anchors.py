@@ -1,6 +1,7 @@
 """Anchors: boxes of fixed shapes around every place of every level of a pyramid.
 
-Legend: A anchors per place, H W map of a level.
+Legend: B batch, A anchors per place, H W map of a level, V values per anchor,
+L = H * W * A anchors of a level, N anchors of all levels.
 """
 
 import math
@@ -116,3 +117,17 @@ def _places_inside(map_hw: SizeHW, stride: int, size_hw: SizeHW, divisor: int) -
     rows = torch.arange(map_hw[0]) * stride < padded[0]
     columns = torch.arange(map_hw[1]) * stride < padded[1]
     return (rows[:, None] & columns[None]).flatten()
+
+
+def map_sizes(maps: Sequence[Tensor]) -> list[SizeHW]:
+    return [(level.shape[-2], level.shape[-1]) for level in maps]
+
+
+def per_anchor(level: Tensor, values: int) -> Tensor:
+    """`B A*V H W` -> `B L V` float32, in the order of the anchors: row, column, anchor."""
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, values).float()
+
+
+def all_levels(levels: Sequence[Tensor], values: int) -> Tensor:
+    """`B A*V H W` of each level -> `B N V` float32."""
+    return torch.cat([per_anchor(level, values) for level in levels], dim=1)

@@ -3,12 +3,15 @@
 Legend: N boxes, R RoIs, K classes.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torchvision.ops import nms
 
 from swinkit.detection.boxes.geometry import areas
-from swinkit.detection.config import Suppression
+from swinkit.detection.boxes.instances import RawDetections
+from swinkit.detection.config import OutputConfig, Suppression
 
 # From this many boxes on the reference suppresses each group on boxes that it has not moved apart.
 MOVED_APART_BELOW = 10_000
@@ -120,29 +123,29 @@ def suppress(
     )
 
 
-def multiclass_nms(
-    boxes: Tensor,
-    scores: Tensor,
-    *,
-    score_threshold: float,
-    suppression: Suppression,
-    max_per_image: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The best detections of an image, from every pair of RoI and class that scores enough.
+def best_detections(candidates: RawDetections, output: OutputConfig) -> RawDetections:
+    """An image's candidates, suppressed within their class; best first."""
+    scores, kept = suppress(
+        candidates.boxes_xyxy,
+        candidates.scores,
+        candidates.labels,
+        output.suppression,
+        output.max_per_image,
+    )
+    return replace(candidates.select(kept), scores=scores)
+
+
+def pairs_above(boxes: Tensor, scores: Tensor, threshold: float) -> tuple[RawDetections, Tensor]:
+    """Every pair of RoI and class that scores higher than `threshold`, and (N,) its RoI.
 
     Args:
-        boxes: (R, 4), one for all classes, or (R, K * 4). scores: (R, K + 1), background last.
-        score_threshold: a detection must score higher.
-
-    Returns:
-        boxes_xyxy (N, 4), scores (N,), labels (N,) and rows (N,): the RoI each came from.
+        boxes: (R, 4), one for all classes, or (R, K * 4).
+        scores: (R, K + 1), background last.
     """
     boxes, scores = boxes.float(), scores[:, :-1].float()
-    num_classes = scores.shape[1]
-    rows, labels = (scores > score_threshold).nonzero(as_tuple=True)
+    rows, labels = (scores > threshold).nonzero(as_tuple=True)
     if boxes.shape[1] > 4:
-        places = boxes.reshape(-1, 4).index_select(0, rows * num_classes + labels)
+        places = boxes.reshape(-1, 4).index_select(0, rows * scores.shape[1] + labels)
     else:
         places = boxes.index_select(0, rows)
-    found, kept = suppress(places, scores[rows, labels], labels, suppression, max_per_image)
-    return places[kept], found, labels[kept], rows[kept]
+    return RawDetections(boxes_xyxy=places, scores=scores[rows, labels], labels=labels), rows

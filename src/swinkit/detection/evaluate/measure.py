@@ -14,7 +14,6 @@ from swinkit.detection.evaluate import pictures as detection_pictures
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.report import DetectionReport, report_of
 from swinkit.detection.model import SwinDetector
-from swinkit.detection.predict import each_detection
 from swinkit.pictures.drawing import save_figure
 from swinkit.task.base import Progress, Split
 from swinkit.task.evaluating import choose_samples
@@ -35,7 +34,7 @@ def evaluate_detector(
     on_bad_image: Literal["skip", "refuse"] = "refuse",
     max_detections: int | None = None,
     score: float | None = None,
-    augment: TestAugmentation | None = None,
+    views: TestAugmentation | None = None,
     tile: tuple[int, int] | int | None = None,
     overlap: float = 0.2,
     worst: int = 16,
@@ -56,8 +55,8 @@ def evaluate_detector(
             the model's, and at least COCO's 100 in the numbers.
         score: from which on detections count in the errors and pictures (AP counts all); None
             takes the score of the best F1.
-        augment: merge several scales and mirrored views.
-        tile, overlap: look at the images tile by tile.
+        views: merge several scales and mirrored views.
+        tile, overlap: take the images tile by tile.
         worst: wrong detections, and missed objects, to keep.
         progress: called with (images done, all).
 
@@ -77,13 +76,12 @@ def evaluate_detector(
     )
     started = time.perf_counter()
     by_source = {str(sample.path): sample for sample in samples}
-    results = each_detection(
-        model,
+    results = model.predict_iter(
         [sample.path for sample in samples],
         batch_size=batch_size,
         tile=tile,
         overlap=overlap,
-        augment=augment,
+        views=views,
         max_per_image=max_detections,
         on_error="skip" if on_bad_image == "skip" else "raise",
         device=device,

@@ -1,37 +1,38 @@
 """RetinaNet: classes and boxes straight from every anchor, without a second stage.
 
 Legend: B batch, C channels, A anchors per place, H W map of a level, K classes,
-N anchors of all levels, L anchors of a level, D detections of an image.
+N anchors of all levels, L anchors of a level.
 """
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinkit.detection.boxes.anchors import AnchorGrid, octave_scales
-from swinkit.detection.boxes.assignment import IGNORED, assign
+from swinkit.detection.boxes.anchors import (
+    AnchorGrid,
+    all_levels,
+    map_sizes,
+    octave_scales,
+    per_anchor,
+)
+from swinkit.detection.boxes.assignment import IGNORED, Sampler, assign
 from swinkit.detection.boxes.geometry import BoxCoder, l1, sigmoid_focal
-from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.boxes.suppression import suppress
-from swinkit.detection.config import Suppression
-from swinkit.detection.network.dense import all_levels, map_sizes, normal_, per_anchor
+from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
+from swinkit.detection.config import RetinaNetConfig
+from swinkit.detection.network.base import DetectionNetwork, Features, check_number
+from swinkit.detection.network.fpn import FPN
+from swinkit.detection.network.rpn import init_normal_
 from swinkit.settings import SizeHW
 
-STRIDES = (8, 16, 32, 64, 128)
 # Probability of every class at the start; else the many background anchors swamp the loss.
 PRIOR = 0.01
 POSITIVE, NEGATIVE = 0.5, 0.4
 
 RetinaOutputs = tuple[list[Tensor], list[Tensor]]
-Found = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def retina_anchors() -> AnchorGrid:
-    """Nine anchors per place: three ratios, three scales to the octave, on P3 to P7."""
-    return AnchorGrid(STRIDES, octave_scales())
 
 
 class RetinaHead(nn.Module):
@@ -41,7 +42,7 @@ class RetinaHead(nn.Module):
     gamma 2) and L1 of the positives' deltas, both divided by the number of positives.
 
     Args:
-        channels: of the pyramid. feature_channels: of the towers; None: as many.
+        channels: of the pyramid and of the towers.
         num_convs: convolutions in each tower.
 
     Source: 1708.02002; RetinaHead of mmdet (weights initialised from a normal of 0.01, biases 0,
@@ -52,25 +53,21 @@ class RetinaHead(nn.Module):
         self,
         channels: int,
         num_classes: int,
-        anchors: AnchorGrid | None = None,
-        *,
-        feature_channels: int | None = None,
-        num_convs: int = 4,
+        anchors: AnchorGrid,
+        num_convs: int,
     ) -> None:
         super().__init__()
-        width = feature_channels or channels
-        self.anchors = anchors or retina_anchors()
+        self.anchors = anchors
         self.num_classes = num_classes
         self.coder = BoxCoder()
-        inputs = [channels, *[width] * num_convs]
         self.class_convs, self.box_convs = (
-            nn.ModuleList(nn.Conv2d(own, width, 3, padding=1) for own in inputs[:-1])
+            nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(num_convs))
             for _ in range(2)
         )
-        per_place = self.anchors.anchors_per_place
-        self.scores = nn.Conv2d(inputs[-1], per_place * num_classes, 3, padding=1)
-        self.deltas = nn.Conv2d(inputs[-1], per_place * 4, 3, padding=1)
-        normal_(self)
+        per_place = anchors.anchors_per_place
+        self.scores = nn.Conv2d(channels, per_place * num_classes, 3, padding=1)
+        self.deltas = nn.Conv2d(channels, per_place * 4, 3, padding=1)
+        init_normal_(self)
         assert self.scores.bias is not None
         nn.init.constant_(self.scores.bias, -math.log((1 - PRIOR) / PRIOR))
 
@@ -130,67 +127,76 @@ class RetinaHead(nn.Module):
         return assigned.masked_fill(~inside, IGNORED)
 
     @torch.no_grad()
-    def detect(
+    def candidates(
         self,
         outputs: RetinaOutputs,
         sizes_hw: Sequence[SizeHW],
-        *,
-        pre_nms: int = 1000,
-        score_threshold: float = 0.05,
-        suppression: Suppression | None = None,
-        max_per_image: int = 100,
-    ) -> list[Found]:
-        """Detections of each image, best first.
-
-        The best `pre_nms` pairs of anchor and class that score above the threshold are taken from
-        each level, then suppressed class by class over all levels.
-
-        Returns:
-            boxes_xyxy (D, 4), clipped to the image, scores (D,), labels (D,) and rows (D,): the
-            anchor each came from, counted over all levels; as of `multiclass_nms`.
+        pre_nms: int,
+        score_threshold: float,
+    ) -> list[RawDetections]:
+        """The best `pre_nms` pairs of anchor and class of each level that score above the
+        threshold, their boxes clipped to the image; not yet suppressed.
         """
-        sizes = map_sizes(outputs[0])
-        grids = self.anchors(sizes, outputs[0][0].device)
+        grids = self.anchors(map_sizes(outputs[0]), outputs[0][0].device)
         logits = [per_anchor(level, self.num_classes) for level in outputs[0]]
         deltas = [per_anchor(level, 4) for level in outputs[1]]
         found = []
         for image, size_hw in enumerate(sizes_hw):
-            boxes, scores, labels, rows = self._candidates(
-                [level[image] for level in logits],
-                [level[image] for level in deltas],
-                grids,
-                size_hw,
-                pre_nms,
-                score_threshold,
-            )
-            best, kept = suppress(
-                boxes, scores, labels, suppression or Suppression(), max_per_image
-            )
-            found.append((boxes[kept], best, labels[kept], rows[kept]))
+            parts = [
+                self._of_level(own[image], moves[image], anchors, size_hw, pre_nms, score_threshold)
+                for own, moves, anchors in zip(logits, deltas, grids, strict=True)
+            ]
+            boxes, scores, labels = (torch.cat(values) for values in zip(*parts, strict=True))
+            found.append(RawDetections(boxes_xyxy=boxes, scores=scores, labels=labels))
         return found
 
-    def _candidates(
+    def _of_level(
         self,
-        logits: list[Tensor],
-        deltas: list[Tensor],
-        grids: list[Tensor],
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
         size_hw: SizeHW,
         pre_nms: int,
         score_threshold: float,
-    ) -> Found:
-        """What an image's levels, `L K` and `L 4` each, hold before suppression."""
-        boxes, scores, labels, rows = [], [], [], []
-        begin = 0
-        for level_logits, level_deltas, anchors in zip(logits, deltas, grids, strict=True):
-            flat = level_logits.sigmoid().flatten()  # L*K
-            pairs = (flat > score_threshold).nonzero().flatten()
-            best, order = flat[pairs].topk(min(pre_nms, pairs.numel()))
-            anchor = pairs[order] // self.num_classes
-            moved = self.coder.decode(anchors[anchor], level_deltas[anchor], size_hw)
-            sound = (moved[:, 2:] > moved[:, :2]).all(1)
-            boxes.append(moved[sound])
-            scores.append(best[sound])
-            labels.append((pairs[order] % self.num_classes)[sound])
-            rows.append((begin + anchor)[sound])
-            begin += anchors.shape[0]
-        return torch.cat(boxes), torch.cat(scores), torch.cat(labels), torch.cat(rows)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes, scores and labels from an image's `L K` logits and `L 4` deltas of a level."""
+        flat = logits.sigmoid().flatten()  # L*K
+        pairs = (flat > score_threshold).nonzero().flatten()
+        scores, order = flat[pairs].topk(min(pre_nms, pairs.numel()))
+        anchor = pairs[order] // self.num_classes
+        boxes = self.coder.decode(anchors[anchor], deltas[anchor], size_hw)
+        sound = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        return boxes[sound], scores[sound], (pairs[order] % self.num_classes)[sound]
+
+
+class RetinaNet(DetectionNetwork):
+    """Backbone, a pyramid from its second map on, and one head for all levels (1708.02002)."""
+
+    config: RetinaNetConfig
+    first_stage: ClassVar[int] = 1
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        super().__init__(config)
+        widths, channels = config.backbone.channels[self.first_stage :], config.fpn_channels
+        self.fpn = FPN(widths, channels, config.num_levels, extra="conv")
+        anchors = AnchorGrid(self.strides, octave_scales())
+        self.retina = RetinaHead(channels, config.num_classes, anchors, config.retina.num_convs)
+
+    def candidates(
+        self, features: Features, sizes_hw: Sequence[SizeHW], score_threshold: float
+    ) -> list[RawDetections]:
+        outputs = self.retina(features.maps)
+        return self.retina.candidates(
+            outputs, sizes_hw, self.config.retina.pre_nms, score_threshold
+        )
+
+    def losses(
+        self,
+        images: Tensor,
+        targets: Sequence[InstanceTarget],
+        sampler: Sampler | None = None,
+        semantic_maps: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """ "class" and "box"; all anchors train, so nothing is sampled."""
+        check_number(targets, images)
+        return self.retina.losses(self.retina(self.pyramid(images)), targets)

@@ -1,4 +1,4 @@
-"""RoI stages: one in Faster and Mask R-CNN, three in Cascade R-CNN and in HTC.
+"""The heads behind the region proposals: one stage in Faster and Mask R-CNN, three in a cascade.
 
 A stage pools features of its boxes, classifies and moves them; the moved boxes are the next
 stage's. Scores are averaged over the stages, masks are made on the final boxes only.
@@ -8,21 +8,18 @@ P positives, s side of a mask.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from swinkit.detection.boxes.geometry import BoxCoder
-from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.boxes.pooling import RoIPooling
-from swinkit.detection.boxes.suppression import multiclass_nms
-from swinkit.detection.config import Suppression
-from swinkit.detection.network.htc import flow_features
-from swinkit.detection.network.mask import MaskHead
-from swinkit.detection.network.roi_losses import deltas_of
-from swinkit.detection.network.semantic import fuse
-from swinkit.detection.roi_config import RoIConfig, StageConfig
+from swinkit.detection.config import RCNNConfig
+from swinkit.detection.network.base import DetectionNetwork, Features
+from swinkit.detection.network.heads import BoxHead, MaskHead
+from swinkit.detection.network.htc import SemanticBranch, flow_features, fuse
+from swinkit.detection.network.roi_training import deltas_of
 from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW
 
@@ -37,38 +34,47 @@ def to_rois(boxes: Sequence[Tensor]) -> Tensor:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class RoIStages:
-    """The heads of all stages together with how they pool; holds no weights of its own.
+class RoIHeads(DetectionNetwork):
+    """A network whose box and mask heads, one of each per stage, work on given boxes.
 
-    Attributes:
-        pool_boxes, pool_masks: from the pyramid. pool_semantic: from the semantic features, at
-            the side of mask features.
-        semantic_features: `B C h w`, or None.
+    Args:
+        config: architecture.
     """
 
-    config: RoIConfig
-    num_classes: int
-    box_heads: nn.ModuleList
-    mask_heads: nn.ModuleList
-    pool_boxes: RoIPooling
-    pool_masks: RoIPooling | None
-    pool_semantic: RoIPooling | None
-    semantic_features: Tensor | None = None
+    config: RCNNConfig
 
-    def box_outputs(
-        self, stage: int, maps: Sequence[Tensor], rois: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def __init__(self, config: RCNNConfig) -> None:
+        super().__init__(config)
+        roi, strides = config.roi, config.backbone.strides
+        self.box_heads, self.mask_heads = nn.ModuleList(), nn.ModuleList()
+        self.semantic: SemanticBranch | None = None
+        self.pool_boxes = RoIPooling(roi.box.roi_size, strides)
+        self.pool_masks = RoIPooling(roi.mask.roi_size, strides) if roi.mask else None
+
+    def add_heads(self) -> None:
+        """Make all heads; after the other modules, so that a seed keeps giving the same weights."""
+        roi, channels, num_classes = self.config.roi, self.config.fpn_channels, self.num_classes
+        for number in range(len(roi.stages)):
+            self.box_heads.append(BoxHead(channels, num_classes, roi.box))
+            if roi.mask is not None:
+                flow = roi.mask.flow and number > 0
+                self.mask_heads.append(MaskHead(channels, num_classes, roi.mask, flow=flow))
+        if roi.semantic is not None:
+            self.semantic = SemanticBranch(channels, self.config.num_levels, roi.semantic)
+            side = roi.box.roi_size if roi.mask is None else roi.mask.roi_size
+            self.pool_semantic = RoIPooling(side, (self.strides[roi.semantic.level],))
+
+    def box_outputs(self, stage: int, features: Features, rois: Tensor) -> tuple[Tensor, Tensor]:
         """(R, 5) RoIs -> logits (R, K + 1) and deltas (R, 4 K or 4) of one stage."""
-        pooled = fuse(self.pool_boxes(maps, rois), self._semantic(rois))
-        logits, deltas = self.box_heads[stage](pooled)
+        pooled = self.pool_boxes(features.maps, rois)
+        logits, deltas = self.box_heads[stage](self._with_semantic(pooled, features, rois))
         return logits, deltas
 
-    def mask_features(self, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
+    def mask_features(self, features: Features, rois: Tensor) -> Tensor:
         """(R, 5) RoIs -> pooled features for the mask heads."""
         if self.pool_masks is None:
             raise ConfigError("this detector has no mask heads; choose a kind with masks")
-        return fuse(self.pool_masks(maps, rois), self._semantic(rois))
+        return self._with_semantic(self.pool_masks(features.maps, rois), features, rois)
 
     def move(
         self,
@@ -87,49 +93,10 @@ class RoIStages:
         best = logits[:, :-1].argmax(1)
         if labels is not None:
             best = torch.where(labels < self.num_classes, labels, best)
-        coder = coder_of(self.config.stages[stage])
-        counts = [own.shape[0] for own in boxes]
-        return [
-            coder.decode(own, moved, size_hw)
-            for own, moved, size_hw in zip(
-                boxes, deltas_of(deltas, best).split(counts), sizes_hw, strict=True
-            )
-        ]
-
-    def detect(
-        self,
-        maps: Sequence[Tensor],
-        proposals: Sequence[Tensor],
-        sizes_hw: Sequence[SizeHW],
-        *,
-        score_threshold: float,
-        suppression: Suppression,
-        max_per_image: int,
-    ) -> list[RawDetections]:
-        """Detections of each image from its (N, 4) proposals; boxes in pixels of the input."""
-        boxes, scores = self.classify(maps, proposals, sizes_hw)
-        found = [
-            multiclass_nms(
-                own_boxes,
-                own_scores,
-                score_threshold=score_threshold,
-                suppression=suppression,
-                max_per_image=max_per_image,
-            )[:3]
-            for own_boxes, own_scores in zip(boxes, scores, strict=True)
-        ]
-        masks: list[Tensor | None] = [None] * len(found)
-        if len(self.mask_heads):
-            masks = list(self.masks(maps, [own[0] for own in found], [own[2] for own in found]))
-        return [
-            RawDetections(
-                boxes_xyxy=own_boxes, scores=own_scores, labels=labels, mask_probabilities=own_masks
-            )
-            for (own_boxes, own_scores, labels), own_masks in zip(found, masks, strict=True)
-        ]
+        return self._decoded(stage, boxes, deltas_of(deltas, best), sizes_hw)
 
     def classify(
-        self, maps: Sequence[Tensor], proposals: Sequence[Tensor], sizes_hw: Sequence[SizeHW]
+        self, features: Features, proposals: Sequence[Tensor], sizes_hw: Sequence[SizeHW]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Run all stages: boxes (N, 4 K or 4) and probabilities (N, K + 1) of each image."""
         boxes = list(proposals)
@@ -138,7 +105,7 @@ class RoIStages:
         for stage in range(len(self.box_heads)):
             if stage > 0:
                 boxes = self.move(stage - 1, boxes, stage_logits[-1], deltas, sizes_hw)
-            logits, deltas = self.box_outputs(stage, maps, to_rois(boxes))
+            logits, deltas = self.box_outputs(stage, features, to_rois(boxes))
             stage_logits.append(logits)
         return self.finish(boxes, stage_logits, deltas, sizes_hw)
 
@@ -151,50 +118,46 @@ class RoIStages:
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Softmax of the mean of the stages' logits, boxes of the last stage, image by image."""
         probabilities = (sum(stage_logits[1:], stage_logits[0]) / len(stage_logits)).softmax(-1)
-        coder = coder_of(self.config.stages[-1])
         counts = [own.shape[0] for own in boxes]
-        decoded = [
-            coder.decode(own, moved, size_hw)
-            for own, moved, size_hw in zip(boxes, deltas.split(counts), sizes_hw, strict=True)
-        ]
-        return decoded, list(probabilities.split(counts))
+        return self._decoded(-1, boxes, deltas, sizes_hw), list(probabilities.split(counts))
 
     def masks(
-        self, maps: Sequence[Tensor], boxes: Sequence[Tensor], labels: Sequence[Tensor]
+        self, features: Features, boxes: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
         """(N, s, s) mask probabilities of each image's detections, for their own class."""
         classes = torch.cat(list(labels))
+        pooled = self.mask_features(features, to_rois(boxes))
+        last_only = self.config.roi.mask is not None and self.config.roi.mask.merge == "last"
+        last = len(self.mask_heads) - 1
+        heads = self.mask_chain(last) if last_only else self._all_mask_heads()
+        found = list(zip(heads, flow_features(heads, pooled), strict=True))
+        counted = found[-1:] if last_only else found
+        merged = pooled.new_zeros(())
+        for head, own in counted:
+            merged = merged + head.label_logits(own, classes).sigmoid()
+        return (merged / len(counted)).split([own.shape[0] for own in boxes])
+
+    def mask_chain(self, stage: int) -> list[MaskHead]:
+        """A stage's mask head, behind the heads whose features flow into it."""
+        mask = self.config.roi.mask
+        first = 0 if mask is not None and mask.flow else stage
+        return self._all_mask_heads()[first : stage + 1]
+
+    def _all_mask_heads(self) -> list[MaskHead]:
+        return cast(list[MaskHead], list(self.mask_heads))
+
+    def _decoded(
+        self, stage: int, boxes: Sequence[Tensor], deltas: Tensor, sizes_hw: Sequence[SizeHW]
+    ) -> list[Tensor]:
+        """Boxes of each image moved by (R, 4 or 4 K) deltas of a stage, clipped to the image."""
+        coder = BoxCoder(self.config.roi.stages[stage].stds)
         counts = [own.shape[0] for own in boxes]
-        features = self._stage_features(maps, to_rois(boxes))
-        merged: Tensor | None = None
-        for head, own in features:
-            probabilities = head.label_logits(own, classes).sigmoid()
-            merged = probabilities if merged is None else merged + probabilities
-        assert merged is not None
-        return (merged / len(features)).split(counts)
+        return [
+            coder.decode(own, moved, size_hw)
+            for own, moved, size_hw in zip(boxes, deltas.split(counts), sizes_hw, strict=True)
+        ]
 
-    def _stage_features(
-        self, maps: Sequence[Tensor], rois: Tensor
-    ) -> list[tuple[MaskHead, Tensor]]:
-        """The heads whose masks count, each with its features."""
-        heads = mask_heads_of(self.mask_heads)
-        pooled = self.mask_features(maps, rois)
-        assert self.config.mask is not None
-        last_only = self.config.mask.merge == "last"
-        if self.config.mask.flow:
-            found = list(zip(heads, flow_features(heads, pooled), strict=True))
-            return found[-1:] if last_only else found
-        return [(head, head.features(pooled)) for head in (heads[-1:] if last_only else heads)]
-
-    def _semantic(self, rois: Tensor) -> Tensor | None:
-        if self.pool_semantic is None or self.semantic_features is None:
-            return None
-        return self.pool_semantic([self.semantic_features], rois)
-
-
-def coder_of(stage: StageConfig) -> BoxCoder:
-    return BoxCoder(stage.stds)
-
-
-def mask_heads_of(heads: nn.ModuleList) -> list[MaskHead]:
-    return [head for head in heads if isinstance(head, MaskHead)]
+    def _with_semantic(self, pooled: Tensor, features: Features, rois: Tensor) -> Tensor:
+        if features.semantic is None:
+            return pooled
+        return fuse(pooled, self.pool_semantic([features.semantic], rois))

@@ -1,151 +1,146 @@
-"""Training the RoI stages: each samples the boxes that the stage before moved.
+"""What the heads of a region train on: sampled candidates, and losses of their raw outputs.
 
-Legend: C channels, N boxes of an image, R sampled RoIs of all images, K classes, P positives.
+Legend: N candidates and G ground-truth objects of an image, S sampled RoIs of it, R of all images,
+P positives among them, K classes, s side of a mask.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.detection.boxes.assignment import Sampler
+from swinkit.detection.boxes.assignment import Sampler, assign
+from swinkit.detection.boxes.geometry import BoxCoder, giou_loss, l1, smooth_l1
 from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.boxes.masks import mask_targets
-from swinkit.detection.network.htc import flow_features
-from swinkit.detection.network.roi_heads import RoIStages, coder_of, mask_heads_of, to_rois
-from swinkit.detection.network.roi_losses import box_loss, class_loss, mask_loss
-from swinkit.detection.network.roi_sampling import (
-    Sampled,
-    is_positive,
-    positives,
-    sample,
-    without_objects,
-)
-from swinkit.detection.roi_config import StageConfig
-from swinkit.errors import ConfigError
+from swinkit.detection.roi_config import RoIConfig, StageConfig
 
 
-def roi_losses(
-    stages: RoIStages,
-    maps: Sequence[Tensor],
-    proposals: Sequence[Tensor],
-    targets: Sequence[InstanceTarget],
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """The RoIs of one image: positives first, each part in ascending order of the candidates.
+
+    Attributes:
+        boxes_xyxy: (S, 4), detached.
+        labels: (S,) class, K for background.
+        matched: (P,) number of each positive's object.
+        is_object: (S,) bool, the RoI is a ground-truth box itself.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    matched: Tensor
+    is_object: Tensor
+
+    @property
+    def num_positive(self) -> int:
+        return self.matched.shape[0]
+
+
+def sample(
+    candidates: Tensor,
+    target: InstanceTarget,
+    stage: StageConfig,
+    config: RoIConfig,
+    num_classes: int,
     sampler: Sampler,
-) -> dict[str, Tensor]:
-    """Losses of every stage, weighted: "s0_class", "s0_box", "s0_mask", "s1_class", ...
+) -> Sampled:
+    """Assign (N, 4) candidates to objects, put the objects in front of them, and sample.
 
-    Masks train on the positives of their stage or, interleaved (HTC), on positives sampled anew
-    from the boxes that the stage has moved; the next stage samples from the same moved boxes.
-    Gradients reach every weight, as zeros where there is nothing to learn from.
+    Source: MaxIoUAssigner and RandomSampler (with `add_gt_as_proposals`) of mmdet.
+    """
+    assigned = assign(
+        candidates,
+        target.boxes_xyxy,
+        positive=stage.iou,
+        negative=stage.iou,
+        min_positive=stage.iou,
+        low_quality=config.low_quality,
+        ignored=target.ignored_xyxy,
+    )
+    num_objects = target.boxes_xyxy.shape[0]
+    own = torch.arange(1, num_objects + 1, device=assigned.device, dtype=assigned.dtype)
+    assigned = torch.cat([own, assigned])
+    boxes = torch.cat([target.boxes_xyxy.to(candidates.dtype), candidates])
+    positive, negative = sampler(assigned, config.num_samples, config.positive_fraction)
+    chosen = torch.cat([positive, negative])
+    matched = assigned[positive] - 1
+    background = torch.full_like(negative, num_classes)
+    return Sampled(
+        boxes_xyxy=boxes[chosen],
+        labels=torch.cat([target.labels[matched], background]),
+        matched=matched,
+        is_object=chosen < num_objects,
+    )
+
+
+def positives(samples: Sequence[Sampled]) -> list[Tensor]:
+    """(P, 4) boxes of each image's positives."""
+    return [chosen.boxes_xyxy[: chosen.num_positive] for chosen in samples]
+
+
+def is_positive(samples: Sequence[Sampled]) -> Tensor:
+    """(total S,) bool over the RoIs of all images."""
+    return torch.cat(
+        [
+            torch.arange(chosen.labels.shape[0], device=chosen.labels.device) < chosen.num_positive
+            for chosen in samples
+        ]
+    )
+
+
+def without_objects(boxes: Sequence[Tensor], samples: Sequence[Sampled]) -> list[Tensor]:
+    """Moved (S, 4) boxes of each image less those that began as ground truth."""
+    return [moved[~chosen.is_object].detach() for moved, chosen in zip(boxes, samples, strict=True)]
+
+
+def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of (R, K + 1) logits, summed over RoIs and divided by their number."""
+    return F.cross_entropy(logits, labels, reduction="sum") / max(labels.numel(), 1)
+
+
+def deltas_of(deltas: Tensor, labels: Tensor) -> Tensor:
+    """(N, 4 K) or (N, 4) deltas and (N,) classes -> each box's own (N, 4)."""
+    if deltas.shape[-1] == 4:
+        return deltas
+    rows = torch.arange(labels.numel(), device=labels.device)
+    return deltas.unflatten(-1, (-1, 4))[rows, labels]
+
+
+def box_loss(
+    deltas: Tensor,
+    boxes: Tensor,
+    matched_boxes: Tensor,
+    labels: Tensor,
+    positive: Tensor,
+    coder: BoxCoder,
+    config: RoIConfig,
+) -> Tensor:
+    """Loss of the positives' boxes, summed and divided by the number of all sampled RoIs.
 
     Args:
-        maps: pyramid. proposals: (N, 4) boxes of each image, in pixels of the input.
-
-    Raises:
-        ConfigError: mask heads and targets without masks.
+        deltas: (R, 4 K) or (R, 4). boxes: (R, 4) RoIs. matched_boxes: (P, 4) true boxes.
+        labels: (R,). positive: (R,) bool.
     """
-    losses: dict[str, Tensor] = {}
-    sizes_hw = [target.size_hw for target in targets]
-    interleaved = stages.config.interleaved
-    candidates = list(proposals)
-    for number, stage in enumerate(stages.config.stages):
-        samples = _sample(stages, candidates, targets, stage, sampler)
-        boxes = [chosen.boxes_xyxy for chosen in samples]
-        logits, deltas = _outputs(stages, number, maps, to_rois(boxes))
-        losses |= _box_losses(stages, number, samples, targets, logits, deltas)
-        if interleaved or number + 1 < len(stages.config.stages):
-            labels = torch.cat([chosen.labels for chosen in samples])
-            with torch.no_grad():
-                moved = stages.move(number, boxes, logits, deltas, sizes_hw, labels)
-                candidates = without_objects(moved, samples)
-        if len(stages.mask_heads):
-            if interleaved:
-                samples = _sample(stages, candidates, targets, stage, sampler)
-            mask = _mask_loss(stages, number, maps, samples, targets)
-            losses[f"s{number}_mask"] = stage.loss_weight * mask
-    return losses
+    own = deltas_of(deltas[positive], labels[positive])
+    before = boxes[positive]
+    if config.box_loss == "giou":
+        # The reference does not clip the boxes it trains on.
+        total = giou_loss(coder.decode(before, own), matched_boxes).sum()
+    else:
+        wanted = coder.encode(before, matched_boxes)
+        total = (l1(own, wanted) if config.box_loss == "l1" else smooth_l1(own, wanted, 1.0)).sum()
+    return config.box_loss_weight * total / max(labels.numel(), 1)
 
 
-def _sample(
-    stages: RoIStages,
-    candidates: Sequence[Tensor],
-    targets: Sequence[InstanceTarget],
-    stage: StageConfig,
-    sampler: Sampler,
-) -> list[Sampled]:
-    return [
-        sample(own, target, stage, stages.config, stages.num_classes, sampler)
-        for own, target in zip(candidates, targets, strict=True)
-    ]
+def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+    """Binary cross entropy of each positive's own class, the mean over positives and pixels.
 
-
-def _outputs(
-    stages: RoIStages, number: int, maps: Sequence[Tensor], rois: Tensor
-) -> tuple[Tensor, Tensor]:
-    logits, deltas = stages.box_outputs(number, maps, _one_at_least(rois))
-    return logits[: rois.shape[0]], deltas[: rois.shape[0]]
-
-
-def _box_losses(
-    stages: RoIStages,
-    number: int,
-    samples: Sequence[Sampled],
-    targets: Sequence[InstanceTarget],
-    logits: Tensor,
-    deltas: Tensor,
-) -> dict[str, Tensor]:
-    stage = stages.config.stages[number]
-    labels = torch.cat([chosen.labels for chosen in samples])
-    matched = torch.cat(
-        [target.boxes_xyxy[chosen.matched] for chosen, target in zip(samples, targets, strict=True)]
-    )
-    box = box_loss(
-        deltas,
-        torch.cat([chosen.boxes_xyxy for chosen in samples]),
-        matched,
-        labels,
-        is_positive(samples),
-        coder_of(stage),
-        stages.config,
-    )
-    return {
-        f"s{number}_class": stage.loss_weight * class_loss(logits, labels),
-        f"s{number}_box": stage.loss_weight * box,
-    }
-
-
-def _mask_loss(
-    stages: RoIStages,
-    number: int,
-    maps: Sequence[Tensor],
-    samples: Sequence[Sampled],
-    targets: Sequence[InstanceTarget],
-) -> Tensor:
-    boxes = positives(samples)
-    rois = to_rois(boxes)
-    pooled = stages.mask_features(maps, _one_at_least(rois))
-    heads = mask_heads_of(stages.mask_heads)
-    flows = stages.config.mask is not None and stages.config.mask.flow
-    chain = heads[0 if flows else number : number + 1]
-    features = flow_features(chain, pooled)[-1]
-    logits = heads[number].all_logits(features)[: rois.shape[0]]  # P K s s
-    labels = torch.cat([chosen.labels[: chosen.num_positive] for chosen in samples])
-    wanted = [
-        _mask_targets(target, own, chosen.matched, logits.shape[-1])
-        for target, own, chosen in zip(targets, boxes, samples, strict=True)
-    ]
-    return mask_loss(logits, labels, torch.cat(wanted))
-
-
-def _mask_targets(target: InstanceTarget, boxes: Tensor, matched: Tensor, size: int) -> Tensor:
-    """(P, size, size) true masks of an image's positives."""
-    if boxes.shape[0] == 0:
-        return boxes.new_zeros(0, size, size)
-    if target.masks is None:
-        raise ConfigError("a detector with mask heads trains on masks; the data has boxes only")
-    return mask_targets(target.masks, boxes, matched, size)
-
-
-def _one_at_least(rois: Tensor) -> Tensor:
-    """(R, 5) RoIs, or a placeholder for none: batch norm and DDP need one to work on."""
-    return rois if rois.shape[0] else rois.new_tensor([[0.0, 0.0, 0.0, 32.0, 32.0]])
+    Args:
+        logits: (P, K, s, s). labels: (P,). wanted: (P, s, s) of 0 and 1.
+    """
+    rows = torch.arange(labels.numel(), device=labels.device)
+    own = logits[rows, labels]  # P s s
+    total = F.binary_cross_entropy_with_logits(own, wanted.to(own.dtype), reduction="sum")
+    return total / max(own.numel(), 1)

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinkit.detection.boxes.anchors import AnchorGrid
+from swinkit.detection.boxes.anchors import AnchorGrid, all_levels, map_sizes, per_anchor
 from swinkit.detection.boxes.assignment import Sampler, assign
 from swinkit.detection.boxes.geometry import BoxCoder, clip, smooth_l1
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.boxes.suppression import grouped_nms
-from swinkit.detection.network.dense import all_levels, map_sizes, normal_, per_anchor
+from swinkit.detection.config import RPNConfig
 from swinkit.settings import SizeHW
 
 STRIDES = (4, 8, 16, 32, 64)
@@ -26,41 +26,25 @@ RPNOutputs = tuple[list[Tensor], list[Tensor]]
 class RPNHead(nn.Module):
     """A 3x3 convolution, then one logit and one box per anchor; shared by all levels.
 
-    Args:
-        channels: of the pyramid. feature_channels: between the convolutions.
-        anchors: None: scale 8 and ratios 0.5, 1, 2 on strides 4 to 64.
-        positive, negative: IoU from which an anchor trains as object, and below which as
-            background; the best anchor of an object trains from `negative` on.
-        num_samples, positive_fraction: anchors that an image trains on.
-        border: anchors that leave the image by more pixels do not train; -1 lets all train.
-        box_beta: of the smooth L1 loss of boxes; 0 for plain L1.
+    The best anchor of an object trains from an overlap of `config.negative` on.
 
-    Source: 1506.01497; RPNHead of mmdet (weights initialised from a normal of 0.01, biases 0).
+    Args:
+        channels: of the pyramid.
+        config: anchors, what they train on, overlap of proposals.
+        strides: pixels per place of each level.
+
+    Source: 1506.01497; RPNHead of mmdet (weights initialized from a normal of 0.01, biases 0).
     """
 
-    def __init__(
-        self,
-        channels: int,
-        feature_channels: int,
-        anchors: AnchorGrid | None = None,
-        *,
-        positive: float = 0.7,
-        negative: float = 0.3,
-        num_samples: int = 256,
-        positive_fraction: float = 0.5,
-        border: float = -1,
-        box_beta: float = 0.0,
-    ) -> None:
+    def __init__(self, channels: int, config: RPNConfig, strides: Sequence[int] = STRIDES) -> None:
         super().__init__()
-        self.anchors = anchors or AnchorGrid(STRIDES)
-        self.positive, self.negative = positive, negative
-        self.num_samples, self.positive_fraction = num_samples, positive_fraction
-        self.border, self.box_beta = border, box_beta
+        self.config = config
+        self.anchors = AnchorGrid(strides, (config.scale,), config.ratios)
         self.coder = BoxCoder()
-        self.conv = nn.Conv2d(channels, feature_channels, 3, padding=1)
-        self.objectness = nn.Conv2d(feature_channels, self.anchors.anchors_per_place, 1)
-        self.deltas = nn.Conv2d(feature_channels, self.anchors.anchors_per_place * 4, 1)
-        normal_(self)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.objectness = nn.Conv2d(channels, self.anchors.anchors_per_place, 1)
+        self.deltas = nn.Conv2d(channels, self.anchors.anchors_per_place * 4, 1)
+        init_normal_(self)
 
     def forward(self, maps: Sequence[Tensor]) -> RPNOutputs:
         """`B C H W` of each level -> logits `B A H W` and deltas `B 4A H W` of each level."""
@@ -93,7 +77,7 @@ class RPNHead(nn.Module):
         # -log(sigmoid(x)) = softplus(-x), and -log(1 - sigmoid(x)) = softplus(x).
         objectness = F.softplus(-scores.index_select(0, positive)).sum()
         objectness = objectness + F.softplus(scores.index_select(0, negative)).sum()
-        box = smooth_l1(own, torch.cat(wanted), self.box_beta).sum()
+        box = smooth_l1(own, torch.cat(wanted), self.config.box_beta).sum()
         return {"rpn_objectness": objectness / divisor, "rpn_box": box / divisor}
 
     @torch.no_grad()
@@ -101,20 +85,21 @@ class RPNHead(nn.Module):
         self, anchors: Tensor, sizes: list[SizeHW], target: InstanceTarget, sampler: Sampler
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Positive and negative anchors of an image, and the object of each positive."""
+        config = self.config
         inside = self.anchors.inside(
-            sizes, target.size_hw, border=self.border, device=anchors.device
+            sizes, target.size_hw, border=config.border, device=anchors.device
         )
         rows = inside.nonzero().flatten()
         assigned = assign(
             anchors[rows],
             target.boxes_xyxy,
-            positive=self.positive,
-            negative=self.negative,
-            min_positive=self.negative,
+            positive=config.positive,
+            negative=config.negative,
+            min_positive=config.negative,
             low_quality=True,
             ignored=target.ignored_xyxy,
         )
-        positive, negative = sampler(assigned, self.num_samples, self.positive_fraction)
+        positive, negative = sampler(assigned, config.num_samples, config.positive_fraction)
         return rows[positive], rows[negative], assigned[positive] - 1
 
     @torch.no_grad()
@@ -122,15 +107,13 @@ class RPNHead(nn.Module):
         self,
         outputs: RPNOutputs,
         sizes_hw: Sequence[SizeHW],
-        pre_nms: int = 1000,
-        max_number: int = 1000,
-        iou: float = 0.7,
-        min_size: float = 0.0,
+        pre_nms: int,
+        max_number: int,
     ) -> list[tuple[Tensor, Tensor]]:
         """Proposals of each image, best first: boxes_xyxy (number, 4) and scores (number,).
 
-        The best `pre_nms` of each level are moved, clipped to the image, left out if a side is not
-        longer than `min_size`, and suppressed level by level; `max_number` of an image remain.
+        The best `pre_nms` of each level are moved, clipped to the image, left out if nothing
+        remains of them, and suppressed level by level; `max_number` of an image are kept.
         """
         boxes, scores = self._best_of_levels(outputs, pre_nms)
         groups = torch.cat(
@@ -140,9 +123,9 @@ class RPNHead(nn.Module):
         found = []
         for own_boxes, own_scores, size_hw in zip(all_boxes, all_scores, sizes_hw, strict=True):
             clipped = clip(own_boxes, size_hw)
-            sound = ((clipped[:, 2:] - clipped[:, :2]) > min_size).all(1)
+            sound = ((clipped[:, 2:] - clipped[:, :2]) > 0).all(1)
             clipped, own_scores = clipped[sound], own_scores[sound]
-            kept = grouped_nms(clipped, own_scores, groups[sound], iou)[:max_number]
+            kept = grouped_nms(clipped, own_scores, groups[sound], self.config.iou)[:max_number]
             found.append((clipped[kept], own_scores[kept]))
         return found
 
@@ -168,3 +151,12 @@ class RPNHead(nn.Module):
             )
             scores.append(probabilities)
         return boxes, scores
+
+
+def init_normal_(module: nn.Module, std: float = 0.01) -> None:
+    """Weights from a normal distribution, biases 0: convolutions of dense heads (1506.01497)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

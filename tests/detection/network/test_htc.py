@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.network.semantic import SemanticBranch, fuse, paint
+from swinkit.detection.network.htc import SemanticBranch, fuse, paint
 from swinkit.detection.roi_config import SemanticConfig
 from swinkit.errors import ConfigError
 
@@ -55,4 +55,3 @@ def test_logits_features_and_loss() -> None:
 def test_features_of_boxes_are_averaged_down() -> None:
     pooled, semantic = torch.randn(3, 8, 7, 7), torch.randn(3, 8, 14, 14)
     torch.testing.assert_close(fuse(pooled, semantic), pooled + F.avg_pool2d(semantic, 2))
-    assert torch.equal(fuse(pooled, None), pooled)

@@ -1,4 +1,4 @@
-"""pack_masks: the pixels of paste_masks and of mmdet, without the image's size in memory."""
+"""Boxes and masks in the pixels of the image: mmdet's, without the image's size in memory."""
 
 import json
 import pickle
@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from swinkit.detection import paste as packing
+from swinkit.detection import predict as module
 from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.boxes.masks import paste_masks
-from swinkit.detection.paste import pack_masks
-from swinkit.detection.predict import to_original
-from swinkit.images.fitting import Fitted
+from swinkit.detection.predict import in_image, pack_masks
+from swinkit.detection.result import InstanceMasks
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,7 +35,7 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = torch.tensor([[1.5, 2, 60, 70], [40, 3, 44, 9.5], [0, 0, 90, 4], [30, 30, 31, 80]])
     probabilities = torch.rand(4, 28, 28)
     whole = pack_masks(probabilities, boxes, (80, 90)).to_dense()
-    monkeypatch.setattr(packing, "CHUNK_PIXELS", 500)
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 500)
     assert np.array_equal(pack_masks(probabilities, boxes, (80, 90)).to_dense(), whole)
 
 
@@ -53,15 +52,27 @@ def test_boxes_and_masks_in_the_original_image_are_mmdets(golden_dir: Path, case
         mask_probabilities=tensors[merged] if merged in tensors else tensors[last].sigmoid(),
     )
     size_hw = tuple(meta["ori_shape"])
-    fitted = Fitted(
-        np.zeros(0, np.float32), tuple(meta["img_shape"]), tuple(meta["scale_factor"]), size_hw
-    )
-    found = to_original(raw, fitted)
+    names = [str(label) for label in range(9)]
+    found = in_image(raw, size_hw, names, input_hw=tuple(meta["img_shape"]))
     assert np.array_equal(found.boxes_xyxy, tensors["out.det.bboxes"].numpy())
     bits = tensors["out.mask.pasted_packed"].numpy()
     expected = np.unpackbits(bits, axis=-1, count=size_hw[1]).astype(bool)
-    assert found.masks is not None
+    assert isinstance(found, InstanceMasks)
     assert np.array_equal(found.masks.to_dense(), expected)
+
+
+def test_detections_return_to_the_pixels_of_the_image() -> None:
+    raw = RawDetections(
+        boxes_xyxy=torch.tensor([[8.0, 16.0, 24.0, 32.0]]),
+        scores=torch.tensor([0.5]),
+        labels=torch.tensor([1]),
+        mask_probabilities=torch.ones(1, 28, 28),
+    )
+    found = in_image(raw, (128, 32), ("a", "b"), input_hw=(64, 64))
+    assert found.boxes_xyxy.tolist() == [[4.0, 32.0, 12.0, 64.0]]
+    assert found.masks[0].shape == (128, 32)
+    assert found.masks[0][40, 8]
+    assert not found.masks[0][70, 8]
 
 
 @pytest.mark.parametrize(("noise", "most_bytes"), [(0.0, 1e5), (1.0, 4e5)])

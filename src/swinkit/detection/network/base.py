@@ -1,0 +1,159 @@
+"""What every detection network is: images in, detections on tensors out.
+
+Legend: B batch, C channels, H W image, h w map, N detections of an image, s side of a mask.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from swinkit.backbones.swin import SwinBackbone
+from swinkit.detection.boxes.assignment import Sampler
+from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
+from swinkit.detection.boxes.suppression import best_detections
+from swinkit.detection.config import DetectorConfig, OutputConfig
+from swinkit.detection.network.fpn import FPN
+from swinkit.errors import ConfigError
+from swinkit.settings import SizeHW
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the heads read of a batch of images.
+
+    Attributes:
+        maps: `B C h w` of each level of the pyramid, finest first.
+        semantic: `B C h w` of HTC's semantic branch, or None.
+    """
+
+    maps: list[Tensor]
+    semantic: Tensor | None = None
+
+
+class DetectionNetwork(nn.Module, ABC):
+    """Backbone, feature pyramid, and heads that find candidates; the best of these are kept.
+
+    Args:
+        config: architecture.
+
+    Attributes:
+        first_stage: of the backbone, from 0, whose map the pyramid reads.
+    """
+
+    first_stage: ClassVar[int] = 0
+    fpn: FPN
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_classes = config.num_classes
+        self.backbone = SwinBackbone(config.backbone)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks per stage of the backbone, as layer decay counts them."""
+        return self.config.backbone.depths
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per place of each level: the backbone's, then each twice the one before."""
+        found = list(self.config.backbone.strides[self.first_stage :])
+        while len(found) < self.config.num_levels:
+            found.append(2 * found[-1])
+        return tuple(found)
+
+    def extra_repr(self) -> str:
+        return f"{self.config.kind}, {self.num_classes} classes"
+
+    def forward(
+        self,
+        images: Tensor,
+        sizes_hw: Sequence[SizeHW] | None = None,
+        output: OutputConfig | None = None,
+    ) -> list[RawDetections]:
+        """Detections of each image, boxes in pixels of the input; for evaluation mode.
+
+        Args:
+            images: `B C H W`, normalized, padded right and below.
+            sizes_hw: each image without its padding; None: nothing is padded.
+            output: which detections to keep; None: the configuration's.
+        """
+        if sizes_hw is None:
+            sizes_hw = [(images.shape[2], images.shape[3])] * images.shape[0]
+        if len(sizes_hw) != images.shape[0]:
+            raise ConfigError(f"{len(sizes_hw)} sizes for a batch of {images.shape[0]} images")
+        output = output or self.config.output
+        features = self.features(images)
+        candidates = self.candidates(features, sizes_hw, output.score_threshold)
+        found = [best_detections(own, output) for own in candidates]
+        if not self.config.has_masks:
+            return found
+        masks = self.masks(
+            features, [own.boxes_xyxy for own in found], [own.labels for own in found]
+        )
+        return [
+            replace(own, mask_probabilities=own_masks)
+            for own, own_masks in zip(found, masks, strict=True)
+        ]
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """`B C H W` -> the feature pyramid's maps, finest first."""
+        return self.fpn(self.backbone(images)[self.first_stage :])
+
+    def features(self, images: Tensor) -> Features:
+        """What the heads read of `B C H W` images."""
+        return Features(self.pyramid(images))
+
+    @abstractmethod
+    def candidates(
+        self, features: Features, sizes_hw: Sequence[SizeHW], score_threshold: float
+    ) -> list[RawDetections]:
+        """All that scores higher than the threshold in each image, overlapping and unordered.
+
+        Boxes are clipped to the images, whose sizes without padding are given.
+        """
+
+    def masks(
+        self, features: Features, boxes: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> Sequence[Tensor]:
+        """(N, s, s) mask probabilities of each image's detections, for their own class.
+
+        Raises:
+            ConfigError: a network without mask heads.
+        """
+        raise ConfigError("this detector has no mask heads; choose a kind with masks")
+
+    @abstractmethod
+    def losses(
+        self,
+        images: Tensor,
+        targets: Sequence[InstanceTarget],
+        sampler: Sampler | None = None,
+        semantic_maps: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Weighted losses of a batch; their sum is the total. Every weight gets a gradient.
+
+        Args:
+            images: `B C H W`, normalized, padded right and below.
+            targets: one per image, with masks where the detector has mask heads.
+            sampler: of the candidates to train on; None: at random.
+            semantic_maps: (B, H, W) int64 for the semantic branch, if there is one; None: painted
+                from the targets' masks.
+
+        Returns:
+            "rpn_objectness", "rpn_box", then "s0_class", "s0_box", "s0_mask" and so on for each
+            stage, and "semantic"; for RetinaNet "class" and "box".
+
+        Raises:
+            ConfigError: targets without masks for a detector with mask heads, or a number of
+                targets other than that of the images.
+        """
+
+
+def check_number(targets: Sequence[InstanceTarget], images: Tensor) -> None:
+    """Raise ConfigError unless there is one target for each image."""
+    if len(targets) != images.shape[0]:
+        raise ConfigError(f"{len(targets)} targets for a batch of {images.shape[0]} images")
