@@ -15,6 +15,7 @@ NAMES = ("a", "b")
 side = st.integers(1, 300)
 
 
+@settings(deadline=None)
 @given(side, side, st.integers(8, 200), st.integers(8, 200), st.floats(0, 0.9))
 def test_tiles_cover_every_pixel_and_overlap(
     height: int, width: int, tile_height: int, tile_width: int, overlap: float
