@@ -179,7 +179,7 @@ def test_freezing_and_layer_decay_reach_the_backbone(detection):
         model,
         task,
         config,
-        schedule=Schedule.from_config(config.schedule, 3),
+        schedule=Schedule(config.schedule, 3),
         images_per_step=4,
     )
     rates = {
@@ -199,7 +199,7 @@ def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
         build_model(task),
         task,
         config,
-        schedule=Schedule.from_config(config.schedule, 3),
+        schedule=Schedule(config.schedule, 3),
         images_per_step=4,
     )
     module._trainer = FakeTrainer()

@@ -19,7 +19,7 @@ def module_of(config, class_weights=None):
         build_model(task),
         task,
         config,
-        schedule=Schedule.from_config(config.schedule, 3),
+        schedule=Schedule(config.schedule, 3),
         images_per_step=8,
     )
 

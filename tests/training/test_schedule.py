@@ -17,7 +17,8 @@ QUIET = Console(quiet=True)
 
 
 def test_values_at_the_corners():
-    schedule = Schedule(total_steps=100, warmup_steps=20, start_factor=0.001, end_factor=0.01)
+    config = ScheduleConfig(steps=100, warmup_steps=20, start_factor=0.001, end_factor=0.01)
+    schedule = Schedule(config, 1)
     assert schedule(0) == pytest.approx(0.001)
     assert schedule(10) == pytest.approx(0.5005)
     assert schedule(20) == pytest.approx(1.0)
@@ -29,7 +30,7 @@ def test_values_at_the_corners():
 @given(epochs=st.integers(1, 50), steps=st.integers(1, 50), warmup=st.floats(0, 60))
 def test_rises_then_falls_and_stays_in_range(epochs, steps, warmup):
     config = ScheduleConfig(epochs=epochs, warmup_epochs=warmup)
-    schedule = Schedule.from_config(config, steps)
+    schedule = Schedule(config, steps)
     values = [schedule(step) for step in range(epochs * steps + 1)]
     assert all(0 < value <= 1 + 1e-12 for value in values)
     peak = schedule.warmup_steps
@@ -42,7 +43,7 @@ def test_poly_multiplies_the_warm_up_and_falls_to_the_end():
     config = ScheduleConfig(
         kind="poly", steps=100, warmup_steps=10, start_factor=0.0, end_factor=0.0
     )
-    schedule = Schedule.from_config(config, 7)
+    schedule = Schedule(config, 7)
     assert [schedule(step) for step in (0, 5, 10, 60, 100)] == pytest.approx(
         [0, 0.5 * 0.95, 0.9, 0.4, 0]
     )
@@ -50,7 +51,7 @@ def test_poly_multiplies_the_warm_up_and_falls_to_the_end():
 
 def test_multistep_drops_at_the_published_epochs():
     config = ScheduleConfig(kind="multistep", epochs=12, warmup_steps=0)
-    schedule = Schedule.from_config(config, 10)
+    schedule = Schedule(config, 10)
     changes = [step for step in range(1, 120) if schedule(step) != schedule(step - 1)]
     assert changes == [80, 110]
     assert schedule(119) == pytest.approx(0.01)
@@ -59,7 +60,7 @@ def test_multistep_drops_at_the_published_epochs():
 def test_clock_takes_the_place_of_steps():
     now = [0.0]
     config = ScheduleConfig(minutes=5, warmup_steps=4, start_factor=0.0)
-    schedule = Schedule.from_config(config, 10, clock=lambda: now[0])
+    schedule = Schedule(config, 10, clock=lambda: now[0])
     assert schedule(2) == pytest.approx(0.5)
     now[0] = 0.5
     assert schedule(1000) == pytest.approx(0.01 + 0.99 / 2)

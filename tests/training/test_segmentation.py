@@ -59,7 +59,7 @@ def test_average_follows_running_statistics(segmentation):
         build_model(task),
         task,
         config,
-        schedule=Schedule.from_config(config.schedule, 3),
+        schedule=Schedule(config.schedule, 3),
         images_per_step=4,
     )
     average = WeightAverage(0.5)

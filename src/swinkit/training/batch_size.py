@@ -54,9 +54,9 @@ def find_batch_size(
     device: torch.device,
     precision: Literal["32", "bf16"],
     images: int,
+    loss: Callable[[nn.Module, Tensor], Tensor],
     processes: int = 1,
     memory_bytes: int | None = None,
-    loss: Callable[[nn.Module, Tensor], Tensor] | None = None,
 ) -> int:
     """The greatest power of two whose training step fits into a share of the memory.
 
@@ -69,71 +69,69 @@ def find_batch_size(
         device: where it will train.
         precision: as in the run.
         images: training images of this process; bounds the batch so that an epoch has steps.
+        loss: of the model and images (B, C, H, W).
         processes: of this machine that share its memory; 1 on a GPU, which each has for itself.
         memory_bytes: limit to use instead of what the machine has.
-        loss: of the model and images (B, C, H, W); the mean square of its output by default.
 
     Raises:
         TrainingError: not even one image fits.
     """
+
+    def step(size: int) -> None:
+        images = torch.randn(size, *image_shape, device=device)
+        try:
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                value = loss(model, images)
+            value.backward()
+        finally:
+            model.zero_grad(set_to_none=True)
+
     kind = "cuda" if device.type == "cuda" else "cpu"
     most = _power_of_two(min(MOST[kind], max(1, images // STEPS_PER_EPOCH)))
-    weights = sum(parameter.numel() * 4 for parameter in model.parameters())
     # Gradient, AdamW's two averages, and perhaps the average of the weights.
-    reserved = weights * 4
+    reserved = 4 * sum(parameter.numel() * 4 for parameter in model.parameters())
     was_training = model.training
-    probe = _Probe(loss or _mean_square, precision)
     model.to(device).train()
     try:
         if kind == "cuda":
-            limit = (memory_bytes or torch.cuda.get_device_properties(device).total_memory) * (
-                SHARE[kind]
-            )
-            return _largest_tried(model, image_shape, device, probe, most, limit - reserved)
-        limit = (memory_bytes or available_memory()) * SHARE[kind] / processes - reserved
-        per_image = _bytes_per_image(model, image_shape, probe)
-        fitting = int(limit // per_image)
+            memory = memory_bytes or torch.cuda.get_device_properties(device).total_memory
+            limit = memory * SHARE[kind] - reserved
+            fitting = _largest_tried(step, device, most, limit)
+        else:
+            limit = (memory_bytes or available_memory()) * SHARE[kind] / processes - reserved
+            # Growth of the saved tensors from one image to two, plus as much again for gradients.
+            per_image = max(1.0, 2.0 * (_saved_bytes(step, 2) - _saved_bytes(step, 1)))
+            fitting = int(limit // per_image)
     finally:
-        model.zero_grad(set_to_none=True)
         model.train(was_training)
     if fitting < 1:
-        raise TrainingError(_too_small(limit, image_shape))
+        raise TrainingError(
+            f"not even one image of {image_shape[1]}x{image_shape[2]} pixels fits into "
+            f"{max(limit, 0) / 2**30:.1f} GiB; use a smaller model or image_size, or "
+            "model.gradient_checkpointing"
+        )
     return min(most, _power_of_two(fitting))
 
 
 def _largest_tried(
-    model: nn.Module,
-    shape: tuple[int, int, int],
-    device: torch.device,
-    probe: "_Probe",
-    most: int,
-    limit: float,
+    step: Callable[[int], None], device: torch.device, most: int, limit: float
 ) -> int:
     fitting, size = 0, 1
     while size <= most:
         torch.cuda.reset_peak_memory_stats(device)
         try:
-            probe(model, torch.randn(size, *shape, device=device))
+            step(size)
         except torch.OutOfMemoryError:
             break
         finally:
-            model.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
         if torch.cuda.max_memory_allocated(device) > limit:
             break
         fitting, size = size, size * 2
-    if fitting == 0:
-        raise TrainingError(_too_small(limit, shape))
     return fitting
 
 
-def _bytes_per_image(model: nn.Module, shape: tuple[int, int, int], probe: "_Probe") -> float:
-    """Growth of the saved tensors from one image to two, plus as much again for gradients."""
-    one, two = (_saved_bytes(model, torch.randn(size, *shape), probe) for size in (1, 2))
-    return max(1.0, 2.0 * (two - one))
-
-
-def _saved_bytes(model: nn.Module, images: Tensor, probe: "_Probe") -> int:
+def _saved_bytes(step: Callable[[int], None], size: int) -> int:
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -142,25 +140,8 @@ def _saved_bytes(model: nn.Module, images: Tensor, probe: "_Probe") -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        probe(model, images)
+        step(size)
     return sum(storages.values())
-
-
-class _Probe:
-    """One forward and backward pass."""
-
-    def __init__(self, loss: Callable[[nn.Module, Tensor], Tensor], precision: str) -> None:
-        self.loss = loss
-        self.bf16 = precision == "bf16"
-
-    def __call__(self, model: nn.Module, images: Tensor) -> None:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
-            loss = self.loss(model, images)
-        loss.backward()
-
-
-def _mean_square(model: nn.Module, images: Tensor) -> Tensor:
-    return model(images).float().square().mean()
 
 
 def available_memory() -> int:
@@ -179,10 +160,3 @@ def available_memory() -> int:
 
 def _power_of_two(number: int) -> int:
     return 1 << (max(1, number).bit_length() - 1)
-
-
-def _too_small(limit: float, shape: tuple[int, int, int]) -> str:
-    return (
-        f"not even one image of {shape[1]}x{shape[2]} pixels fits into {max(limit, 0) / 2**30:.1f} "
-        "GiB; use a smaller model or image_size, or model.gradient_checkpointing"
-    )

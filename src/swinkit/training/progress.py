@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from logging.handlers import MemoryHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -24,7 +23,6 @@ from swinkit.training.schedule import Budget
 logger = logging.getLogger(__name__)
 
 NOISY = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities")
-ROOT = "swinkit"
 
 
 @contextlib.contextmanager
@@ -53,42 +51,39 @@ class _ConsoleHandler(logging.Handler):
         self.console.print(self.format(record), highlight=False, markup=False, soft_wrap=True)
 
 
-class RunLog:
-    """Sends swinkit's log to the terminal at once, and to the run folder once there is one."""
+class RunLog(MemoryHandler):
+    """Keeps what is logged until there is a run folder for it."""
 
-    def __init__(self, console: Console) -> None:
-        self.handlers: list[logging.Handler] = [_ConsoleHandler(console)]
-        self.waiting = MemoryHandler(10_000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
-        self.handlers.append(self.waiting)
-        self._level = logging.NOTSET
-
-    def __enter__(self) -> "RunLog":
-        root = logging.getLogger(ROOT)
-        self._level = root.level
-        root.setLevel(logging.INFO)
-        for handler in self.handlers:
-            root.addHandler(handler)
-        return self
+    def __init__(self) -> None:
+        super().__init__(10_000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
 
     def keep_in(self, folder: RunFolder) -> None:
-        """Write what was said so far, and all that follows, to the folder's log.txt."""
-        root = logging.getLogger(ROOT)
-        handler = folder.log_handler()
-        self.waiting.setTarget(handler)
-        self.waiting.flush()
-        root.removeHandler(self.waiting)
-        self.handlers.append(handler)
-        root.addHandler(handler)
+        """Write what was logged so far, and at once all that follows, to the folder's log.txt."""
+        self.setTarget(folder.log_handler())
+        self.capacity = 0
+        self.flush()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        root = logging.getLogger(ROOT)
-        root.setLevel(self._level)
-        for handler in self.handlers:
+    def close(self) -> None:
+        """Close log.txt too."""
+        if self.target is not None:
+            self.target.close()
+        super().close()
+
+
+@contextlib.contextmanager
+def run_log(console: Console) -> Iterator[RunLog]:
+    """Send swinkit's log to the terminal, and to the run folder once it is known."""
+    root = logging.getLogger("swinkit")
+    level, log = root.level, RunLog()
+    handlers = [_ConsoleHandler(console), log]
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield log
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
             root.removeHandler(handler)
             handler.close()
 

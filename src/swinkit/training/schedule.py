@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -12,7 +11,6 @@ from swinkit.task.train_config import ScheduleConfig
 from swinkit.training.processes import Processes
 
 
-@dataclass(frozen=True, kw_only=True)
 class Schedule:
     """Factor on the highest learning rate, by optimizer step.
 
@@ -24,69 +22,51 @@ class Schedule:
         poly        end + (1 - end) (1 - p) ** power, times the warm-up
         multistep   drop ** (milestones passed), times the warm-up
 
-    Attributes:
-        total_steps: of the run; ignored with a clock.
-        clock: part of the run's time that has passed; p then follows it from the first step on.
+    Args:
+        config: of the run.
+        steps_per_epoch: optimizer steps.
+        clock: part of the run's time that has passed, for a run by minutes; p then follows it from
+            the first step on.
     """
 
-    total_steps: int
-    warmup_steps: int
-    start_factor: float
-    end_factor: float
-    kind: Literal["cosine", "poly", "multistep"] = "cosine"
-    power: float = 1.0
-    milestones: tuple[float, ...] = ()
-    drop: float = 0.1
-    clock: Callable[[], float] | None = None
-
-    @classmethod
-    def from_config(
-        cls,
+    def __init__(
+        self,
         config: ScheduleConfig,
         steps_per_epoch: int,
         clock: Callable[[], float] | None = None,
-    ) -> "Schedule":
-        """For a number of optimizer steps in each epoch; `clock` is for runs by minutes."""
-        clock = None if config.minutes is None else clock
-        total = config.steps or config.epochs * steps_per_epoch
+    ) -> None:
+        self.config = config
+        self.clock = None if config.minutes is None else clock
+        self.total_steps = config.steps or config.epochs * steps_per_epoch
         warmup = config.warmup_steps
         if warmup is None:
             warmup = round(config.warmup_epochs * steps_per_epoch)
-        return cls(
-            total_steps=total,
-            warmup_steps=warmup if clock else min(warmup, max(0, total - 1)),
-            start_factor=config.start_factor,
-            end_factor=config.end_factor,
-            kind=config.kind,
-            power=config.power,
-            milestones=config.milestones,
-            drop=config.drop,
-            clock=clock,
-        )
+        self.warmup_steps = warmup if self.clock else min(warmup, max(0, self.total_steps - 1))
 
     def __call__(self, step: int) -> float:
         """Factor for optimizer step `step`, counted from 0; stays at the end after the last."""
-        rise = 1.0
+        rise, start = 1.0, self.config.start_factor
         if step < self.warmup_steps:
-            rise = self.start_factor + (1 - self.start_factor) * step / self.warmup_steps
+            rise = start + (1 - start) * step / self.warmup_steps
         return rise * self._decay(min(1.0, self._done(step)))
 
     def _done(self, step: int) -> float:
         if self.clock is not None:
             return self.clock()
-        if self.kind != "cosine":
+        if self.config.kind != "cosine":
             return step / max(1, self.total_steps)
         length = max(1, self.total_steps - self.warmup_steps)
         return max(0, step - self.warmup_steps) / length
 
     def _decay(self, done: float) -> float:
-        if self.kind == "multistep":
-            return self.drop ** sum(done >= part for part in self.milestones)
-        if self.kind == "poly":
-            falling = (1 - done) ** self.power
+        config = self.config
+        if config.kind == "multistep":
+            return config.drop ** sum(done >= part for part in config.milestones)
+        if config.kind == "poly":
+            falling = (1 - done) ** config.power
         else:
             falling = (1 + math.cos(math.pi * done)) / 2
-        return self.end_factor + (1 - self.end_factor) * falling
+        return config.end_factor + (1 - config.end_factor) * falling
 
 
 class Budget(Callback):

@@ -32,7 +32,7 @@ from swinkit.training.processes import (
     interruptible,
     threads,
 )
-from swinkit.training.progress import RunLog, RunProgress, announce, quiet_libraries
+from swinkit.training.progress import RunProgress, announce, quiet_libraries, run_log
 from swinkit.training.recipes import read_config
 from swinkit.training.recorder import Recorder, WeightAverage
 from swinkit.training.run_folder import RunFolder, StateFile
@@ -82,7 +82,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
         quiet_libraries(),
         threads(config.runtime.threads),
         processes.connected(device),
-        RunLog(screen) as log,
+        run_log(screen) as log,
     ):
         run = _prepare(config, processes, device, screen)
         if processes.rank == 0:
@@ -208,7 +208,7 @@ def _fit(run: _Run) -> Recorder:
         run.model,
         run.task,
         run.config,
-        schedule=Schedule.from_config(schedule, steps_per_epoch, budget.clock),
+        schedule=Schedule(schedule, steps_per_epoch, budget.clock),
         images_per_step=run.images_per_step,
     )
     callbacks = [budget, recorder, RunProgress(recorder, budget, run.screen)]
