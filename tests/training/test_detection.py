@@ -178,7 +178,6 @@ def test_freezing_and_layer_decay_reach_the_backbone(detection):
     module = TrainingModule(
         model,
         task,
-        config,
         schedule=Schedule(config.schedule, 3),
         images_per_step=4,
     )
@@ -198,7 +197,6 @@ def test_steps_that_are_not_finite_are_left_out_and_said(detection, caplog):
     module = TrainingModule(
         build_model(task),
         task,
-        config,
         schedule=Schedule(config.schedule, 3),
         images_per_step=4,
     )

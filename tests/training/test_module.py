@@ -18,7 +18,6 @@ def module_of(config, class_weights=None):
     return TrainingModule(
         build_model(task),
         task,
-        config,
         schedule=Schedule(config.schedule, 3),
         images_per_step=8,
     )

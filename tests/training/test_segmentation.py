@@ -58,7 +58,6 @@ def test_average_follows_running_statistics(segmentation):
     module = TrainingModule(
         build_model(task),
         task,
-        config,
         schedule=Schedule(config.schedule, 3),
         images_per_step=4,
     )

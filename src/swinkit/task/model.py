@@ -5,6 +5,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 
 from torch import nn
 
+from swinkit.backbones.swin import SwinBackbone
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
@@ -17,12 +18,13 @@ class TaskModel(nn.Module, Generic[Prepare]):
     """A network for `num_classes` classes, whose names and preprocessing `info` holds.
 
     Attributes:
-        num_classes: K; set by the network.
+        backbone, num_classes: of K classes; set by the network.
         task: name of its task in `swinkit.registry`.
         prepare_type: the kind of preprocessing it needs: `Preprocessing` where all images have one
             size, `Fit` where the size is free.
     """
 
+    backbone: SwinBackbone
     num_classes: int
     task: ClassVar[str]
     prepare_type: ClassVar[type[Fit] | type[Preprocessing]]

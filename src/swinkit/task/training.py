@@ -17,9 +17,10 @@ from swinkit.data.loading import EpochDataset
 from swinkit.pictures.figures import ScorePanel
 from swinkit.settings import SizeHW
 from swinkit.task.base import Progress
+from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 
-Model = TypeVar("Model", bound=nn.Module)
+Model = TypeVar("Model", bound=TaskModel[Any])
 SHOWN_PROBLEMS = 20  # of each kind, in the log of a run
 Batch = Any  # what the task's loader gives
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.errors import TrainingError
+from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.processes import DeviceType, Processes
@@ -24,7 +25,7 @@ STEPS_PER_EPOCH = 10  # at least, so that a small data set still gets steps
 def settle_batch_size(
     config: TrainConfig,
     task: TrainingTask[Any],
-    model: Any,
+    model: TaskModel[Any],
     processes: Processes,
     device: DeviceType,
 ) -> int:

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from swinkit.data.seeding import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.train_config import TrainConfig
+from swinkit.task.model import TaskModel
 from swinkit.task.training import Batch, TrainingTask
 from swinkit.training.optimizer import build_optimizer, frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
@@ -30,27 +30,25 @@ class TrainingModule(LightningModule):
 
     Args:
         model: the network; frozen stages already frozen.
-        task: what its loss and validation are.
-        config: of the run.
+        task: what its loss and validation are; has the settings of the run.
         schedule: of the learning rate.
         images_per_step: images per optimizer step over all processes.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: TaskModel[Any],
         task: TrainingTask[Any],
-        config: TrainConfig,
         *,
         schedule: Schedule,
         images_per_step: int,
     ) -> None:
         super().__init__()
-        self.model: Any = model
+        self.model = model
         self.task = task
-        self.config = config
+        self.config = task.config
         self.schedule = schedule
-        self.peak_lr = config.optimizer.peak_lr(images_per_step)
+        self.peak_lr = task.config.optimizer.peak_lr(images_per_step)
         self.train_loss = MeanLoss()
         self.train_terms: dict[str, MeanLoss] = {}
         self.validation = task.validation(model)

@@ -247,7 +247,7 @@ class Recorder(Callback):
             tracker.log_metrics(
                 {name: row[name] for name in row if name != "epoch"}, len(self.rows)
             )
-        model = module.model
+        model: Any = module.model
         measured = {
             name: value for name, value in row.items() if name.startswith(("val_", "epoch"))
         }

@@ -20,6 +20,7 @@ from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
 from swinkit.data.loading import EpochDataset, build_loader
 from swinkit.registry import get_task
+from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.batch_size import settle_batch_size
@@ -105,7 +106,7 @@ class _Run:
 
     config: TrainConfig
     task: TrainingTask[Any]
-    model: Any
+    model: TaskModel[Any]
     batch_size: int
     folder: RunFolder
     processes: Processes
@@ -148,11 +149,13 @@ def _prepare(
     )
 
 
-def build_model(task: TrainingTask[Any]) -> Any:
+def build_model(task: TrainingTask[Any]) -> TaskModel[Any]:
     """The network with its starting weights, which depend on the seed alone; stages frozen."""
     config = task.config
     torch.manual_seed(config.runtime.seed)
-    model = task.build_model(partial(load, report=lambda report: logger.info("%s", report)))
+    model: TaskModel[Any] = task.build_model(
+        partial(load, report=lambda report: logger.info("%s", report))
+    )
     provenance = {
         **model.info.provenance,
         "trained_by": f"swinkit {__version__}",
@@ -207,7 +210,6 @@ def _fit(run: _Run) -> Recorder:
     module = TrainingModule(
         run.model,
         run.task,
-        run.config,
         schedule=Schedule(schedule, steps_per_epoch, budget.clock),
         images_per_step=run.images_per_step,
     )
