@@ -19,8 +19,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.classification.data.samples import Sample
-from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.splits import ClassificationSample, load_classification
 from swinkit.classification.model import SwinClassifier
 from swinkit.data.config import DataConfig
 from swinkit.images.preprocessing import Preprocessing
@@ -47,7 +46,7 @@ def build(library: str, side: int, classes: int) -> nn.Module:
     return SwinClassifier(config, num_classes=classes)
 
 
-def load_images(samples: list[Sample], side: int) -> tuple[Tensor, Tensor]:
+def load_images(samples: list[ClassificationSample], side: int) -> tuple[Tensor, Tensor]:
     """All pictures, normalised, `N 3 side side`, and their labels."""
     prepare = Preprocessing(size_hw=(side, side), resize="squash")
     images = np.stack([prepare(read_image(sample.path)) for sample in samples])
@@ -121,7 +120,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    splits = load_splits(DataConfig(path=options.data))
+    splits = load_classification(DataConfig(path=options.data))
     train = load_images(splits.train, options.side)
     test = load_images(splits.test or splits.val, options.side)
     print(

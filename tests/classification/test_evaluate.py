@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.splits import load_classification
 from swinkit.classification.evaluate import evaluate
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.report import ClassificationReport
@@ -88,7 +88,7 @@ def test_batch_size_changes_nothing(model, folder):
 
 
 def test_data_may_be_a_path_settings_splits_or_samples(model, folder):
-    splits = load_splits(DataConfig(path=folder))
+    splits = load_classification(DataConfig(path=folder))
     wanted = evaluate(model, folder, split="train").to_dict()["confusion"]
     for data in (DataConfig(path=folder), splits):
         assert evaluate(model, data, split="train").to_dict()["confusion"] == wanted

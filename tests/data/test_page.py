@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.inspection import DrawnImage, FactTable, Inspection, sizes_table
+from swinkit.data.inspection import DrawnImage, FactTable, Inspection, select_samples, sizes_table
 from swinkit.data.page import as_html, contact_sheet, write_page
-from swinkit.data.picking import choose_samples
 from swinkit.data.problems import Problem
 
 
@@ -56,12 +55,12 @@ def test_a_sheet_without_pictures() -> None:
 
 def test_every_class_is_shown_where_there_is_room() -> None:
     parts = {"train": [[0]] * 50, "val": [[1, 0], [2]]}
-    chosen = choose_samples(parts, 3, 0, lambda classes: classes)
+    chosen = select_samples(parts, 3, 0, lambda classes: classes)
     assert {label for _, classes in chosen for label in classes} == {0, 1, 2}
     assert [split for split, _ in chosen] == sorted(split for split, _ in chosen)
-    assert len(choose_samples(parts, 5, 0, lambda classes: classes)) == 5
-    assert choose_samples(parts, 0, 0, lambda classes: classes) == []
-    assert len(choose_samples({"val": [[1, 0], [2]]}, 9, 0, lambda classes: classes)) == 2
+    assert len(select_samples(parts, 5, 0, lambda classes: classes)) == 5
+    assert select_samples(parts, 0, 0, lambda classes: classes) == []
+    assert len(select_samples({"val": [[1, 0], [2]]}, 9, 0, lambda classes: classes)) == 2
 
 
 def test_sizes_of_images() -> None:

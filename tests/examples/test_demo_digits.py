@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo_digits import write_digits
-from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.splits import load_classification
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 from swinkit.images.reading import read_image
@@ -19,7 +19,7 @@ def listing(folder: Path) -> set[str]:
 def test_digits(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     folder = write_digits(tmp_path / "digits")
-    splits = load_splits(DataConfig(path=folder, channels=1))
+    splits = load_classification(DataConfig(path=folder, channels=1))
     assert splits.class_names == tuple("0123456789")
     assert len(splits.train) + len(splits.val) + len(splits.test or []) == 1797
     assert len(splits.val) == pytest.approx(180, abs=6)

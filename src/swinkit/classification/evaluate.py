@@ -17,10 +17,13 @@ from torchmetrics.classification import (
 )
 
 from swinkit.classification import pictures
-from swinkit.classification.data.datasets import ClassificationDataset
-from swinkit.classification.data.samples import Sample, Splits
-from swinkit.classification.data.splits import load_samples, load_splits
-from swinkit.classification.data.transforms import eval_transform
+from swinkit.classification.data.dataset import ClassificationDataset, EvalTransform
+from swinkit.classification.data.splits import (
+    ClassificationSample,
+    ClassificationSplits,
+    load_classification,
+    load_classification_samples,
+)
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.report import ClassificationReport, Mistake
 from swinkit.data.config import DataConfig
@@ -33,7 +36,7 @@ from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
 
 Split = Literal["train", "val", "test"]
-Data = str | Path | DataConfig | Splits | Sequence[Sample]
+Data = str | Path | DataConfig | ClassificationSplits | Sequence[ClassificationSample]
 
 
 def evaluate(
@@ -53,7 +56,7 @@ def evaluate(
 
     Args:
         model: its `info` names the classes and the preprocessing.
-        data: a path that `load_splits` reads, or what it gave, or samples.
+        data: a path that `load_classification` reads, or what it gave, or samples.
         split: which part; None takes the test split, else the validation split, else everything.
         batch_size: images in one forward pass.
         device: moves the model there; None leaves it where it is.
@@ -76,7 +79,7 @@ def evaluate(
         preprocessing = Preprocessing.for_size(size, channels=model.config.in_channels)
     dataset = ClassificationDataset(
         samples,
-        eval_transform(preprocessing),
+        EvalTransform(preprocessing),
         channels=model.config.in_channels,
         on_bad_image=on_bad_image,
     )
@@ -95,13 +98,13 @@ def write_report(report: ClassificationReport, folder: Path, *, channels: int = 
     save_figure(pictures.worst_mistakes(report.mistakes, channels), folder / "worst_mistakes.png")
 
 
-def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[Sample]:
+def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[ClassificationSample]:
     names = model.class_names
     if isinstance(data, (str, Path)):
-        return load_samples(data, names, split=split)
+        return load_classification_samples(data, names, split=split)
     if isinstance(data, DataConfig):
-        data = load_splits(data, names)
-    if isinstance(data, Splits):
+        data = load_classification(data, names)
+    if isinstance(data, ClassificationSplits):
         if data.class_names != names:
             raise DataError(
                 f"the data has the classes {', '.join(data.class_names[:5])}, the model "
@@ -121,7 +124,7 @@ def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[Sam
 def _measure(
     model: SwinClassifier,
     loader: DataLoader,
-    samples: list[Sample],
+    samples: list[ClassificationSample],
     worst: int,
     progress: Progress | None,
 ) -> ClassificationReport:
@@ -194,7 +197,7 @@ def _mistakes(
     logits: Tensor,
     labels: Tensor,
     indices: Tensor,
-    samples: list[Sample],
+    samples: list[ClassificationSample],
     names: tuple[str, ...],
 ) -> list[tuple[float, Mistake]]:
     probabilities = logits.softmax(-1).cpu()

@@ -1,23 +1,25 @@
 """What a classification data set holds."""
 
-from swinkit.classification.data.samples import Sample, Splits
-from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.splits import (
+    ClassificationSample,
+    ClassificationSplits,
+    load_classification,
+)
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import (
     DrawnImage,
     FactTable,
     Inspection,
     file_sizes,
+    select_samples,
     sizes_table,
 )
-from swinkit.data.picking import choose_samples
-from swinkit.data.problems import Problem
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import on_canvas
 
 
 def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
-    """Look at folders or lists of labelled images.
+    """Look at folders or lists of labeled images.
 
     Splits that the data set lacks are taken from its training images, as training would.
 
@@ -29,8 +31,7 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
     Raises:
         DataError: no such data set, or fewer than two classes.
     """
-    splits = load_splits(config)
-    bad = splits.scan.bad if splits.scan is not None else ()
+    splits = load_classification(config)
     return Inspection(
         path=config.path,
         title="classification",
@@ -44,25 +45,25 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
             ),
         ),
         notes=splits.notes,
-        problems=tuple(Problem("bad image", str(path), reason) for path, reason in bad),
+        problems=splits.problems,
         pictures=tuple(_show_some(splits, pictures, seed)),
     )
 
 
-def _counts(splits: Splits) -> FactTable:
+def _counts(splits: ClassificationSplits) -> FactTable:
     counts = splits.counts()
     rows = [(name, *(str(counts[s][name]) for s in counts)) for name in splits.class_names]
     rows.append(("all", *(str(sum(counts[split].values())) for split in counts)))
     return FactTable(title="Images per class", header=("class", *counts), rows=tuple(rows))
 
 
-def _show_some(splits: Splits, count: int, seed: int) -> list[DrawnImage]:
-    chosen = choose_samples(splits.by_name(), count, seed, lambda sample: [sample.label])
+def _show_some(splits: ClassificationSplits, count: int, seed: int) -> list[DrawnImage]:
+    chosen = select_samples(splits.by_name(), count, seed, lambda sample: [sample.label])
     chosen.sort(key=lambda pair: pair[1].label)
     return [_show(split, sample, splits.class_names) for split, sample in chosen]
 
 
-def _show(split: str, sample: Sample, class_names: tuple[str, ...]) -> DrawnImage:
+def _show(split: str, sample: ClassificationSample, class_names: tuple[str, ...]) -> DrawnImage:
     image = to_8bit(read_image(sample.path, channels=3))
     size_hw = (image.shape[0], image.shape[1])
     return DrawnImage(

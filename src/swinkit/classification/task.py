@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.backbones.flops import count_flops
 from swinkit.backbones.variants import VARIANTS
-from swinkit.classification.data.folders import read_folders
-from swinkit.classification.data.lists import list_files
+from swinkit.classification.data.files import folders_fault, recognize_files
 from swinkit.classification.result import Classification
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
-from swinkit.data.splitting import SPLIT_ALIASES
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError
 from swinkit.task.base import (
     NetworkSummary,
     OnError,
@@ -91,15 +89,12 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
 
     def recognize(self, path: Path) -> Recognized | None:
         """A CSV list, lists per split, or folders of classes."""
-        if path.suffix.lower() == ".csv" or (path.is_dir() and _has_train_list(path)):
-            return Recognized(task=self.name, kind="lists")
-        if path.is_dir() and _folders_fault(path) is None:
-            return Recognized(task=self.name, kind="folders")
-        return None
+        kind = recognize_files(path)
+        return None if kind is None else Recognized(task=self.name, kind=kind)
 
     def layouts(self, path: Path) -> str:
         """Lists and folders, and why the folders here are none of classes."""
-        fault = _folders_fault(path) if path.is_dir() else None
+        fault = folders_fault(path) if path.is_dir() else None
         return f"for classes ({fault})" if fault else "a .csv list, or a folder of class folders"
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
@@ -194,20 +189,6 @@ class ClassificationFormat(ResultFormat[Classification]):
     def plot(self, result: Classification, path: Path) -> None:
         """The image beside bars."""
         result.plot(path, k=self.top_k)
-
-
-def _has_train_list(folder: Path) -> bool:
-    lists = [file for file in folder.glob("*.csv") if SPLIT_ALIASES.get(file.stem.lower())]
-    return bool(lists) and "train" in list_files(folder)
-
-
-def _folders_fault(folder: Path) -> str | None:
-    """Why a folder holds no folders of classes; None where it does."""
-    try:
-        read_folders(folder)
-    except DataError as error:
-        return str(error).removeprefix(f"{folder}: ")
-    return None
 
 
 TASK = ClassificationTask()

@@ -11,11 +11,17 @@ from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
 from swinkit.classification import pictures
-from swinkit.classification.data.datasets import ClassificationDataset
+from swinkit.classification.data.dataset import (
+    ClassificationDataset,
+    EvalTransform,
+    train_transform,
+)
 from swinkit.classification.data.mixing import MixupCutmix
-from swinkit.classification.data.samples import Sample, Splits
-from swinkit.classification.data.splits import load_splits
-from swinkit.classification.data.transforms import eval_transform, train_transform
+from swinkit.classification.data.splits import (
+    ClassificationSample,
+    ClassificationSplits,
+    load_classification,
+)
 from swinkit.classification.evaluate import evaluate
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.start import build_classifier
@@ -37,7 +43,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
 
     name: ClassVar[str] = "classification"
     config: ClassificationTrainConfig
-    splits: Splits
+    splits: ClassificationSplits
     collate: Callable[[list[Any]], Batch] | None = None
 
     def __init__(self, config: ClassificationTrainConfig) -> None:
@@ -49,16 +55,16 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             else torch.from_numpy(self.splits.class_weights())
         )
 
-    def load(self) -> Splits:
+    def load(self) -> ClassificationSplits:
         """Folders or lists of labelled images."""
-        return load_splits(self.config.data)
+        return load_classification(self.config.data)
 
     def build_model(self, load: LoadWeights) -> SwinClassifier:
         """A classifier of the data's classes."""
         return build_classifier(self.config, self.splits.class_names, load)
 
     def dataset(
-        self, model: SwinClassifier, samples: list[Sample], *, train: bool
+        self, model: SwinClassifier, samples: list[ClassificationSample], *, train: bool
     ) -> ClassificationDataset:
         """Images with labels."""
         preprocessing = model.preprocessing
@@ -66,7 +72,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             samples,
             train_transform(self.config.augmentation, preprocessing)
             if train
-            else eval_transform(preprocessing),
+            else EvalTransform(preprocessing),
             channels=self.config.data.channels,
             seed=self.config.runtime.seed,
             on_bad_image=self.config.data.on_bad_image,
@@ -121,7 +127,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
     def evaluate(
         self,
         model: Any,
-        samples: list[Sample],
+        samples: list[ClassificationSample],
         *,
         batch_size: int,
         device: str,

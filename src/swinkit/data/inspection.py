@@ -1,17 +1,19 @@
 """What an inspection found: tables, remarks and pictures. h w picture."""
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from swinkit.data.headers import check_images
 from swinkit.data.problems import Problem, count_kinds
-from swinkit.data.splitting import SPLIT_NAMES
+from swinkit.data.scan import check_images
+from swinkit.data.splits import SPLIT_NAMES
 
 Part = TypeVar("Part")
+Sample = TypeVar("Sample")
 
 FEW_SIZES = 3  # image sizes that are named
 
@@ -109,3 +111,35 @@ def file_sizes(paths: list[Path]) -> list[tuple[int, int]]:
     """(height, width) of the files that can be opened."""
     found = check_images(paths, scan="none", channels=3)
     return [size for size in found.values() if not isinstance(size, str)]
+
+
+def select_samples(
+    parts: Mapping[str, Sequence[Sample]],
+    count: int,
+    seed: int,
+    classes_of: Callable[[Sample], Iterable[Hashable]],
+) -> list[tuple[str, Sample]]:
+    """A random selection in which every class is seen, as long as there is room.
+
+    Args:
+        parts: samples to select from, by split.
+        count: how many, at most.
+        seed: decides.
+        classes_of: the classes on a sample.
+
+    Returns:
+        The selected ones with their split, in the order of `parts`.
+    """
+    samples = [(split, sample) for split, part in parts.items() for sample in part]
+    order = list(range(len(samples)))
+    random.Random(seed).shuffle(order)
+    selected: list[int] = []
+    seen: set[Hashable] = set()
+    for index in order:
+        new = set(classes_of(samples[index][1])) - seen
+        if new and len(selected) < count:
+            selected.append(index)
+            seen |= new
+    rest = [index for index in order if index not in set(selected)]
+    selected += rest[: count - len(selected)]
+    return [samples[index] for index in sorted(selected)]

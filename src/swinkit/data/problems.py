@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 
-Kind = Literal[
+ProblemKind = Literal[
     "missing image",
     "bad image",
     "image of another size",
@@ -43,7 +44,7 @@ class Problem:
         done: what became of it.
     """
 
-    kind: Kind
+    kind: ProblemKind
     where: str
     done: str
 
@@ -57,7 +58,7 @@ class Problems:
     def __init__(self) -> None:
         self.items: list[Problem] = []
 
-    def add(self, kind: Kind, where: str | Path, done: str) -> None:
+    def add(self, kind: ProblemKind, where: str | Path, done: str) -> None:
         """Record one item."""
         self.items.append(Problem(kind, str(where), done))
 
@@ -102,15 +103,19 @@ def refuse_problems(path: Path, problems: Iterable[Problem]) -> None:
         )
 
 
-def refuse_bad_images(path: Path, problems: Problems) -> None:
-    """What `on_bad_image` "refuse" does.
+def refuse_unsound(config: DataConfig, problems: Problems) -> None:
+    """What the settings `on_bad_image` and `strict` ask for.
 
     Raises:
-        DataError: an image is missing or unreadable.
+        DataError: an image is missing or unreadable and "refuse" is set, or anything is wrong and
+            `strict` is.
     """
+    path = config.path.expanduser()
     bad = [item for item in problems if item.kind in ("bad image", "missing image")]
-    if bad:
+    if bad and config.on_bad_image == "refuse":
         raise DataError(
             f"{path}: {len(bad)} images are bad or missing: {bad[0]}; repair or remove them, or "
             "let on_bad_image skip them"
         )
+    if config.strict:
+        refuse_problems(path, problems)

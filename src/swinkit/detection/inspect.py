@@ -10,11 +10,11 @@ from swinkit.data.inspection import (
     FactTable,
     Inspection,
     ordered,
+    select_samples,
     sizes_table,
 )
-from swinkit.data.picking import choose_samples
-from swinkit.detection.data.samples import DetectionSample, DetectionSplits, object_counts
-from swinkit.detection.data.splits import Parts, load_parts
+from swinkit.detection.data.samples import DetectionSample
+from swinkit.detection.data.splits import DetectionSplits, Parts, load_parts, object_counts
 from swinkit.images.masks import compact_masks
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_objects
@@ -118,7 +118,7 @@ def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
 
 
 def _draw_some(loaded: DetectionSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
-    chosen = choose_samples(parts, count, seed, lambda sample: sample.labels.tolist())
+    chosen = select_samples(parts, count, seed, lambda sample: sample.labels.tolist())
     return [
         DrawnImage(
             caption=f"{split}, {len(sample)} objects, {sample.size_hw[0]}x{sample.size_hw[1]}: "

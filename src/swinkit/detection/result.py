@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from swinkit.data.coco_ids import category_ids_of
+from swinkit.data.splits import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.images.masks import compact_masks, to_coco
 from swinkit.pictures.annotating import as_figure, draw_objects

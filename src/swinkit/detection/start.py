@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
 from swinkit.detection.create import find_detector
-from swinkit.detection.data.samples import DetectionSplits
+from swinkit.detection.data.splits import DetectionSplits
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, sides_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.detection.config import Suppression
-from swinkit.detection.data.layouts import LOOKED_FOR, find_layout
+from swinkit.detection.data.splits import LOOKED_FOR, find_annotations
 from swinkit.detection.flops import count_detector_flops
 from swinkit.detection.format import CocoIds, DetectionFormat
 from swinkit.detection.result import Detections
@@ -105,10 +105,10 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
     def recognize(self, path: Path) -> Recognized | None:
         """COCO, Pascal VOC or YOLO."""
-        layout = find_layout(path)
-        if layout is None:
+        files = find_annotations(path)
+        if files is None:
             return None
-        return Recognized(task=self.name, kind=layout.kind, notes=layout.notes)
+        return Recognized(task=self.name, kind=files.kind, notes=files.notes)
 
     def layouts(self, path: Path) -> str:
         """Annotation files."""

@@ -14,8 +14,8 @@ from torch import Tensor, distributed
 from swinkit.data.problems import describe_problems
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
-from swinkit.detection.data.samples import DetectionSample, DetectionSplits
-from swinkit.detection.data.splits import load_detection
+from swinkit.detection.data.samples import DetectionSample
+from swinkit.detection.data.splits import DetectionSplits, load_detection
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.measure import evaluate_detector
 from swinkit.detection.evaluate.scores import CocoResult

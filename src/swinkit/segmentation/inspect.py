@@ -10,14 +10,13 @@ from swinkit.data.inspection import (
     FactTable,
     Inspection,
     ordered,
+    select_samples,
     sizes_table,
 )
-from swinkit.data.picking import choose_samples
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_regions
 from swinkit.pictures.drawing import class_colors
-from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
-from swinkit.segmentation.data.splits import load_parts
+from swinkit.segmentation.data.splits import SegmentationSample, SegmentationSplits, load_parts
 
 OPACITY = 0.55
 NAMED_CLASSES = 2  # in a caption
@@ -80,7 +79,7 @@ def _frequencies(loaded: SegmentationSplits, parts: Parts) -> FactTable:
 
 
 def _draw_some(loaded: SegmentationSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
-    chosen = choose_samples(parts, count, seed, _classes_on)
+    chosen = select_samples(parts, count, seed, _classes_on)
     return [
         DrawnImage(
             caption=_caption(split, sample, loaded.class_names),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from swinkit.data.coco_ids import category_ids_of
+from swinkit.data.splits import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco

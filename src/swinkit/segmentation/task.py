@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
-from swinkit.segmentation.data.layouts import LOOKED_FOR, looks_like_masks
+from swinkit.segmentation.data.files import LOOKED_FOR, is_segmentation
 from swinkit.segmentation.flops import count_segmenter_flops
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
@@ -87,7 +87,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
 
     def recognize(self, path: Path) -> Recognized | None:
         """Images with masks."""
-        return Recognized(task=self.name, kind="masks") if looks_like_masks(path) else None
+        return Recognized(task=self.name, kind="masks") if is_segmentation(path) else None
 
     def layouts(self, path: Path) -> str:
         """Folders of images and masks."""

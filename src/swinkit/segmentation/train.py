@@ -15,8 +15,11 @@ from swinkit.errors import TrainingError
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import segmentation_preview
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
-from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
-from swinkit.segmentation.data.splits import load_segmentation
+from swinkit.segmentation.data.splits import (
+    SegmentationSample,
+    SegmentationSplits,
+    load_segmentation,
+)
 from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter

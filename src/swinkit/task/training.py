@@ -4,16 +4,17 @@ The rest (steps, schedule, averages, processes, resuming, the run folder) is sha
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
+from swinkit.data.splits import Splits
 from swinkit.pictures.figures import ScorePanel
 from swinkit.settings import SizeHW
 from swinkit.task.base import Progress
@@ -23,22 +24,6 @@ from swinkit.task.train_config import TrainConfig
 Model = TypeVar("Model", bound=TaskModel[Any])
 SHOWN_PROBLEMS = 20  # of each kind, in the log of a run
 Batch = Any  # what the task's loader gives
-
-
-class Splits(Protocol):
-    """The samples of a data set, a frozen dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def class_names(self) -> tuple[str, ...]: ...
-    @property
-    def train(self) -> list[Any]: ...
-    @property
-    def val(self) -> list[Any]: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
-    def by_name(self) -> Mapping[str, list[Any]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +107,7 @@ class TrainingTask(ABC, Generic[Model]):
             self.splits = replace(self.splits, train=merged)
 
     @abstractmethod
-    def load(self) -> Splits:
+    def load(self) -> Splits[Any]:
         """The data. Raises DataError."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from swinkit.data.seeding import derive_seed
+from swinkit.data.loading import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.model import TaskModel

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.classification.data.folders import read_folders
-from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.files import read_folders
+from swinkit.classification.data.splits import load_classification
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 
@@ -20,7 +20,7 @@ def test_split_folders_in_any_spelling(
     for name in names:
         for label in ("b", "a"):
             make_images(tmp_path / name / label / "nested", 2)
-    splits = load_splits(DataConfig(path=tmp_path))
+    splits = load_classification(DataConfig(path=tmp_path))
     assert splits.class_names == ("a", "b")
     assert len(splits.train) == len(splits.val) == 4
     assert (splits.test is None) == (len(names) == 2)
@@ -41,21 +41,21 @@ def test_flat_folder_is_one_group(flat_folder: Path, make_images: Callable) -> N
 def test_a_class_called_train_is_a_class(tmp_path: Path, make_images: Callable) -> None:
     for label in ("train", "bus"):
         make_images(tmp_path / label, 3)
-    assert load_splits(DataConfig(path=tmp_path)).class_names == ("bus", "train")
+    assert load_classification(DataConfig(path=tmp_path)).class_names == ("bus", "train")
 
 
 def test_missing_splits_are_taken_from_train(tmp_path: Path, make_images: Callable) -> None:
     for label in ("a", "b"):
         make_images(tmp_path / "train" / label, 10)
         make_images(tmp_path / "test" / label, 3)
-    splits = load_splits(DataConfig(path=tmp_path, val_fraction=0.2))
+    splits = load_classification(DataConfig(path=tmp_path, val_fraction=0.2))
     assert (len(splits.train), len(splits.val), len(splits.test or [])) == (16, 4, 6)
     assert any("no val split" in note for note in splits.notes)
 
 
 def refuse(path: Path, words: str, **settings: object) -> None:
     with pytest.raises(DataError, match=words) as caught:
-        load_splits(DataConfig(path=path, **settings))
+        load_classification(DataConfig(path=path, **settings))
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -86,7 +86,7 @@ def test_refusals(tmp_path: Path, make_images: Callable) -> None:
 
 
 def test_clothing(data_dir: Path) -> None:
-    splits = load_splits(DataConfig(path=data_dir / "clothing"))
+    splits = load_classification(DataConfig(path=data_dir / "clothing"))
     assert (len(splits.train), len(splits.val), len(splits.test or [])) == (3068, 341, 372)
     assert len(splits.class_names) == 10
     assert splits.counts()["train"]["t-shirt"] == 795

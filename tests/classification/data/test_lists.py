@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.classification.data.splits import load_splits
+from swinkit.classification.data.splits import load_classification
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 
@@ -31,7 +31,7 @@ def test_one_list_without_splits(
     tmp_path: Path, images: list[str], sep: str, encoding: str
 ) -> None:
     path = write(tmp_path / "all.csv", [f"Path{sep} Label", *rows(images, sep=sep)], encoding)
-    splits = load_splits(DataConfig(path=path, val_fraction=0.34, test_fraction=0.17))
+    splits = load_classification(DataConfig(path=path, val_fraction=0.34, test_fraction=0.17))
     assert (len(splits.train), len(splits.val), len(splits.test or [])) == (6, 4, 2)
     assert splits.class_names == ("a", "b")
 
@@ -42,7 +42,9 @@ def test_one_list_with_splits(tmp_path: Path, images: list[str]) -> None:
         *rows(images[6:10], ",Valid"),
         *rows(images[10:], ",test"),
     ]
-    splits = load_splits(DataConfig(path=write(tmp_path / "l.csv", ["path,label,split", *lines])))
+    splits = load_classification(
+        DataConfig(path=write(tmp_path / "l.csv", ["path,label,split", *lines]))
+    )
     assert (len(splits.train), len(splits.val), len(splits.test or [])) == (6, 4, 2)
 
 
@@ -53,7 +55,7 @@ def test_a_folder_of_lists(tmp_path: Path, images: list[str]) -> None:
         tmp_path / "val.csv",
         ["label,path", *(f'{"ab"[i % 2]},"{n}"' for i, n in enumerate(absolute))],
     )
-    splits = load_splits(DataConfig(path=tmp_path))
+    splits = load_classification(DataConfig(path=tmp_path))
     assert (len(splits.train), len(splits.val), splits.test) == (8, 4, None)
     assert any("1 repeated" in note for note in splits.notes)
 
@@ -61,8 +63,8 @@ def test_a_folder_of_lists(tmp_path: Path, images: list[str]) -> None:
 def test_missing_files_are_counted_and_named(tmp_path: Path, images: list[str]) -> None:
     path = write(tmp_path / "l.csv", ["path,label", *rows([*images, "gone 1.png", "gone 2.png"])])
     with pytest.raises(DataError, match=r"2 of 14 images are bad.*gone 1\.png .*no such file"):
-        load_splits(DataConfig(path=path, on_bad_image="refuse"))
-    splits = load_splits(DataConfig(path=path))
+        load_classification(DataConfig(path=path, on_bad_image="refuse"))
+    splits = load_classification(DataConfig(path=path))
     assert splits.scan is not None
     assert [bad.name for bad, _ in splits.scan.bad] == ["gone 1.png", "gone 2.png"]
     assert len(splits.train) + len(splits.val) == 12
@@ -82,20 +84,20 @@ def test_missing_files_are_counted_and_named(tmp_path: Path, images: list[str]) 
 )
 def test_refusals_name_the_line(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
-        load_splits(DataConfig(path=write(tmp_path / "bad.csv", lines)))
+        load_classification(DataConfig(path=write(tmp_path / "bad.csv", lines)))
     assert "\n" not in str(caught.value)
 
 
 def test_other_refusals(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     with pytest.raises(DataError, match="is empty"):
-        load_splits(DataConfig(path=tmp_path / "empty.csv"))
+        load_classification(DataConfig(path=tmp_path / "empty.csv"))
     (tmp_path / "latin.csv").write_bytes("path,label\nü.png,a".encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8"):
-        load_splits(DataConfig(path=tmp_path / "latin.csv"))
+        load_classification(DataConfig(path=tmp_path / "latin.csv"))
     with pytest.raises(DataError, match=r"no train\.csv"):
-        load_splits(DataConfig(path=tmp_path, kind="lists"))
+        load_classification(DataConfig(path=tmp_path, kind="lists"))
     write(tmp_path / "train.csv", ["path,label"])
     write(tmp_path / "training.csv", ["path,label"])
     with pytest.raises(DataError, match="both mean the train split"):
-        load_splits(DataConfig(path=tmp_path))
+        load_classification(DataConfig(path=tmp_path))

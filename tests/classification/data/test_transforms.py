@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
 from swinkit.classification.data.config import AugmentationConfig
-from swinkit.classification.data.transforms import (
+from swinkit.classification.data.dataset import (
     EvalTransform,
     TrainTransform,
     VariedRandAugment,
-    eval_transform,
     train_transform,
 )
-from swinkit.data.seeding import fixed_random
+from swinkit.data.loading import fixed_random
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import Preprocessing
 
@@ -86,7 +85,7 @@ def test_nothing_to_vary_means_evaluation() -> None:
     pixels = noise(50, 60, 3)
     expected = torch.from_numpy(prepare()(pixels))
     assert torch.equal(transform(pixels), expected)
-    assert torch.equal(eval_transform(prepare())(pixels), expected)
+    assert torch.equal(EvalTransform(prepare())(pixels), expected)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.dataset import DetectionDataset, collate_detection
-from swinkit.detection.data.samples import DetectionSplits
-from swinkit.detection.data.splits import load_detection
+from swinkit.detection.data.splits import DetectionSplits, load_detection
 from swinkit.errors import DataError, ImageError
 from swinkit.images.fitting import Fit
 

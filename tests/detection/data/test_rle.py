@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as peer
 
-from swinkit.detection.data.coco import read_segment
 from swinkit.detection.data.rle import (
     Segment,
     compress_counts,
     decode_segments,
     encode_masks,
     read_counts,
+    read_segment,
     rle_areas,
 )
 

@@ -11,11 +11,10 @@ from demo_shapes import draw_shapes
 from swinkit.data.config import DataConfig
 from swinkit.data.photometric import vary_colors
 from swinkit.detection.data.config import DetectionAugmentation
-from swinkit.detection.data.copy_paste import paste_objects
 from swinkit.detection.data.dataset import DetectionDataset
 from swinkit.detection.data.objects import Objects, tight_boxes
 from swinkit.detection.data.splits import load_detection
-from swinkit.detection.data.transforms import DetectionTransform
+from swinkit.detection.data.transforms import DetectionTransform, paste_objects
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 

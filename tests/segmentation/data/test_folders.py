@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from scenes import index_mask, picture
 
-from swinkit.segmentation.data.folders import find_pairs, place_of, stem_of
+from swinkit.segmentation.data.folders import find_pairs, folder_meaning, stem_of
 
 LAYOUTS = {
     "camvid": ("images/{split}/{stem}.jpg", "masks/{split}/{stem}.png"),
@@ -102,7 +102,7 @@ def test_a_folder_of_classes_has_no_pairs(tmp_path: Path) -> None:
 def test_what_folder_names_tell(
     parts: tuple[str, ...], role: str | None, split: str | None
 ) -> None:
-    place = place_of(parts)
+    place = folder_meaning(parts)
     assert place.role == role
     if parts != ("training_set",):
         assert place.split == split

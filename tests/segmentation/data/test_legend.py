@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from swinkit.errors import DataError
-from swinkit.segmentation.data.legend import Entry, class_list, find_legend, read_legend
+from swinkit.segmentation.data.legend import LegendLine, class_list, find_legend, read_legend
 
-EXPECTED = (Entry("sky", (70, 130, 180)), Entry("traffic light", (250, 170, 30)))
+EXPECTED = (LegendLine("sky", (70, 130, 180)), LegendLine("traffic light", (250, 170, 30)))
 
 
 @pytest.mark.parametrize(

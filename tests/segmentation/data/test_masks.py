@@ -12,8 +12,8 @@ from scenes import COLORS, blocks, color_mask, index_mask, palette_mask
 from swinkit.errors import ImageError
 from swinkit.segmentation.data.masks import (
     IGNORE,
-    MaskCoding,
-    codes_as,
+    LabelTable,
+    convert_codes,
     pack,
     pascal_palette,
     read_labels,
@@ -22,13 +22,13 @@ from swinkit.segmentation.data.masks import (
 )
 
 LABELS = blocks()
-NUMBERS = MaskCoding.of("index", {0: 0, 1: 1, 2: 2, 255: IGNORE})
+NUMBERS = LabelTable.of("index", {0: 0, 1: 1, 2: 2, 255: IGNORE})
 
 
 def test_numbers(tmp_path: Path) -> None:
     path = index_mask(tmp_path / "m.png")
     assert np.array_equal(read_labels(path, NUMBERS), LABELS)
-    shuffled = MaskCoding.of("index", {0: 2, 1: 0, 2: IGNORE})
+    shuffled = LabelTable.of("index", {0: 2, 1: 0, 2: IGNORE})
     assert np.array_equal(np.unique(read_labels(path, shuffled)), [0, 2, IGNORE])
 
 
@@ -37,7 +37,8 @@ def test_a_palette_is_read_as_its_numbers(tmp_path: Path) -> None:
     mask = read_mask(path)
     assert mask.kind == "index"
     assert np.array_equal(read_labels(path, NUMBERS), LABELS)
-    assert np.array_equal(codes_as(mask, "color", path), pack(pascal_palette())[LABELS])
+    codes = convert_codes(mask.codes, mask.kind, "color", mask.palette)
+    assert np.array_equal(codes, pack(pascal_palette())[LABELS])
 
 
 @pytest.mark.parametrize("mode", ["L", "I", "I;16", "RGB", "RGBA", "LA", "P"])
@@ -53,29 +54,29 @@ def test_every_mode_of_numbers(tmp_path: Path, mode: str) -> None:
 def test_black_and_white(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     Image.fromarray(LABELS > 0).save(path)
-    coding = MaskCoding.of("index", {0: 0, 1: 1})
+    coding = LabelTable.of("index", {0: 0, 1: 1})
     assert np.array_equal(read_labels(path, coding), (LABELS > 0).astype(np.uint8))
 
 
 def test_colors(tmp_path: Path) -> None:
     path = color_mask(tmp_path / "m.png", LABELS, COLORS)
     table = {int(pack(np.array(color))): label for label, color in enumerate(COLORS)}
-    assert np.array_equal(read_labels(path, MaskCoding.of("color", table)), LABELS)
+    assert np.array_equal(read_labels(path, LabelTable.of("color", table)), LABELS)
     # A gray color of the legend appears in a file whose pixels are all gray.
-    gray = MaskCoding.of("color", {int(pack(np.array((v, v, v)))): v for v in (0, 1, 2)})
+    gray = LabelTable.of("color", {int(pack(np.array((v, v, v)))): v for v in (0, 1, 2)})
     assert np.array_equal(read_labels(index_mask(tmp_path / "g.png"), gray), LABELS)
 
 
 def test_sixteen_bits(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     Image.fromarray(LABELS.astype(np.uint16) * 100).save(path)
-    coding = MaskCoding.of("index", {0: 0, 100: 1, 200: 2})
+    coding = LabelTable.of("index", {0: 0, 100: 1, 200: 2})
     assert np.array_equal(read_labels(path, coding), LABELS)
 
 
 @given(st.lists(st.integers(0, 2**24 - 1), min_size=1, max_size=20, unique=True))
 def test_codings_know_their_codes(codes: list[int]) -> None:
-    coding = MaskCoding.of("color", {code: number for number, code in enumerate(codes)})
+    coding = LabelTable.of("color", {code: number for number, code in enumerate(codes)})
     values = np.array([*codes, max(codes) + 1, -1])
     assert coding.knows(values).tolist() == [True] * len(codes) + [False, False]
     assert coding.labels_of(values).tolist() == [*range(len(codes)), IGNORE, IGNORE]

@@ -23,10 +23,13 @@ from swinkit.data.config import DataConfig
 from swinkit.data.problems import count_kinds
 from swinkit.errors import DataError
 from swinkit.registry import recognize
+from swinkit.segmentation.data.files import CITYSCAPES, ade20k_names
 from swinkit.segmentation.data.masks import IGNORE, pack, pascal_palette
-from swinkit.segmentation.data.published import CITYSCAPES, ade20k_names
-from swinkit.segmentation.data.samples import SegmentationSplits
-from swinkit.segmentation.data.splits import load_segmentation, load_segmentation_samples
+from swinkit.segmentation.data.splits import (
+    SegmentationSplits,
+    load_segmentation,
+    load_segmentation_samples,
+)
 
 LABELS = blocks()
 

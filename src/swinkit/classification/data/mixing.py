@@ -6,7 +6,7 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from swinkit.classification.data.config import AugmentationConfig
-from swinkit.data.seeding import fixed_random
+from swinkit.data.loading import fixed_random
 from swinkit.errors import ConfigError
 
 

@@ -1,24 +1,59 @@
-"""From a path to labelled, checked, split samples."""
+"""From a path to labeled, checked images, in splits. K classes; NumPy only."""
 
-import random
-from collections import defaultdict
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-from swinkit.classification.data.folders import (
-    Found,
-    read_class_folder,
-    read_folders,
-    split_folders,
-)
-from swinkit.classification.data.lists import list_files, read_lists
-from swinkit.classification.data.samples import Labelled, Sample, Splits, label_samples
+import numpy as np
+
+from swinkit.classification.data.files import LabeledPath, read_files
 from swinkit.data.config import DataConfig
+from swinkit.data.problems import Problem
 from swinkit.data.scan import ScanReport, scan_images
-from swinkit.data.splitting import SPLIT_ALIASES, name_some
+from swinkit.data.splits import Splits, complete_splits, name_some, select_split
 from swinkit.errors import DataError
 
 
-def load_splits(config: DataConfig, class_names: tuple[str, ...] | None = None) -> Splits:
+@dataclass(frozen=True)
+class ClassificationSample:
+    """One image and the index of its class."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationSplits(Splits[ClassificationSample]):
+    """Images with their labels, in splits; the classes are sorted where nothing else orders them.
+
+    Attributes:
+        scan: what the check of the images found; None where it was switched off.
+    """
+
+    scan: ScanReport | None = None
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per class, per split."""
+        counted = {}
+        for name, samples in self.by_name().items():
+            found = Counter(sample.label for sample in samples)
+            counted[name] = {label: found[index] for index, label in enumerate(self.class_names)}
+        return counted
+
+    def class_weights(self) -> np.ndarray:
+        """(K,) float32 weights of a loss, inverse to each class's training images, mean 1."""
+        counts = np.array(list(self.counts()["train"].values()), np.float64)
+        weights = 1 / np.maximum(counts, 1)
+        return (weights / weights.mean()).astype(np.float32)
+
+    def _summary_rows(self) -> list[list[str]]:
+        totals = (str(len(samples)) for samples in self.by_name().values())
+        return [*super()._summary_rows(), ["all", *totals]]
+
+
+def load_classification(
+    config: DataConfig, class_names: tuple[str, ...] | None = None
+) -> ClassificationSplits:
     """Find, check, split and label the images of a data set.
 
     Splits that the data set does not have are taken from its training images by the fractions of
@@ -32,9 +67,9 @@ def load_splits(config: DataConfig, class_names: tuple[str, ...] | None = None) 
         DataError: nothing there, fewer than two classes, a class without training images that
             another split has, or bad images where they are refused.
     """
-    found, notes = _read(config.path, config.kind)
+    found, notes = read_files(config.path, config.kind)
     found, scan = _check(found, config)
-    complete = _complete(found, config, notes)
+    complete = complete_splits(found, config, notes, class_of=lambda image: image.label)
     names = class_names or tuple(sorted({name for _, name in complete["train"]}))
     if len(names) < 2:
         raise DataError(
@@ -49,23 +84,25 @@ def load_splits(config: DataConfig, class_names: tuple[str, ...] | None = None) 
         absent = sorted(set(names) - {name for _, name in complete[split]})
         if absent:
             notes.append(f"{config.path}: the {split} split has no image of {name_some(absent)}")
-    return Splits(
+    bad = () if scan is None else scan.bad
+    return ClassificationSplits(
         train=splits["train"],
         val=splits["val"],
         test=splits.get("test"),
         class_names=names,
         notes=tuple(notes),
+        problems=tuple(Problem("bad image", str(path), reason) for path, reason in bad),
         scan=scan,
     )
 
 
-def load_samples(
+def load_classification_samples(
     path: str | Path, class_names: tuple[str, ...], *, split: str | None = None
-) -> list[Sample]:
+) -> list[ClassificationSample]:
     """The samples to evaluate a trained model on.
 
     Args:
-        path: anything that `load_splits` reads.
+        path: anything that `load_classification` reads.
         class_names: the model's classes.
         split: "train", "val" or "test"; None takes the test split, else the validation split,
             else, where there are no splits, every image.
@@ -74,39 +111,15 @@ def load_samples(
         DataError: no such split, or a class that the model does not know.
     """
     where = Path(path).expanduser()
-    found, _ = _read(where, "auto", need_train=False)
-    if split is None:
-        chosen = next((name for name in ("test", "val", "all", "train") if name in found), "all")
-    else:
-        chosen = SPLIT_ALIASES.get(split.lower(), split)
-    if chosen not in found:
-        raise DataError(
-            f"{where}: has no {split} split, only {name_some(sorted(found))}; name another"
-        )
-    return label_samples(found[chosen], class_names, f"{where}: the {chosen} split")
+    found, _ = read_files(where, need_train=False)
+    name = select_split(found, split, where)
+    return label_samples(found[name], class_names, f"{where}: the {name} split")
 
 
-def _read(path: Path, kind: str, need_train: bool = True) -> Found:
-    path = path.expanduser()
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder; check the path")
-    if kind == "auto":
-        kind = "lists" if path.is_file() or _has_train_list(path) else "folders"
-    if kind == "lists":
-        return read_lists(path)
-    if not need_train and path.is_dir():
-        folders = split_folders(path)
-        if folders:
-            return {name: read_class_folder(folder)[0] for name, folder in folders.items()}, []
-    return read_folders(path)
-
-
-def _has_train_list(folder: Path) -> bool:
-    names = {child.name.lower() for child in folder.iterdir()}
-    return bool(names & {"train.csv", "training.csv"}) and "train" in list_files(folder)
-
-
-def _check(found: dict[str, list[Labelled]], config: DataConfig) -> tuple[dict, ScanReport | None]:
+def _check(
+    found: dict[str, list[LabeledPath]], config: DataConfig
+) -> tuple[dict[str, list[LabeledPath]], ScanReport | None]:
+    """The images that the scan finds good, and what it found."""
     paths = [path for images in found.values() for path, _ in images]
     if config.scan == "none":
         return found, None
@@ -123,64 +136,27 @@ def _check(found: dict[str, list[Labelled]], config: DataConfig) -> tuple[dict, 
         raise DataError(f"{config.path}: all {len(paths)} images are bad: {named}; repair them")
     bad = {path for path, _ in report.bad}
     good = {
-        split: [(path, name) for path, name in images if path not in bad]
+        split: [image for image in images if image.path not in bad]
         for split, images in found.items()
     }
     return good, report
 
 
-def _complete(
-    found: dict[str, list[Labelled]], config: DataConfig, notes: list[str]
-) -> dict[str, list[Labelled]]:
-    splits = {name: images for name, images in found.items() if name != "all"}
-    rest = found.get("all", found.get("train", []))
-    wanted = {}
-    if "val" not in splits:
-        wanted["val"] = config.val_fraction
-    if "test" not in splits and config.test_fraction > 0:
-        wanted["test"] = config.test_fraction
-    if wanted:
-        parts = hold_out(rest, wanted, config.split_seed, config.path)
-        if "all" not in found:
-            notes.append(f"{config.path}: no {' and no '.join(wanted)} split: taken from train")
-    else:
-        parts = {"train": rest}
-    complete = {**splits, **parts}
-    if not complete["train"]:
-        raise DataError(f"{config.path}: no training images are left; add some")
-    if not complete["val"]:
-        raise DataError(
-            f"{config.path}: no image is left for validation; every class needs two images or more"
-        )
-    ordered = ("train", "val", "test")
-    return {name: complete[name] for name in ordered if name in complete}
+def label_samples(
+    labeled: list[LabeledPath], class_names: tuple[str, ...], where: str
+) -> list[ClassificationSample]:
+    """Samples sorted by path, names turned into indices.
 
-
-def hold_out(
-    images: list[Labelled], fractions: dict[str, float], seed: int, root: Path
-) -> dict[str, list[Labelled]]:
-    """Split class by class: the fractions under their names, the rest under "train".
-
-    Every class keeps a training image, and gives at least one to each split while it has enough.
-    The choice depends on the seed, the class and the paths below `root`, on nothing else.
+    Raises:
+        DataError: a class that `class_names` does not hold.
     """
-    by_class: dict[str, list[Path]] = defaultdict(list)
-    for path, name in images:
-        by_class[name].append(path)
-    parts: dict[str, list[Labelled]] = {name: [] for name in ("train", *fractions)}
-    for name, paths in sorted(by_class.items()):
-        ordered = sorted(paths, key=lambda path: _relative(path, root))
-        random.Random(f"{seed}/{name}").shuffle(ordered)
-        start = 0
-        for part, fraction in fractions.items():
-            most = len(ordered) - 1 - start
-            count = min(most, max(1, round(len(ordered) * fraction)))
-            parts[part] += [(path, name) for path in ordered[start : start + count]]
-            start += count
-        parts["train"] += [(path, name) for path in ordered[start:]]
-    return parts
-
-
-def _relative(path: Path, root: Path) -> str:
-    folder = root if root.is_dir() else root.parent
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+    index = {name: place for place, name in enumerate(class_names)}
+    unknown = sorted({name for _, name in labeled} - set(index))
+    if unknown:
+        raise DataError(
+            f"{where} has {'class' if len(unknown) == 1 else 'classes'} "
+            f"{name_some(unknown)}, unknown to the training classes "
+            f"({name_some(list(class_names))}); rename or remove"
+        )
+    samples = (ClassificationSample(path, index[name]) for path, name in labeled)
+    return sorted(samples, key=lambda sample: sample.path)

@@ -1,23 +1,113 @@
 """COCO annotation files: boxes, polygons, run lengths, crowds. N objects."""
 
 import json
+import mmap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from swinkit.data.problems import Problems
-from swinkit.detection.data.image_files import ImageFinder, image_folders
-from swinkit.detection.data.raw import RawImage, RawObjects, RawSplit
-from swinkit.detection.data.rle import Segment, compress_counts, rle_areas
+from swinkit.data.splits import SPLIT_ALIASES, name_some
+from swinkit.detection.data.annotations import (
+    AnnotationFiles,
+    ImageFinder,
+    RawImage,
+    RawObjects,
+    RawSplit,
+    image_folders,
+    split_of,
+    subfolders,
+)
+from swinkit.detection.data.rle import Segment, is_number, is_side, read_segment, rle_areas
 from swinkit.errors import DataError
 
 KEYS = ("images", "annotations", "categories")
-FARTHEST = 1e5  # pixels; coordinates beyond mean nothing and would fill the memory
-LONGEST_SIDE = 65_535  # pixels; what run lengths can count
-LARGEST_NUMBER = 2**53  # of an image, or a coordinate; floats count no further
+OTHER_FILES = ("captions", "person_keypoints", "panoptic", "stuff", "image_info")
 
-Entry = dict[str, Any]
+Record = dict[str, Any]
+
+
+def find_coco(path: Path) -> AnnotationFiles | None:
+    """The annotation files of a COCO data set: a .json file, or those of a folder by split.
+
+    Raises:
+        DataError: two files for one split, or one whose name tells none.
+    """
+    files = _files(path)
+    return None if files is None else AnnotationFiles(kind="coco", read=partial(_read_all, files))
+
+
+def _files(path: Path) -> dict[str, Path] | None:
+    if path.is_file():
+        return {"all": path} if _is_coco(path) else None
+    by_folder = {
+        split: sorted(folder.glob("*.json"))
+        for folder in subfolders(path)
+        if (split := split_of(folder.name))
+    }
+    for files in ([*path.glob("annotations/*.json")], [*path.glob("*.json")]):
+        sound = [file for file in sorted(files) if _is_coco(file)]
+        if sound:
+            return _by_split(path, sound)
+    found = {
+        split: sound
+        for split, files in by_folder.items()
+        if (sound := [file for file in files if _is_coco(file)])
+    }
+    if not found:
+        return None
+    for split, files in found.items():
+        if len(files) > 1:
+            raise DataError(
+                f"{path}: {name_some([file.name for file in files])} all hold the {split} split; "
+                "keep one"
+            )
+    return {split: files[0] for split, files in found.items()}
+
+
+def _by_split(path: Path, files: list[Path]) -> dict[str, Path]:
+    boxes = [file for file in files if not file.stem.lower().startswith(OTHER_FILES)]
+    files = boxes or files
+    if len(files) == 1 and split_of(files[0].stem) in (None, "train"):
+        return {split_of(files[0].stem) or "all": files[0]}
+    found: dict[str, Path] = {}
+    for file in files:
+        split = split_of(file.stem)
+        if split is None or split in found:
+            other = found.get(split or "")
+            what = (
+                f"{file.name} and {other.name} are both {split}"
+                if other
+                else (f"the name of {file.name} tells no split")
+            )
+            raise DataError(
+                f"{file.parent}: {what}, among {name_some([f.name for f in files])}; name one "
+                "json file, or rename to train.json, val.json, test.json"
+            )
+        found[split] = file
+    return found
+
+
+def _is_coco(file: Path) -> bool:
+    """Whether the three keys stand somewhere in the file; a file need not be parsed for that."""
+    if file.suffix.lower() != ".json" or file.stat().st_size == 0:
+        return False
+    with (
+        file.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as text,
+    ):
+        return all(text.find(f'"{key}"'.encode()) >= 0 for key in KEYS)
+
+
+def _read_all(files: dict[str, Path], problems: Problems) -> dict[str, RawSplit]:
+    read = {}
+    for split, file in files.items():
+        stem = file.stem.removeprefix("instances_").removeprefix("_")
+        words = [stem, split] + [word for word, name in SPLIT_ALIASES.items() if name == split]
+        read[split] = read_coco(file, list(dict.fromkeys(words)), problems)
+    return read
 
 
 def read_coco(file: Path, split_words: list[str], problems: Problems) -> RawSplit:
@@ -139,21 +229,12 @@ def _images(
         images.append(
             RawImage(
                 path=finder.find(name),
-                image_id=number if _is_number(number) and isinstance(number, int) else None,
-                size_hw=(int(height), int(width)) if _is_side(height, width) else None,
+                image_id=number if is_number(number) and isinstance(number, int) else None,
+                size_hw=(int(height), int(width)) if is_side(height, width) else None,
                 where=f"{name} (image {number} of {file.name}; looked in {finder.described()})",
             )
         )
     return rows, images
-
-
-def _is_number(value: Any) -> bool:
-    """Whether it is a number of a size that means something; NaN and infinities are not."""
-    return isinstance(value, int | float) and -LARGEST_NUMBER < value < LARGEST_NUMBER
-
-
-def _is_side(*values: Any) -> bool:
-    return all(_is_number(value) and 1 <= value <= LONGEST_SIDE for value in values)
 
 
 def _is_image(entry: Any) -> bool:
@@ -171,10 +252,10 @@ def _linked(
     rows: dict[Any, int],
     names: dict[int, int],
     problems: Problems,
-) -> list[Entry]:
+) -> list[Record]:
     """The annotations that name an image and a class of the file and have a box of four numbers."""
-    kept: list[Entry] = []
-    seen: dict[Any, Entry] = {}
+    kept: list[Record] = []
+    seen: dict[Any, Record] = {}
     for place, entry in enumerate(listed):
         if not _is_annotation(entry):
             number = entry.get("id", f"number {place}") if isinstance(entry, dict) else place
@@ -207,22 +288,22 @@ def _is_annotation(entry: Any) -> bool:
     return (
         isinstance(box, list)
         and len(box) == 4
-        and all(_is_number(value) for value in box)
+        and all(is_number(value) for value in box)
         and isinstance(entry.get("image_id"), int | str)
         and isinstance(entry.get("category_id"), int)
         and isinstance(entry.get("id"), int | str | None)
     )
 
 
-def _areas(entries: list[Entry]) -> np.ndarray:
+def _areas(entries: list[Record]) -> np.ndarray:
     """(N,) float64, NaN where no sensible number stands."""
     values = [entry.get("area") for entry in entries]
-    numbers = [value if _is_number(value) else np.nan for value in values]
+    numbers = [value if is_number(value) else np.nan for value in values]
     areas = np.array(numbers, np.float64)
     return np.where(np.isfinite(areas) & (areas > 0), areas, np.nan)
 
 
-def _segments(entries: list[Entry]) -> tuple[list[Segment | None] | None, dict[int, str]]:
+def _segments(entries: list[Record]) -> tuple[list[Segment | None] | None, dict[int, str]]:
     """Outlines, None where there is none; and the rows of unusable ones with the reason."""
     segments: list[Segment | None] = []
     broken: dict[int, str] = {}
@@ -246,56 +327,3 @@ def _segments(entries: list[Entry]) -> tuple[list[Segment | None] | None, dict[i
             broken[row] = "its run lengths do not fill the image" if area < 0 else "it is empty"
     any_outline = bool(broken) or any(segment is not None for segment in segments)
     return (segments if any_outline else None), broken
-
-
-def read_segment(value: Any) -> Segment | str | None:
-    """COCO's "segmentation" of any form; None where there is none, a reason where it is unusable.
-
-    Compressed run lengths are not checked here.
-    """
-    if value is None or value == [] or value == {}:
-        return None
-    if isinstance(value, list):
-        # A single polygon without the list around it is a common mistake that means one thing.
-        parts = value if isinstance(value[0], list) else [value]
-        return _read_polygons(parts)
-    if not isinstance(value, dict) or "counts" not in value:
-        return "it is neither polygons nor run lengths"
-    size, counts = value.get("size"), value["counts"]
-    if (
-        not isinstance(size, list)
-        or len(size) != 2
-        or not all(isinstance(side, int) for side in size)
-        or not _is_side(*size)
-    ):
-        return f"its size is {size}, not [height, width]"
-    size_hw = (size[0], size[1])
-    if isinstance(counts, str):
-        plain = counts.isascii()
-        return (
-            Segment(counts=counts.encode("ascii"), size_hw=size_hw)
-            if plain
-            else "its run lengths hold foreign characters"
-        )
-    code = compress_counts(counts, size_hw) if isinstance(counts, list) else None
-    return (
-        "its run lengths do not fill the image"
-        if code is None
-        else Segment(counts=code, size_hw=size_hw)
-    )
-
-
-def _read_polygons(parts: list[Any]) -> Segment | str:
-    polygons = []
-    for part in parts:
-        try:
-            points = np.array(part, np.float64)
-        except (TypeError, ValueError):
-            return "a polygon holds something that is not a number"
-        if points.ndim != 1 or points.size % 2 or points.size < 6:
-            continue
-        # A comparison with NaN is false, so this finds it as well.
-        if not (np.abs(points) < FARTHEST).all():
-            return "a polygon has coordinates that are not finite or far outside"
-        polygons.append(points)
-    return Segment(polygons=tuple(polygons)) if polygons else "no polygon has three corners"

@@ -12,10 +12,9 @@ from torch import Tensor
 from swinkit.data.loading import EpochDataset
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.data.config import DetectionAugmentation
-from swinkit.detection.data.copy_paste import Picture
 from swinkit.detection.data.objects import Objects, tight_boxes
 from swinkit.detection.data.samples import DetectionSample
-from swinkit.detection.data.transforms import DetectionTransform
+from swinkit.detection.data.transforms import AnnotatedImage, DetectionTransform
 from swinkit.errors import DataError, ImageError
 from swinkit.images.fitting import Fit
 from swinkit.images.reading import read_image
@@ -109,7 +108,7 @@ class DetectionDataset(EpochDataset):
         image, objects = self.transform(self.picture(index), rng, lambda: self._second(rng))
         return _as_item(self.fit.prepared(image, objects.size_hw).values, objects, index)
 
-    def picture(self, index: int) -> Picture:
+    def picture(self, index: int) -> AnnotatedImage:
         """One sample as it is: (H, W, C) uint8 or float32 in 0..1, and its objects.
 
         An outline so thin that it covers no pixel's centre makes its object one to ignore.
@@ -136,7 +135,7 @@ class DetectionDataset(EpochDataset):
             size_hw=sample.size_hw,
         )
 
-    def _second(self, rng: np.random.Generator) -> Picture | None:
+    def _second(self, rng: np.random.Generator) -> AnnotatedImage | None:
         """A picture to copy objects from; a bad one is remembered, and nothing is copied."""
         place = int(rng.integers(len(self.samples)))
         if self._bad[place]:

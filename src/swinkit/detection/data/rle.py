@@ -19,6 +19,9 @@ FIRST_CHARACTER = 48
 LAST_CHARACTER = FIRST_CHARACTER + 63
 CONTINUES = 0x20
 NEGATIVE = 0x10
+FARTHEST = 1e5  # pixels; coordinates beyond mean nothing and would fill the memory
+LONGEST_SIDE = 65_535  # pixels; what run lengths can count
+LARGEST_NUMBER = 2**53  # of an image, or a coordinate; floats count no further
 MAX_GROUPS = 12  # of 5 bits; more would overflow 63 bits
 
 
@@ -48,6 +51,69 @@ class Segment:
         if self.polygons:
             return [part.tolist() for part in self.polygons]
         return {"size": list(self.size_hw or size_hw), "counts": self.counts.decode("ascii")}
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number of a size that means something; NaN and infinities are not."""
+    return isinstance(value, int | float) and -LARGEST_NUMBER < value < LARGEST_NUMBER
+
+
+def is_side(*values: Any) -> bool:
+    """Whether all are lengths of an image's sides in pixels."""
+    return all(is_number(value) and 1 <= value <= LONGEST_SIDE for value in values)
+
+
+def read_segment(value: Any) -> Segment | str | None:
+    """COCO's "segmentation" of any form; None where there is none, a reason where it is unusable.
+
+    Compressed run lengths are not checked here.
+    """
+    if value is None or value == [] or value == {}:
+        return None
+    if isinstance(value, list):
+        # A single polygon without the list around it is a common mistake that means one thing.
+        parts = value if isinstance(value[0], list) else [value]
+        return _read_polygons(parts)
+    if not isinstance(value, dict) or "counts" not in value:
+        return "it is neither polygons nor run lengths"
+    size, counts = value.get("size"), value["counts"]
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or not all(isinstance(side, int) for side in size)
+        or not is_side(*size)
+    ):
+        return f"its size is {size}, not [height, width]"
+    size_hw = (size[0], size[1])
+    if isinstance(counts, str):
+        plain = counts.isascii()
+        return (
+            Segment(counts=counts.encode("ascii"), size_hw=size_hw)
+            if plain
+            else "its run lengths hold foreign characters"
+        )
+    code = compress_counts(counts, size_hw) if isinstance(counts, list) else None
+    return (
+        "its run lengths do not fill the image"
+        if code is None
+        else Segment(counts=code, size_hw=size_hw)
+    )
+
+
+def _read_polygons(parts: list[Any]) -> Segment | str:
+    polygons = []
+    for part in parts:
+        try:
+            points = np.array(part, np.float64)
+        except (TypeError, ValueError):
+            return "a polygon holds something that is not a number"
+        if points.ndim != 1 or points.size % 2 or points.size < 6:
+            continue
+        # A comparison with NaN is false, so this finds it as well.
+        if not (np.abs(points) < FARTHEST).all():
+            return "a polygon has coordinates that are not finite or far outside"
+        polygons.append(points)
+    return Segment(polygons=tuple(polygons)) if polygons else "no polygon has three corners"
 
 
 def decode_segments(segments: Sequence[Segment], size_hw: tuple[int, int]) -> np.ndarray:

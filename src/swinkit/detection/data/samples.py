@@ -1,15 +1,23 @@
-"""Images with their objects, in splits. G objects, H W map, K classes; NumPy only."""
+"""An image and its objects, checked: from what the files say to sound samples. G objects of an
+image, N of a split, H W map; NumPy only.
+"""
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.problems import Problem, describe_problems
-from swinkit.data.tables import align
-from swinkit.detection.data.rle import Segment, decode_segments
+from swinkit.data.problems import Problems
+from swinkit.detection.data.annotations import RawImage, RawObjects, RawSplit
+from swinkit.detection.data.rle import Segment, decode_segments, rle_areas
 from swinkit.errors import DataError
+from swinkit.settings import SizeHW
+
+EDGE_TOLERANCE = 1.0  # pixels; annotation tools round, so less than this is cut without a word
+SMALLEST_SIDE = 1e-2  # pixels; thinner boxes have no area worth the name
+
+Checked = Mapping[Path, SizeHW | str]  # an image's (height, width), or why it is bad
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,65 +69,182 @@ class DetectionSample:
         return Segment(polygons=(corners,))
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionSplits:
-    """The samples of each split.
+def check_samples(
+    raw: RawSplit,
+    checked: Checked,
+    labels: np.ndarray,
+    problems: Problems,
+    *,
+    masks: bool,
+    first_id: int,
+) -> list[DetectionSample]:
+    """The sound part of one split, sorted by path.
 
-    Attributes:
-        train, val: samples, sorted by path.
-        test: the same, or None where there is no test split.
-        class_names: K names; a sample's label is an index into them.
-        category_ids: K numbers, under which the files know the classes.
-        kind: "coco", "voc" or "yolo".
-        has_masks: whether the objects have masks.
-        notes: what was found on the way that a person should know, one line each.
-        problems: what was wrong, item by item.
+    Args:
+        raw: what the files say.
+        checked: what looking at each image file gave.
+        labels: (classes of the split,) the data set's label for each.
+        problems: takes what is not sound.
+        masks: whether the data set has masks; objects without one are then ignored.
+        first_id: number of the first image where the files do not give one to every image.
     """
+    sizes = _image_sizes(raw.images, checked, problems)
+    objects = raw.objects
+    boxes = objects.boxes_xyxy
+    # One row more, so that -1 for an unusable image finds zeros.
+    size_table = np.array([*(size or (0, 0) for size in sizes), (0, 0)], np.float64)
+    of_object_hw = size_table[objects.images]  # N 2
+    if objects.normalized:
+        boxes = boxes * np.tile(of_object_hw[:, ::-1], 2)
+    present = of_object_hw.min(axis=1, initial=np.inf) > 0
+    clipped, sound = _check_boxes(boxes, of_object_hw, present, objects, problems)
+    rows = np.flatnonzero(sound)
+    # Sorted by image, so that each sample's objects are one slice of shared arrays.
+    rows = rows[np.argsort(objects.images[rows], kind="stable")]
+    crowd = objects.is_crowd[rows].copy()
+    segments: list[Segment | None] | None = None
+    if masks:
+        chosen = [_segment(objects, row, sizes, problems) for row in rows.tolist()]
+        crowd |= np.array([segment is None for segment in chosen], bool)
+        segments = chosen
+    boxes32 = clipped[rows].astype(np.float32)
+    areas = _areas(objects.areas[rows], boxes32, segments)
+    owners = objects.images[rows]
+    own_ids = all(image.image_id is not None for image in raw.images)
+    samples = []
+    for index, image in enumerate(raw.images):
+        size = sizes[index]
+        if size is None or image.path is None:
+            continue
+        part = slice(*np.searchsorted(owners, (index, index + 1)).tolist())
+        if part.start == part.stop:
+            problems.add("image without objects", image.path, "kept as background")
+        samples.append(
+            DetectionSample(
+                path=image.path,
+                image_id=image.image_id
+                if own_ids and image.image_id is not None
+                else first_id + index,
+                size_hw=size,
+                boxes_xyxy=boxes32[part],
+                labels=labels[objects.names[rows[part]]],
+                is_crowd=crowd[part],
+                segments=None if segments is None else tuple(segments[part]),
+                areas=areas[part],
+            )
+        )
+    return sorted(samples, key=lambda sample: sample.path)
 
-    train: list[DetectionSample]
-    val: list[DetectionSample]
-    test: list[DetectionSample] | None
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    kind: str
-    has_masks: bool
-    notes: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
 
-    def by_name(self) -> dict[str, list[DetectionSample]]:
-        """The splits that exist, under their names."""
-        splits = {"train": self.train, "val": self.val}
-        return splits if self.test is None else {**splits, "test": self.test}
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Objects per class, per split; crowd regions are not counted."""
-        return {
-            name: object_counts(samples, self.class_names)
-            for name, samples in self.by_name().items()
-        }
-
-    def summary(self) -> str:
-        """A table of plain text, classes by splits, followed by the notes and problems."""
-        splits = self.by_name()
-        counts = self.counts()
-        rows = [["class", *splits]]
-        rows += [[name, *(str(counts[s][name]) for s in splits)] for name in self.class_names]
-        rows += [
-            ["all objects", *(str(sum(counts[split].values())) for split in splits)],
-            ["crowd or ignored", *(str(_crowds(samples)) for samples in splits.values())],
-            ["images", *(str(len(samples)) for samples in splits.values())],
-        ]
-        notes = [f"note: {note}" for note in self.notes]
-        return "\n".join([*align(rows), *notes, *describe_problems(self.problems)])
+def _image_sizes(
+    images: list[RawImage], checked: Checked, problems: Problems
+) -> list[SizeHW | None]:
+    """The size of each usable image, None for the others."""
+    sizes: list[SizeHW | None] = []
+    seen: set[Path] = set()
+    for image in images:
+        size = None if image.path is None else checked[image.path]
+        if image.path is None:
+            problems.add("missing image", image.where, "left out with its objects")
+        elif isinstance(size, str):
+            problems.add("bad image", image.path, f"{size}: left out with its objects")
+        elif image.path in seen:
+            problems.add("duplicate id", image.where, "one file under two ids: the second left out")
+        elif size is not None and image.size_hw not in (None, size):
+            stated = image.size_hw or size
+            problems.add(
+                "image of another size",
+                image.path,
+                f"{size[0]}x{size[1]} (height x width), its annotation says "
+                f"{stated[0]}x{stated[1]}: left out with its objects",
+            )
+        else:
+            seen.add(image.path)
+            sizes.append(size if isinstance(size, tuple) else None)
+            continue
+        sizes.append(None)
+    return sizes
 
 
-def object_counts(samples: list[DetectionSample], class_names: tuple[str, ...]) -> dict[str, int]:
-    """Objects of each class, zeros included; crowd regions are not counted."""
-    found: Counter[int] = Counter()
-    for sample in samples:
-        found.update(sample.labels[~sample.is_crowd].tolist())
-    return {name: found[index] for index, name in enumerate(class_names)}
+def _check_boxes(
+    boxes: np.ndarray,
+    size_hw: np.ndarray,
+    present: np.ndarray,
+    objects: RawObjects,
+    problems: Problems,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (N, 4) cut at the image's edges, and (N,) which of them can be used."""
+    finite = np.isfinite(boxes).all(axis=1)
+    filled = np.where(finite[:, None], boxes, 0)
+    limits = np.tile(size_hw[:, ::-1], 2)  # N 4: w h w h
+    clipped = np.clip(filled, 0, limits)
+    empty = _thin(filled)
+    outside = ~empty & _thin(clipped)
+    beyond = np.abs(clipped - filled).max(axis=1, initial=0) > EDGE_TOLERANCE
+    sound = present & finite & ~empty & ~outside
+    faults = (
+        ("unreadable entry", present & ~finite, "a coordinate is not finite: left out"),
+        ("box of zero area", present & finite & empty, "left out"),
+        ("box outside the image", present & finite & outside, "left out"),
+        ("box over the edge", sound & beyond, "cut at the edge"),
+    )
+    for kind, chosen, done in faults:
+        for row in np.flatnonzero(chosen).tolist():
+            box = ", ".join(f"{value:g}" for value in boxes[row])
+            problems.add(kind, objects.name_object(row), f"[{box}] x y x y: {done}")  # type: ignore[arg-type]
+    return clipped, sound
 
 
-def _crowds(samples: list[DetectionSample]) -> int:
-    return sum(int(sample.is_crowd.sum()) for sample in samples)
+def _thin(boxes: np.ndarray) -> np.ndarray:
+    """(N,) whether a side is shorter than `SMALLEST_SIDE`, or negative."""
+    return ((boxes[:, 2:] - boxes[:, :2]) < SMALLEST_SIDE).any(axis=1)
+
+
+def _segment(
+    objects: RawObjects, row: int, sizes: list[SizeHW | None], problems: Problems
+) -> Segment | None:
+    """The usable outline of one object, in pixels."""
+    segment = None if objects.segments is None else objects.segments[row]
+    size = sizes[objects.images[row]]
+    ignored = "kept as a region to ignore"
+    if row in objects.broken:
+        problems.add("unusable mask", objects.name_object(row), f"{objects.broken[row]}: {ignored}")
+        return None
+    if segment is None:
+        if not objects.is_crowd[row]:
+            done = f"the others have one: {ignored}"
+            problems.add("object without mask", objects.name_object(row), done)
+        return None
+    if segment.size_hw not in (None, size) and segment.size_hw and size:
+        done = f"{_times(segment.size_hw)}, its image is {_times(size)}: {ignored}"
+        problems.add("mask of another size", objects.name_object(row), done)
+        return None
+    if objects.normalized and size:
+        scale = np.array([size[1], size[0]], np.float64)
+        parts = tuple((part.reshape(-1, 2) * scale).ravel() for part in segment.polygons)
+        return Segment(polygons=parts)
+    return segment
+
+
+def _times(size: SizeHW) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _areas(
+    stated: np.ndarray, boxes_xyxy: np.ndarray, segments: list[Segment | None] | None
+) -> np.ndarray:
+    """(N,) float32 pixels: as stated, else of the mask, else of the box."""
+    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+    areas = np.where(np.isnan(stated), sides.prod(axis=1), stated)
+    for row in np.flatnonzero(np.isnan(stated)).tolist() if segments else ():
+        segment = segments[row] if segments else None
+        if segment is not None and segment.polygons:
+            areas[row] = max(sum(_polygon_area(part) for part in segment.polygons), 1.0)
+        elif segment is not None and segment.size_hw is not None:
+            areas[row] = rle_areas([segment.counts], [segment.size_hw])[0]
+    return areas.astype(np.float32)
+
+
+def _polygon_area(flat: np.ndarray) -> float:
+    x, y = flat[0::2], flat[1::2]
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

@@ -1,33 +1,123 @@
-"""From a path to checked, split detection samples."""
+"""From a path to checked images with their objects, in splits. G objects, H W map, K classes.
 
-from dataclasses import replace
+NumPy only.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from swinkit.data.config import DataConfig
-from swinkit.data.headers import check_images
-from swinkit.data.problems import Problems, refuse_bad_images, refuse_problems
-from swinkit.data.splitting import (
-    SPLIT_ALIASES,
+from swinkit.data.problems import Problems, refuse_unsound
+from swinkit.data.scan import check_images
+from swinkit.data.splits import (
     SPLIT_NAMES,
-    choose_split,
-    complete_splits,
+    Splits,
+    fill_splits,
     name_some,
+    select_split,
 )
-from swinkit.detection.data.build import build_samples
-from swinkit.detection.data.coco import read_coco
-from swinkit.detection.data.layouts import Layout, require_layout
-from swinkit.detection.data.raw import RawSplit
-from swinkit.detection.data.samples import DetectionSample, DetectionSplits
-from swinkit.detection.data.voc import read_voc
-from swinkit.detection.data.yolo import read_yolo
+from swinkit.detection.data.annotations import AnnotationFiles, RawSplit
+from swinkit.detection.data.coco import find_coco
+from swinkit.detection.data.samples import DetectionSample, check_samples
+from swinkit.detection.data.voc import find_voc
+from swinkit.detection.data.yolo import find_yolo
 from swinkit.errors import DataError
 
 MASKS_FROM = 0.5  # part of the objects that need an outline for a data set with masks
 FIRST_IMAGE_ID = 1  # where the files give no numbers
 
+LOOKED_FOR = (
+    "COCO (annotations/*.json, *.json, or train/*.json, with images, annotations and categories), "
+    "Pascal VOC (Annotations/*.xml), YOLO (data.yaml with names and train, or labels/*.txt beside "
+    "images)"
+)
+
 Parts = dict[str, list[DetectionSample]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionSplits(Splits[DetectionSample]):
+    """Images with their objects, in splits.
+
+    Attributes:
+        category_ids: K numbers, under which the files know the classes.
+        kind: "coco", "voc" or "yolo".
+        has_masks: whether the objects have masks.
+    """
+
+    category_ids: tuple[int, ...]
+    kind: str
+    has_masks: bool
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Objects per class, per split; crowd regions are not counted."""
+        return {
+            name: object_counts(samples, self.class_names)
+            for name, samples in self.by_name().items()
+        }
+
+    def _summary_rows(self) -> list[list[str]]:
+        splits, counts = self.by_name().values(), self.counts().values()
+        crowds = (sum(int(sample.is_crowd.sum()) for sample in part) for part in splits)
+        return [
+            *super()._summary_rows(),
+            ["all objects", *(str(sum(count.values())) for count in counts)],
+            ["crowd or ignored", *map(str, crowds)],
+            ["images", *(str(len(part)) for part in splits)],
+        ]
+
+
+def object_counts(samples: list[DetectionSample], class_names: tuple[str, ...]) -> dict[str, int]:
+    """Objects of each class, zeros included; crowd regions are not counted."""
+    found: Counter[int] = Counter()
+    for sample in samples:
+        found.update(sample.labels[~sample.is_crowd].tolist())
+    return {name: found[index] for index, name in enumerate(class_names)}
+
+
+def find_annotations(path: Path, kind: str = "auto") -> AnnotationFiles | None:
+    """The annotation files of the detection data set at `path`; None where there is none.
+
+    Where several kinds of annotation lie side by side, COCO comes first, then YOLO, then VOC; a
+    note names what was passed over.
+
+    Args:
+        path: a folder, a COCO .json file, or a YOLO .yaml file.
+        kind: "auto", or the one kind to look for.
+
+    Raises:
+        DataError: files that contradict each other, such as two for one split.
+    """
+    finders = {"coco": find_coco, "yolo": find_yolo, "voc": find_voc}
+    found = [
+        files
+        for name, find in finders.items()
+        if kind in ("auto", name) and (files := find(path)) is not None
+    ]
+    if len(found) < 2:
+        return found[0] if found else None
+    first, *others = found
+    passed = " and ".join(other.kind for other in others)
+    note = f"{path}: holds {first.kind} and {passed}; {first.kind} was read"
+    return replace(first, notes=(*first.notes, note))
+
+
+def require_annotations(path: Path, kind: str = "auto") -> AnnotationFiles:
+    """`find_annotations`, where there must be some.
+
+    Raises:
+        DataError: nothing there, or no detection data set in it; says what was looked for.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; check the path")
+    files = find_annotations(path, kind)
+    if files is None:
+        what = "detection data" if kind == "auto" else f"{kind} data"
+        raise DataError(f"{path}: no {what} found; looked for {LOOKED_FOR}")
+    return files
 
 
 def load_detection(
@@ -46,16 +136,7 @@ def load_detection(
         DataError: nothing there, no usable training image or object, a class that `class_names`
             does not hold, or problems where they are refused.
     """
-    loaded, parts = _load(config, class_names)
-    notes = list(loaded.notes)
-    complete = complete_splits(parts, config, notes)
-    splits = replace(
-        loaded,
-        train=complete["train"],
-        val=complete["val"],
-        test=complete.get("test"),
-        notes=tuple(notes),
-    )
+    splits = fill_splits(*load_parts(config, class_names), config)
     if not any(len(sample) for sample in splits.train):
         raise DataError(f"{config.path}: the training images have no objects; annotate some")
     return splits
@@ -79,11 +160,13 @@ def load_detection_samples(
         DataError: no such split, or a class that the model does not know.
     """
     config = DataConfig(path=Path(path))
-    loaded, parts = _load(config, class_names)
-    return choose_split(parts, split, config.path), loaded
+    loaded, parts = load_parts(config, class_names)
+    return parts[select_split(parts, split, config.path)], loaded
 
 
-def load_parts(config: DataConfig) -> tuple[DetectionSplits, Parts]:
+def load_parts(
+    config: DataConfig, class_names: tuple[str, ...] | None = None
+) -> tuple[DetectionSplits, Parts]:
     """What the files hold, split as they split it ("all" where they do not); for inspection.
 
     Returns:
@@ -92,25 +175,21 @@ def load_parts(config: DataConfig) -> tuple[DetectionSplits, Parts]:
     Raises:
         DataError: as `load_detection`.
     """
-    return _load(config, None)
-
-
-def _load(config: DataConfig, class_names: tuple[str, ...] | None) -> tuple[DetectionSplits, Parts]:
     path = config.path.expanduser()
     kind = config.kind if config.kind in ("coco", "voc", "yolo") else "auto"
-    layout = require_layout(path, kind)
+    files = require_annotations(path, kind)
     problems = Problems()
-    raw = _read(layout, problems)
+    raw = files.read(problems)
     images = [image for part in raw.values() for image in part.images]
-    files = [image.path for image in images if image.path]
-    if not files:
+    paths = [image.path for image in images if image.path]
+    if not paths:
         listed = [image.where for image in images]
         raise DataError(
             f"{path}: none of its {len(listed)} images was found: {name_some(listed, most=1)}; "
             "put them there"
         )
     stated = {image.path: image.size_hw for image in images if image.path and image.size_hw}
-    checked = check_images(files, scan=config.scan, channels=config.channels, stated=stated)
+    checked = check_images(paths, scan=config.scan, channels=config.channels, stated=stated)
     names, numbers = _classes(raw, path, class_names)
     masks, notes = _decide_masks(raw, path)
     ordered = {name: raw[name] for name in (*SPLIT_NAMES, "all") if name in raw}
@@ -118,40 +197,21 @@ def _load(config: DataConfig, class_names: tuple[str, ...] | None) -> tuple[Dete
     first_id = FIRST_IMAGE_ID
     for split, part in ordered.items():
         labels = np.array([names.index(name) for name in part.class_names], np.int64)
-        parts[split] = build_samples(
+        parts[split] = check_samples(
             part, checked, labels, problems, masks=masks, first_id=first_id
         )
         first_id += len(part.images)
     _find_repeated(parts, problems)
-    if config.on_bad_image == "refuse":
-        refuse_bad_images(path, problems)
-    if config.strict:
-        refuse_problems(path, problems)
+    refuse_unsound(config, problems)
     loaded = DetectionSplits(
-        train=[],
-        val=[],
-        test=None,
         class_names=names,
         category_ids=numbers,
-        kind=layout.kind,
+        kind=files.kind,
         has_masks=masks,
-        notes=(*layout.notes, *notes),
+        notes=(*files.notes, *notes),
         problems=tuple(problems),
     )
     return loaded, parts
-
-
-def _read(layout: Layout, problems: Problems) -> dict[str, RawSplit]:
-    if layout.voc is not None:
-        return read_voc(layout.voc, problems)
-    if layout.yolo is not None:
-        return read_yolo(layout.yolo, problems)
-    read = {}
-    for split, file in (layout.coco or {}).items():
-        stem = file.stem.removeprefix("instances_").removeprefix("_")
-        words = [stem, split] + [word for word, name in SPLIT_ALIASES.items() if name == split]
-        read[split] = read_coco(file, list(dict.fromkeys(words)), problems)
-    return read
 
 
 def _classes(

@@ -1,32 +1,30 @@
 """Pascal VOC annotation files: one XML a picture. N objects."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from swinkit.data.problems import Problems
-from swinkit.detection.data.image_files import ImageFinder
-from swinkit.detection.data.raw import RawImage, RawObjects, RawSplit
+from swinkit.data.splits import name_some
+from swinkit.detection.data.annotations import (
+    AnnotationFiles,
+    ImageFinder,
+    RawImage,
+    RawObjects,
+    RawSplit,
+    split_of,
+    subfolders,
+)
 from swinkit.errors import DataError
 
 LARGEST = 2**31  # pixels; numbers beyond, and NaN, are none
 BESIDE = ("JPEGImages", "images")  # folders of images beside a folder of XML files
+LISTS = ("train", "val", "test", "trainval")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocLayout:
-    """Where a VOC data set has its files.
-
-    Attributes:
-        annotations: XML files by split; "all" where no list names a split.
-        image_folders: where their images may lie, likeliest first.
-    """
-
-    annotations: dict[str, list[Path]]
-    image_folders: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -44,32 +42,100 @@ class _Page:
     file: Path
 
 
-def read_voc(layout: VocLayout, problems: Problems) -> dict[str, RawSplit]:
+def find_voc(path: Path) -> AnnotationFiles | None:
+    """The XML files of a Pascal VOC data set, by the lists in ImageSets/Main or by folders.
+
+    Raises:
+        DataError: several years of VOC side by side.
+    """
+    if path.is_file():
+        return None
+    root = _voc_root(path)
+    folder = next((f for f in subfolders(root) if f.name.lower() == "annotations"), None)
+    if folder is not None and (files := sorted(folder.glob("*.xml"))):
+        images = tuple(root / name for name in ("JPEGImages", "images", "Images", "."))
+        annotations, notes = _voc_lists(root, folder, files)
+        return AnnotationFiles(kind="voc", read=partial(read_voc, annotations, images), notes=notes)
+    parts = {split: folder for folder in subfolders(root) if (split := split_of(folder.name))}
+    listed = {split: sorted(folder.rglob("*.xml")) for split, folder in parts.items()}
+    annotations = {split: files for split, files in listed.items() if files}
+    if not annotations and (files := sorted(root.glob("*.xml"))):
+        annotations = {"all": files}
+    if not annotations:
+        return None
+    bases = [*parts.values(), root]
+    images = tuple(base / name for base in bases for name in ("images", "JPEGImages", "."))
+    return AnnotationFiles(kind="voc", read=partial(read_voc, annotations, images))
+
+
+def _voc_root(path: Path) -> Path:
+    """The folder with Annotations: `path`, or the one VOC year below it."""
+    base = path / "VOCdevkit" if (path / "VOCdevkit").is_dir() else path
+    years = [f for f in subfolders(base) if re.fullmatch(r"VOC\d{4}", f.name)]
+    if len(years) > 1:
+        raise DataError(
+            f"{base}: holds {name_some([year.name for year in years])}; name one of these folders"
+        )
+    return years[0] if years else path
+
+
+def _voc_lists(
+    root: Path, folder: Path, files: list[Path]
+) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    lists = {name: root / "ImageSets" / "Main" / f"{name}.txt" for name in LISTS}
+    stems = {
+        name: [
+            line.split()[0]
+            for line in text.read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
+        for name, text in lists.items()
+        if text.is_file()
+    }
+    if stems.get("train"):
+        stems.pop("trainval", None)
+    elif "trainval" in stems:
+        stems["train"] = stems.pop("trainval")
+    found = {name: [folder / f"{stem}.xml" for stem in listed] for name, listed in stems.items()}
+    found = {name: paths for name, paths in found.items() if paths}
+    if not found:
+        return {"all": files}, ()
+    unlisted = len(set(files) - {path for paths in found.values() for path in paths})
+    note = f"{root}: {unlisted} xml files that no list in ImageSets/Main names were left out"
+    return found, (note,) if unlisted else ()
+
+
+def read_voc(
+    annotations: dict[str, list[Path]], image_folders: tuple[Path, ...], problems: Problems
+) -> dict[str, RawSplit]:
     """Read every XML file; what cannot be read is recorded and left out.
 
     Boxes are taken as they stand, xmin ymin xmax ymax without a shift by one pixel: today's tools
     write edges, and for files that count pixels from 1 the difference is one pixel at the top
     left. Objects marked difficult are neither found nor missed, as in the VOC challenge.
 
+    Args:
+        annotations: XML files by split; "all" where no list names a split.
+        image_folders: where their images may lie, likeliest first.
+        problems: takes the entries that cannot be used.
+
     Raises:
         DataError: no object in any file.
     """
-    parents = {file.parent for files in layout.annotations.values() for file in files}
+    parents = {file.parent for files in annotations.values() for file in files}
     # Splits may use the same names, so what lies near an XML file comes first.
     finders = {
-        parent: ImageFinder(
-            [parent, *(parent.parent / name for name in BESIDE), *layout.image_folders]
-        )
+        parent: ImageFinder([parent, *(parent.parent / name for name in BESIDE), *image_folders])
         for parent in parents
     }
     pages: dict[str, list[_Page]] = {}
-    for split, files in layout.annotations.items():
+    for split, files in annotations.items():
         read = (_read_page(file, finders[file.parent], problems) for file in files)
         pages[split] = [page for page in read if page is not None]
     names = sorted({item.name for p in pages.values() for page in p for item in page.objects})
     if not names:
-        found = sum(len(files) for files in layout.annotations.values())
-        raise DataError(f"{layout.image_folders[0].parent}: no object in {found} VOC xml files")
+        found = sum(len(files) for files in annotations.values())
+        raise DataError(f"{image_folders[0].parent}: no object in {found} VOC xml files")
     return {split: _table(listed, names) for split, listed in pages.items()}
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 
 from swinkit.data.config import DataConfig
-from swinkit.detection.data.samples import DetectionSample, DetectionSplits
-from swinkit.detection.data.splits import load_detection, load_detection_samples
+from swinkit.detection.data.samples import DetectionSample
+from swinkit.detection.data.splits import DetectionSplits, load_detection, load_detection_samples
 from swinkit.detection.evaluate import pictures as detection_pictures
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.report import DetectionReport, report_of

@@ -14,7 +14,7 @@ class SegmentationAugmentation:
             padded with the mean color, which counts as void.
         scale: range of the factor by which an image is enlarged before the crop, on top of the
             size that the model is evaluated with.
-        dominance: a crop in which one class has more than this part of the labelled pixels is
+        dominance: a crop in which one class has more than this part of the labeled pixels is
             drawn again, up to ten times; 1 switches it off.
         horizontal_flip: probability of mirroring left and right.
         vertical_flip: probability of mirroring top and bottom.

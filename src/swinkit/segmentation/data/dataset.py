@@ -1,4 +1,4 @@
-"""Images with their masks as tensors. B batch, C channels, H W map."""
+"""Images with their masks as tensors, and their augmentation. B batch, C channels, H W map."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,15 +9,85 @@ import torch
 from torch import Tensor
 
 from swinkit.data.loading import EpochDataset
+from swinkit.data.photometric import vary_colors
 from swinkit.errors import ImageError
-from swinkit.images.fitting import Fit
+from swinkit.images.fitting import Fit, resize_linear, resize_nearest
 from swinkit.images.reading import read_image
 from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.masks import IGNORE
-from swinkit.segmentation.data.samples import SegmentationSample
-from swinkit.segmentation.data.transforms import EvalTransform, Picture, SegmentationTransform
+from swinkit.segmentation.data.splits import SegmentationSample
 
+TRIES = 10  # crops drawn until no class dominates
+
+LabeledImage = tuple[np.ndarray, np.ndarray]  # image H W C, labels H W uint8
+Window = tuple[int, int, int, int]  # left, top, right, bottom
 Item = tuple[Tensor, Tensor, int]  # image C H W, labels H W, index of the sample
+
+
+class SegmentationTransform:
+    """Random scale, crop, flips and colors (2103.14030, section 4.3).
+
+    The scale and the crop are one cut and one resize of the original pixels.
+
+    Args:
+        config: what is varied, and how much.
+        fit: the model's preprocessing, to whose size the scale is relative.
+    """
+
+    def __init__(self, config: SegmentationAugmentation, fit: Fit) -> None:
+        self.config = config
+        self.fit = fit
+
+    def __call__(self, labeled: LabeledImage, rng: np.random.Generator) -> LabeledImage:
+        """Vary one image; the answer is at most `crop_hw` large."""
+        config = self.config
+        image, labels = labeled
+        original_hw = (labels.shape[0], labels.shape[1])
+        scaled_hw = self.scaled_size(original_hw, float(rng.uniform(*config.scale)))
+        crop_hw = (min(config.crop_hw[0], scaled_hw[0]), min(config.crop_hw[1], scaled_hw[1]))
+        left, top, right, bottom = self._window(labels, scaled_hw, crop_hw, rng)
+        image = resize_linear(image[top:bottom, left:right], crop_hw)
+        labels = resize_nearest(labels[top:bottom, left:right], crop_hw)
+        if rng.random() < config.horizontal_flip:
+            image, labels = image[:, ::-1], labels[:, ::-1]
+        if rng.random() < config.vertical_flip:
+            image, labels = image[::-1], labels[::-1]
+        if rng.random() < config.photometric_probability:
+            image = vary_colors(image, rng, config.photometric_strength)
+        return image, labels
+
+    def scaled_size(self, original_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+        """The size of evaluation times a factor, aspect kept."""
+        base_hw = self.fit.size_for(original_hw)
+        height, width = (max(1, int(side * factor + 0.5)) for side in base_hw)
+        return height, width
+
+    def _window(
+        self,
+        labels: np.ndarray,
+        scaled_hw: tuple[int, int],
+        crop_hw: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Window:
+        """A crop in pixels of the original in which no class dominates, if one is found."""
+        sides = [
+            max(1, round(crop * present / scaled))
+            for crop, present, scaled in zip(crop_hw, labels.shape, scaled_hw, strict=True)
+        ]
+        window = (0, 0, 0, 0)
+        for _ in range(TRIES):
+            top = int(rng.integers(0, max(labels.shape[0] - sides[0], 0) + 1))
+            left = int(rng.integers(0, max(labels.shape[1] - sides[1], 0) + 1))
+            window = (left, top, left + sides[1], top + sides[0])
+            if self.config.dominance >= 1 or not self._dominated(
+                labels[top : top + sides[0], left : left + sides[1]]
+            ):
+                break
+        return window
+
+    def _dominated(self, labels: np.ndarray) -> bool:
+        counts = np.bincount(labels.reshape(-1), minlength=IGNORE + 1)[:IGNORE]
+        return int(counts.max()) >= self.config.dominance * int(counts.sum())
 
 
 class SegmentationDataset(EpochDataset):
@@ -47,23 +117,24 @@ class SegmentationDataset(EpochDataset):
     ) -> None:
         super().__init__(samples, seed=seed, on_bad_image=on_bad_image)
         self.fit = replace(fit, divisor=1)
-        self.augmentation = augmentation
-        self.evaluate = EvalTransform(self.fit)
-        self.vary = None if augmentation is None else SegmentationTransform(augmentation, self.fit)
+        self.transform = None
+        if augmentation is not None:
+            self.transform = SegmentationTransform(augmentation, self.fit)
 
     def read(self, index: int) -> Item:
         """Image, labels and index of one sample. Raises ImageError."""
-        picture = self.picture(index)
-        if self.vary is None or self.augmentation is None:
-            values, labels = self.evaluate(picture)
-            return torch.from_numpy(values), _as_tensor(labels), index
+        image, labels = self.labeled(index)
+        if self.transform is None:
+            fitted = self.fit(image)
+            resized = resize_nearest(labels, fitted.size_hw)
+            return torch.from_numpy(fitted.values), _as_tensor(resized), index
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        image, labels = self.vary(picture, rng)
+        image, labels = self.transform((image, labels), rng)
         values = self.fit.prepared(image, (labels.shape[0], labels.shape[1])).values
-        crop_hw = self.augmentation.crop_hw
+        crop_hw = self.transform.config.crop_hw
         return (*_padded(torch.from_numpy(values), _as_tensor(labels), crop_hw), index)
 
-    def picture(self, index: int) -> Picture:
+    def labeled(self, index: int) -> LabeledImage:
         """One sample as it is: (H, W, C) uint8 or float32 in 0..1, and its labels (H, W) uint8.
 
         Raises:

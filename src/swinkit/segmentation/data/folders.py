@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from swinkit.data.splitting import SPLIT_ALIASES
+from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.images.sources import walk_images
 
 Role = Literal["image", "mask", "other"]
@@ -67,7 +67,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Place:
+class FolderMeaning:
     """What the names of a file's folders tell."""
 
     role: Role | None
@@ -110,7 +110,7 @@ def find_pairs(root: Path) -> Pairs:
     return pairs
 
 
-def place_of(parts: tuple[str, ...]) -> Place:
+def folder_meaning(parts: tuple[str, ...]) -> FolderMeaning:
     """What folder names tell about the files inside."""
     role: Role | None = None
     split: str | None = None
@@ -132,15 +132,15 @@ def place_of(parts: tuple[str, ...]) -> Place:
         role = known or role
         if known is None and found is None:
             rest.append(part.lower())
-    return Place(role, split, tuple(rest))
+    return FolderMeaning(role, split, tuple(rest))
 
 
 def _by_role(root: Path) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
-    places: dict[Path, Place] = {}
+    places: dict[Path, FolderMeaning] = {}
     files = walk_images(root)
     for path in files:
         if path.parent not in places:
-            places[path.parent] = place_of(path.parent.relative_to(root).parts)
+            places[path.parent] = folder_meaning(path.parent.relative_to(root).parts)
     if not any(place.role == "mask" for place in places.values()):
         return _side_by_side(files, places)
     images: list[tuple[Key, Path]] = []
@@ -156,7 +156,7 @@ def _by_role(root: Path) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
 
 
 def _side_by_side(
-    files: list[Path], places: dict[Path, Place]
+    files: list[Path], places: dict[Path, FolderMeaning]
 ) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
     """Images and masks in one folder: told apart by the stem's ending, or JPEG from PNG."""
     photos = {

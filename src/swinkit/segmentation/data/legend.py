@@ -26,7 +26,7 @@ _COLOR_LAST = re.compile(r"^(.*?\S)[\s,;:]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendLine:
     """One line of a legend; `color` is None in a plain class list."""
 
     name: str
@@ -44,7 +44,7 @@ def find_legend(folder: Path) -> Path | None:
     return next((names[name] for name in LEGEND_FILES if name in names), None)
 
 
-def read_legend(path: Path) -> tuple[Entry, ...]:
+def read_legend(path: Path) -> tuple[LegendLine, ...]:
     """Entries in the order of the file.
 
     Read are: CSV lines of name, r, g, b (with a heading or not); text lines of a name, of a name
@@ -81,12 +81,12 @@ def read_legend(path: Path) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def class_list(entries: tuple[Entry, ...]) -> tuple[str, ...]:
+def class_list(entries: tuple[LegendLine, ...]) -> tuple[str, ...]:
     """Names in order, void left out; several colors of one name are one class."""
     return tuple(dict.fromkeys(entry.name for entry in entries if not entry.is_void))
 
 
-def _from_lines(text: str) -> list[Entry]:
+def _from_lines(text: str) -> list[LegendLine]:
     entries = []
     for line in text.splitlines():
         line = line.strip()
@@ -98,41 +98,41 @@ def _from_lines(text: str) -> list[Entry]:
     return entries
 
 
-def _from_line(line: str) -> Entry | None:
+def _from_line(line: str) -> LegendLine | None:
     """None for a heading."""
     if match := _COLOR_FIRST.match(line):
         red, green, blue, name = match.groups()
-        return Entry(_clean(name), (int(red), int(green), int(blue)))
+        return LegendLine(_clean(name), (int(red), int(green), int(blue)))
     if match := _COLOR_LAST.match(line):
         name, red, green, blue = match.groups()
-        return Entry(_clean(name), (int(red), int(green), int(blue)))
+        return LegendLine(_clean(name), (int(red), int(green), int(blue)))
     fields = [field.strip() for field in next(csv.reader([line]))]
     if [field.lower() for field in fields[1:4]] == ["r", "g", "b"]:
         return None
     if len(fields) == 1 and fields[0].lower() in ("name", "class", "label"):
         return None
-    return Entry(_clean(fields[0]))
+    return LegendLine(_clean(fields[0]))
 
 
 def _clean(name: str) -> str:
     return name.strip().strip("\"'").strip()
 
 
-def _from_json(values: Any) -> list[Entry]:
+def _from_json(values: Any) -> list[LegendLine]:
     if isinstance(values, dict) and isinstance(values.get("categories"), list):
         values = values["categories"]
     if isinstance(values, list):
         return [_from_item(item) for item in values]
     if all(str(key).isdigit() for key in values):
         return [_from_item(values[key]) for key in sorted(values, key=int)]
-    return [Entry(str(name), _color(color)) for name, color in values.items()]
+    return [LegendLine(str(name), _color(color)) for name, color in values.items()]
 
 
-def _from_item(item: Any) -> Entry:
+def _from_item(item: Any) -> LegendLine:
     if isinstance(item, str):
-        return Entry(item)
+        return LegendLine(item)
     color = next((item[key] for key in ("color", "colour", "rgb") if key in item), None)
-    return Entry(str(item["name"]), _color(color))
+    return LegendLine(str(item["name"]), _color(color))
 
 
 def _color(values: Any) -> Color | None:

@@ -1,4 +1,4 @@
-"""Finding out what the numbers or colors in a data set's masks mean. K classes."""
+"""What the numbers or colors in a data set's masks mean. K classes."""
 
 import os
 from collections.abc import Sequence
@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.splitting import name_some
+from swinkit.data.splits import name_some
 from swinkit.errors import DataError, ImageError
 from swinkit.images.reading import quiet_pillow
-from swinkit.segmentation.data.legend import Color, Entry, class_list
+from swinkit.segmentation.data.legend import Color, LegendLine, class_list
 from swinkit.segmentation.data.masks import (
     IGNORE,
     MOST_CLASSES,
     MOST_COLORS,
-    Kind,
-    MaskCoding,
+    LabelTable,
+    MaskKind,
+    convert_codes,
     pack,
     pascal_palette,
     read_mask,
@@ -35,21 +36,16 @@ class MaskFacts:
         palette: (256, 3) uint8 of a palette file, else None.
     """
 
-    kind: Kind
+    kind: MaskKind
     size_hw: tuple[int, int]
     codes: np.ndarray
     counts: np.ndarray
     palette: np.ndarray | None
 
-    def codes_as(self, kind: Kind) -> np.ndarray:
+    def codes_as(self, kind: MaskKind) -> np.ndarray:
         """Its codes in another kind; -1 where that cannot be."""
-        if kind == self.kind:
-            return self.codes
-        if kind == "color" and self.palette is not None:
-            return pack(self.palette)[self.codes]
-        if kind == "color" and self.codes.max(initial=0) < 256:
-            return self.codes.astype(np.int64) * 0x010101
-        return np.full(len(self.codes), -1)
+        codes = convert_codes(self.codes, self.kind, kind, self.palette)
+        return np.full(len(self.codes), -1) if codes is None else codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +53,12 @@ class Meaning:
     """The classes of a data set and how masks show them.
 
     Attributes:
-        names: K names. coding: of all masks.
+        names: K names. table: of all masks.
         palette: colors of the classes, or None. notes: what a person should know.
     """
 
     names: tuple[str, ...]
-    coding: MaskCoding
+    table: LabelTable
     palette: tuple[Color, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -92,8 +88,8 @@ def _facts(path: Path) -> MaskFacts | str:
     return MaskFacts(mask.kind, mask.size_hw, codes, counts, mask.palette)
 
 
-def find_meaning(
-    facts: Sequence[MaskFacts], legend: tuple[Entry, ...] | None, where: Path
+def infer_meaning(
+    facts: Sequence[MaskFacts], legend: tuple[LegendLine, ...] | None, where: Path
 ) -> Meaning:
     """Decide from the masks, and the legend or class list if there is one.
 
@@ -118,42 +114,44 @@ def find_meaning(
     return meaning
 
 
-def _palette_fits(masks: Sequence[MaskFacts], legend: tuple[Entry, ...]) -> bool:
+def _palette_fits(masks: Sequence[MaskFacts], legend: tuple[LegendLine, ...]) -> bool:
     """Whether the colors that palette files use are the legend's."""
     known = {pack(np.array(entry.color)).item() for entry in legend}
     used = {int(code) for item in masks for code in item.codes_as("color")}
     return bool(used) and used <= known
 
 
-def _by_legend(legend: tuple[Entry, ...]) -> Meaning:
+def _by_legend(legend: tuple[LegendLine, ...]) -> Meaning:
     names = class_list(legend)
-    table: dict[int, int] = {}
+    label_by_code: dict[int, int] = {}
     colors: dict[str, Color] = {}
     for entry in legend:
         if entry.color is not None:
             code = int(pack(np.array(entry.color)))
-            table[code] = IGNORE if entry.is_void else names.index(entry.name)
+            label_by_code[code] = IGNORE if entry.is_void else names.index(entry.name)
             colors.setdefault(entry.name, entry.color)
-    return Meaning(names, MaskCoding.of("color", table), tuple(colors[name] for name in names))
+    return Meaning(
+        names, LabelTable.of("color", label_by_code), tuple(colors[name] for name in names)
+    )
 
 
-def _by_list(legend: tuple[Entry, ...], facts: Sequence[MaskFacts]) -> Meaning:
+def _by_list(legend: tuple[LegendLine, ...], facts: Sequence[MaskFacts]) -> Meaning:
     """Number i is the i-th line; a mask of 0 and 255 alone, for two lines, is black and white."""
     names = class_list(legend)
-    table = {
+    label_by_code = {
         number: IGNORE if entry.is_void else names.index(entry.name)
         for number, entry in enumerate(legend)
     }
     if len(names) == 2 and _used(facts) == {0, 255}:
-        return Meaning(names, MaskCoding.of("index", {0: 0, 255: 1}))
-    table.setdefault(IGNORE, IGNORE)
+        return Meaning(names, LabelTable.of("index", {0: 0, 255: 1}))
+    label_by_code.setdefault(IGNORE, IGNORE)
     colors = [entry.color for entry in legend if not entry.is_void and entry.color is not None]
     palette = tuple(colors) if len(colors) == len(names) else None
-    return Meaning(names, MaskCoding.of("index", table), palette)
+    return Meaning(names, LabelTable.of("index", label_by_code), palette)
 
 
 def _by_pascal(
-    facts: Sequence[MaskFacts], legend: tuple[Entry, ...] | None, where: Path
+    facts: Sequence[MaskFacts], legend: tuple[LegendLine, ...] | None, where: Path
 ) -> Meaning:
     """Palette masks that were saved as RGB: Pascal's colors in the place of numbers."""
     standard = pack(pascal_palette()).tolist()
@@ -168,39 +166,39 @@ def _by_pascal(
         )
     entries = legend or _numbered(max({number_of[code] for code in used} - {IGNORE}, default=0) + 1)
     names = class_list(entries)
-    table = {standard[IGNORE]: IGNORE}
+    label_by_code = {standard[IGNORE]: IGNORE}
     for number, entry in enumerate(entries):
-        table[standard[number]] = IGNORE if entry.is_void else names.index(entry.name)
+        label_by_code[standard[number]] = IGNORE if entry.is_void else names.index(entry.name)
     note = f"{where}: the masks are palette images saved as RGB; Pascal VOC's palette was read back"
-    return Meaning(names, MaskCoding.of("color", table), notes=(note,))
+    return Meaning(names, LabelTable.of("color", label_by_code), notes=(note,))
 
 
 def _by_numbers(facts: Sequence[MaskFacts], where: Path) -> Meaning:
     used = _used(facts)
     if used == {0, 255} or used == {255}:
         note = f"{where}: the masks are black and white: 255 is a class, foreground"
-        coding = MaskCoding.of("index", {0: 0, 255: 1})
-        return Meaning(("background", "foreground"), coding, notes=(note,))
+        table = LabelTable.of("index", {0: 0, 255: 1})
+        return Meaning(("background", "foreground"), table, notes=(note,))
     entries = _numbered(max(used - {IGNORE}, default=0) + 1)
     note = (
         f"{where}: no list of class names (classes.txt); the {len(entries)} classes are numbered, "
         "255 is void"
     )
     names = class_list(entries)
-    table = {number: number for number in range(len(names))}
+    label_by_code = {number: number for number in range(len(names))}
     if len(names) <= MOST_CLASSES:
-        table[IGNORE] = IGNORE
+        label_by_code[IGNORE] = IGNORE
     else:
         raise DataError(
             f"{where}: mask values reach {max(used)}; masks hold class numbers up to "
             f"{MOST_CLASSES - 1}: give the classes consecutive numbers"
         )
-    return Meaning(names, MaskCoding.of("index", table), notes=(note,))
+    return Meaning(names, LabelTable.of("index", label_by_code), notes=(note,))
 
 
 def _used(facts: Sequence[MaskFacts]) -> set[int]:
     return {int(code) for item in facts for code in item.codes}
 
 
-def _numbered(count: int) -> tuple[Entry, ...]:
-    return tuple(Entry(f"class {number}") for number in range(count))
+def _numbered(count: int) -> tuple[LegendLine, ...]:
+    return tuple(LegendLine(f"class {number}") for number in range(count))

@@ -1,4 +1,4 @@
-"""Reading masks: from a file's pixels to labels. H W map, K classes; NumPy and Pillow only."""
+"""Masks: from a file's pixels to labels. H W map, K classes; NumPy and Pillow only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MOST_CLASSES = 255
 MOST_COLORS = 1024  # a mask with more is a photograph, or was saved as JPEG
 INDEX_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "LA")
 
-Kind = Literal["index", "color"]
+MaskKind = Literal["index", "color"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class RawMask:
         palette: (256, 3) uint8 of a palette file, else None.
     """
 
-    kind: Kind
+    kind: MaskKind
     codes: np.ndarray
     palette: np.ndarray | None = None
 
@@ -39,7 +39,7 @@ class RawMask:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskCoding:
+class LabelTable:
     """What the numbers in a mask mean.
 
     Attributes:
@@ -47,16 +47,16 @@ class MaskCoding:
         codes: (N,) sorted; labels: (N,) uint8, the class of each, or IGNORE.
     """
 
-    kind: Kind
+    kind: MaskKind
     codes: np.ndarray
     labels: np.ndarray
 
     @staticmethod
-    def of(kind: Kind, label_by_code: Mapping[int, int]) -> "MaskCoding":
+    def of(kind: MaskKind, label_by_code: Mapping[int, int]) -> "LabelTable":
         """From a table of code to label."""
         codes = np.array(sorted(label_by_code), np.int64)
         labels = np.array([label_by_code[int(code)] for code in codes], np.uint8)
-        return MaskCoding(kind, codes, labels)
+        return LabelTable(kind, codes, labels)
 
     def labels_of(self, codes: np.ndarray) -> np.ndarray:
         """Labels uint8 of codes of any shape; IGNORE where a code is unknown."""
@@ -75,14 +75,20 @@ class MaskCoding:
         return np.where(self.codes[places] == codes, self.labels[places], np.uint8(IGNORE))
 
 
-def read_labels(path: Path, coding: MaskCoding) -> np.ndarray:
+def read_labels(path: Path, table: LabelTable) -> np.ndarray:
     """(H, W) uint8 labels of a mask file, IGNORE for void and for unknown codes.
 
     Raises:
         ImageError: unreadable, or a color file where numbers are expected.
     """
     mask = read_mask(path)
-    return coding.labels_of(codes_as(mask, coding.kind, path))
+    codes = convert_codes(mask.codes, mask.kind, table.kind, mask.palette)
+    if codes is None:
+        raise ImageError(
+            f"{path}: the mask is {mask.kind}-coded, but the data set's masks are "
+            f"{table.kind}-coded; convert it"
+        )
+    return table.labels_of(codes)
 
 
 def read_mask(path: Path) -> RawMask:
@@ -102,23 +108,18 @@ def read_mask(path: Path) -> RawMask:
         raise ImageError(f"{path}: {explain(error, 'PNG')}") from error
 
 
-def codes_as(mask: RawMask, kind: Kind, path: Path) -> np.ndarray:
-    """(H, W) codes of a kind; a palette file has both.
-
-    Raises:
-        ImageError: numbers are wanted from colors, or the reverse.
-    """
-    if mask.kind == kind:
-        return mask.codes
-    if kind == "color" and mask.palette is not None:
-        return pack(mask.palette)[mask.codes]
-    if kind == "color" and mask.codes.max(initial=0) < 256:
+def convert_codes(
+    codes: np.ndarray, kind: MaskKind, wanted: MaskKind, palette: np.ndarray | None
+) -> np.ndarray | None:
+    """Codes of one kind as those of another; a palette file has both. None where that cannot be."""
+    if kind == wanted:
+        return codes
+    if wanted == "color" and palette is not None:
+        return pack(palette)[codes]
+    if wanted == "color" and codes.max(initial=0) < 256:
         # A gray pixel of a color-coded set is the color (v, v, v).
-        return mask.codes.astype(np.int64) * 0x010101
-    raise ImageError(
-        f"{path}: the mask is {mask.kind}-coded, but the data set's masks are {kind}-coded; "
-        "convert it"
-    )
+        return codes.astype(np.int64) * 0x010101
+    return None
 
 
 def pack(colors: np.ndarray) -> np.ndarray:

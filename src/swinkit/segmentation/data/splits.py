@@ -1,4 +1,4 @@
-"""From a path to checked, split images with masks."""
+"""From a path to checked images with their masks, in splits. H W map, K classes; NumPy only."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,19 +6,116 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.config import DataConfig
-from swinkit.data.headers import check_images
-from swinkit.data.problems import Problems, refuse_bad_images, refuse_problems
-from swinkit.data.splitting import choose_split, complete_splits, name_some
+from swinkit.data.problems import Problems, refuse_unsound
+from swinkit.data.scan import check_images
+from swinkit.data.splits import Splits, fill_splits, name_some, select_split
 from swinkit.errors import DataError
+from swinkit.segmentation.data.files import MaskFiles, require_mask_files
 from swinkit.segmentation.data.folders import Pair
-from swinkit.segmentation.data.layouts import Layout, require_layout
-from swinkit.segmentation.data.mask_values import MaskFacts, Meaning, find_meaning, scan_masks
-from swinkit.segmentation.data.masks import IGNORE, MaskCoding, unpack
-from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
+from swinkit.segmentation.data.mask_values import MaskFacts, Meaning, infer_meaning, scan_masks
+from swinkit.segmentation.data.masks import IGNORE, LabelTable, read_labels, unpack
 
-PROBED = 16  # masks that are looked at where the scan is off
+PROBED = 16  # masks that are read where the scan is off
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SegmentationSample:
+    """One image and its mask.
+
+    Attributes:
+        path: the image file.
+        mask_path: the mask file.
+        table: what the mask's numbers or colors mean.
+        size_hw: (height, width) of the image in pixels, upright.
+        pixels: (K,) labeled pixels of each class; None where the masks were not scanned.
+    """
+
+    path: Path
+    mask_path: Path
+    table: LabelTable
+    size_hw: tuple[int, int]
+    pixels: np.ndarray | None = None
+
+    def labels(self) -> np.ndarray:
+        """(H, W) uint8, 255 where a pixel does not count.
+
+        Raises:
+            ImageError: an unreadable mask.
+        """
+        return read_labels(self.mask_path, self.table)
+
 
 Parts = dict[str, list[SegmentationSample]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationSplits(Splits[SegmentationSample]):
+    """Images with their masks, in splits.
+
+    Attributes:
+        palette: (K, 3) uint8 colors that the data set gives its classes, or None.
+        kind: "masks", "ade20k", "cityscapes", "coco-panoptic" or "coco-semantic".
+        ignore_index: label of pixels that do not count.
+    """
+
+    palette: np.ndarray | None = None
+    kind: str = "masks"
+    ignore_index: int = IGNORE
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Labelled pixels per class, per split; zeros where the masks were not scanned."""
+        found = {}
+        for name, samples in self.by_name().items():
+            pixels = class_pixels(samples, len(self.class_names))
+            found[name] = dict(zip(self.class_names, pixels.tolist(), strict=True))
+        return found
+
+    def class_weights(self) -> np.ndarray:
+        """(K,) float32 weights of a loss by median frequency balancing, mean 1.
+
+        A class's frequency is its part of the pixels of the training images that show it; its
+        weight is the median of all frequencies over its own (1411.4734, section 6.3.2).
+        """
+        classes = len(self.class_names)
+        held = [sample.pixels for sample in self.train if sample.pixels is not None]
+        pixels = np.array(held, np.float64).reshape(-1, classes)  # images K
+        where = ((pixels > 0) * pixels.sum(1, keepdims=True)).sum(0)
+        frequency = pixels.sum(0) / np.maximum(where, 1)
+        seen = frequency > 0
+        weights = np.ones(classes)
+        if seen.any():
+            weights[seen] = np.median(frequency[seen]) / frequency[seen]
+        return (weights / weights.mean()).astype(np.float32)
+
+    def _summary_rows(self) -> list[list[str]]:
+        """Each class's part of the labeled pixels, by split."""
+        splits, counts = self.by_name(), self.counts()
+        totals = {name: max(sum(count.values()), 1) for name, count in counts.items()}
+        return [
+            *(
+                [name, *(f"{100 * counts[s][name] / totals[s]:.2f} %" for s in splits)]
+                for name in self.class_names
+            ),
+            ["void", *(_void(samples) for samples in splits.values())],
+            ["images", *(str(len(samples)) for samples in splits.values())],
+        ]
+
+
+def class_pixels(samples: list[SegmentationSample], classes: int) -> np.ndarray:
+    """(K,) int64: labeled pixels of each class over samples that were scanned."""
+    total = np.zeros(classes, np.int64)
+    for sample in samples:
+        if sample.pixels is not None:
+            total += sample.pixels
+    return total
+
+
+def _void(samples: list[SegmentationSample]) -> str:
+    """Part of all pixels without a label."""
+    scanned = [sample for sample in samples if sample.pixels is not None]
+    area = sum(sample.size_hw[0] * sample.size_hw[1] for sample in scanned)
+    labeled = sum(int(sample.pixels.sum()) for sample in scanned if sample.pixels is not None)
+    return f"{100 * (1 - labeled / max(area, 1)):.2f} %" if scanned else "?"
 
 
 def load_segmentation(
@@ -38,16 +135,7 @@ def load_segmentation(
             hold, or problems where they are refused.
     """
     loaded, parts = load_parts(config, class_names)
-    notes = list(loaded.notes)
-    sound = {split: samples for split, samples in parts.items() if samples}
-    complete = complete_splits(sound, config, notes)
-    return replace(
-        loaded,
-        train=complete["train"],
-        val=complete["val"],
-        test=complete.get("test"),
-        notes=tuple(notes),
-    )
+    return fill_splits(loaded, {name: part for name, part in parts.items() if part}, config)
 
 
 def load_segmentation_samples(
@@ -69,7 +157,7 @@ def load_segmentation_samples(
     """
     config = DataConfig(path=Path(path))
     loaded, parts = load_parts(config, class_names)
-    return choose_split(parts, split, config.path), loaded
+    return parts[select_split(parts, split, config.path)], loaded
 
 
 def load_parts(
@@ -84,57 +172,51 @@ def load_parts(
         DataError: as `load_segmentation`.
     """
     path = config.path.expanduser()
-    layout = require_layout(path)
+    files = require_mask_files(path)
     problems = Problems()
-    for image in layout.pairs.without_mask:
+    for image in files.pairs.without_mask:
         problems.add("missing mask", image, "left out")
-    for mask in layout.pairs.without_image:
+    for mask in files.pairs.without_image:
         problems.add("missing image", mask, "left out")
-    facts = _scan(layout, config)
-    meaning = _renamed(_meaning(layout, facts, path), class_names, path)
-    builder = _Builder(layout, meaning, facts, problems)
-    images = [pair.path for pairs in layout.pairs.by_split.values() for pair in pairs]
+    facts = _scan(files, config)
+    meaning = _renamed(_meaning(files, facts, path), class_names, path)
+    checker = _Checker(files, meaning, facts, problems)
+    images = [pair.path for pairs in files.pairs.by_split.values() for pair in pairs]
     checked = check_images(images, scan=config.scan, channels=config.channels)
     parts = {
-        split: [s for pair in pairs if (s := builder.sample(pair, checked[pair.path])) is not None]
-        for split, pairs in layout.pairs.by_split.items()
+        split: [s for pair in pairs if (s := checker.sample(pair, checked[pair.path])) is not None]
+        for split, pairs in files.pairs.by_split.items()
     }
-    if config.on_bad_image == "refuse":
-        refuse_bad_images(path, problems)
-    if config.strict:
-        refuse_problems(path, problems)
+    refuse_unsound(config, problems)
     palette = None if meaning.palette is None else np.array(meaning.palette, np.uint8)
     loaded = SegmentationSplits(
-        train=[],
-        val=[],
-        test=None,
         class_names=meaning.names,
         palette=palette,
-        kind=layout.kind,
+        kind=files.kind,
         notes=meaning.notes,
         problems=tuple(problems),
     )
     return loaded, parts
 
 
-def _scan(layout: Layout, config: DataConfig) -> dict[Path, MaskFacts | str]:
-    masks = [pair.mask_path for pairs in layout.pairs.by_split.values() for pair in pairs]
+def _scan(files: MaskFiles, config: DataConfig) -> dict[Path, MaskFacts | str]:
+    masks = [pair.mask_path for pairs in files.pairs.by_split.values() for pair in pairs]
     if config.scan == "none":
         # Evenly spread, so that every split and every part of it is among them.
         masks = masks[:: max(1, len(masks) // PROBED)]
     return scan_masks(masks)
 
 
-def _meaning(layout: Layout, facts: dict[Path, MaskFacts | str], path: Path) -> Meaning:
-    if layout.known is not None:
-        known = layout.known
-        coding = known.coding or MaskCoding.of("color", {0: IGNORE})
-        return Meaning(known.names, coding, known.palette)
+def _meaning(files: MaskFiles, facts: dict[Path, MaskFacts | str], path: Path) -> Meaning:
+    if files.known is not None:
+        known = files.known
+        table = known.table or LabelTable.of("color", {0: IGNORE})
+        return Meaning(known.names, table, known.palette)
     sound = [item for item in facts.values() if not isinstance(item, str)]
     if not sound:
         reason = next((item for item in facts.values() if isinstance(item, str)), "")
         raise DataError(f"{path}: no mask can be read ({reason}); repair them")
-    return find_meaning(sound, layout.legend, path)
+    return infer_meaning(sound, files.legend, path)
 
 
 def _renamed(meaning: Meaning, wanted: tuple[str, ...] | None, path: Path) -> Meaning:
@@ -156,15 +238,15 @@ def _renamed(meaning: Meaning, wanted: tuple[str, ...] | None, path: Path) -> Me
         )
     places = np.full(256, IGNORE, np.uint8)
     places[: len(meaning.names)] = [wanted.index(name) for name in meaning.names]
-    coding = replace(meaning.coding, labels=places[meaning.coding.labels])
-    return replace(meaning, names=wanted, coding=coding, palette=None)
+    table = replace(meaning.table, labels=places[meaning.table.labels])
+    return replace(meaning, names=wanted, table=table, palette=None)
 
 
 @dataclass(frozen=True, eq=False)
-class _Builder:
-    """Makes samples of pairs, and problems of what is not sound."""
+class _Checker:
+    """Samples of sound pairs, and problems of the others."""
 
-    layout: Layout
+    files: MaskFiles
     meaning: Meaning
     facts: dict[Path, MaskFacts | str]
     problems: Problems
@@ -177,7 +259,7 @@ class _Builder:
         if isinstance(facts, str):
             self.problems.add("bad mask", pair.mask_path, f"{facts}; left out")
             return None
-        coding = self._coding(pair.mask_path)
+        table = self._table(pair.mask_path)
         pixels = None
         if facts is not None:
             if facts.size_hw != size_hw:
@@ -188,36 +270,34 @@ class _Builder:
                     f"{size_hw[0]}x{size_hw[1]}; left out",
                 )
                 return None
-            pixels = self._pixels(pair.mask_path, facts, coding)
+            pixels = self._pixels(pair.mask_path, facts, table)
             if not pixels.any():
                 self.problems.add("mask without labels", pair.mask_path, "all void; left out")
                 return None
         return SegmentationSample(
             path=pair.path,
             mask_path=pair.mask_path,
-            coding=coding,
+            table=table,
             size_hw=size_hw,
             pixels=pixels,
         )
 
-    def _coding(self, mask: Path) -> MaskCoding:
-        known = self.layout.known
-        return (
-            self.meaning.coding if known is None else known.codings.get(mask, self.meaning.coding)
-        )
+    def _table(self, mask: Path) -> LabelTable:
+        known = self.files.known
+        return self.meaning.table if known is None else known.tables.get(mask, self.meaning.table)
 
-    def _pixels(self, mask: Path, facts: MaskFacts, coding: MaskCoding) -> np.ndarray:
-        """(K,) labelled pixels; codes without a meaning are reported."""
-        codes = facts.codes_as(coding.kind)
-        unknown = ~coding.knows(codes)
+    def _pixels(self, mask: Path, facts: MaskFacts, table: LabelTable) -> np.ndarray:
+        """(K,) labeled pixels; codes without a meaning are reported."""
+        codes = facts.codes_as(table.kind)
+        unknown = ~table.knows(codes)
         if unknown.any():
             first = int(codes[unknown][0])
-            value = f"color {unpack(first)}" if coding.kind == "color" else f"value {first}"
+            value = f"color {unpack(first)}" if table.kind == "color" else f"value {first}"
             count, kinds = int(facts.counts[unknown].sum()), int(unknown.sum())
             more = f" and {kinds - 1} other values" if kinds > 1 else ""
             self.problems.add(
                 "label outside the classes", mask, f"{value}{more}: {count} pixels taken as void"
             )
-        labels = coding.labels_of(codes)
+        labels = table.labels_of(codes)
         pixels = np.bincount(labels, facts.counts, minlength=IGNORE + 1)[: len(self.meaning.names)]
         return pixels.astype(np.int64)

@@ -14,8 +14,12 @@ from swinkit.errors import ImageError
 from swinkit.pictures.drawing import save_figure
 from swinkit.pictures.figures import confusion_matrix
 from swinkit.segmentation.data.masks import IGNORE
-from swinkit.segmentation.data.samples import SegmentationSample, SegmentationSplits
-from swinkit.segmentation.data.splits import load_segmentation, load_segmentation_samples
+from swinkit.segmentation.data.splits import (
+    SegmentationSample,
+    SegmentationSplits,
+    load_segmentation,
+    load_segmentation_samples,
+)
 from swinkit.segmentation.evaluate import pictures as segmentation_pictures
 from swinkit.segmentation.evaluate.boundary import TOLERANCE
 from swinkit.segmentation.evaluate.report import Scene, SegmentationReport

@@ -1,6 +1,7 @@
-"""From an image as read, (H, W, C), to a normalised tensor C H W; varied for training, or not."""
+"""Images with their labels as tensors, and their augmentation. C channels, H W map."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,12 +10,46 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from swinkit.classification.data.config import AugmentationConfig
+from swinkit.classification.data.splits import ClassificationSample
+from swinkit.data.loading import EpochDataset
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import check_size, from_array, to_8bit, to_channels
+from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
 
 Transform = Callable[[np.ndarray], Tensor]
 
 MAGNITUDE_STEPS = 100  # of RandAugment's scale 0..10, so that a strength of 9.3 exists
+
+Item = tuple[Tensor, int, int]  # image C H W, label, index of the sample
+
+
+class ClassificationDataset(EpochDataset):
+    """Reads, varies and labels images; `dataset[i]` is (image C H W float32, label, index).
+
+    Args:
+        samples: images with labels.
+        transform: (H, W, C) array to C H W tensor.
+        channels: channels to read.
+        seed, on_bad_image: see EpochDataset; the next good sample keeps its own label and index.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[ClassificationSample],
+        transform: Transform,
+        *,
+        channels: int = 3,
+        seed: int = 0,
+        on_bad_image: Literal["skip", "refuse"] = "skip",
+    ) -> None:
+        super().__init__(samples, seed=seed, on_bad_image=on_bad_image)
+        self.transform = transform
+        self.channels = channels
+
+    def read(self, index: int) -> Item:
+        """Image, label and index of one sample. Raises ImageError."""
+        sample: ClassificationSample = self.samples[index]
+        image = read_image(sample.path, channels=self.channels)
+        return self.transform(image), sample.label, index
 
 
 class EvalTransform:
@@ -123,11 +158,6 @@ def train_transform(config: AugmentationConfig, preprocessing: Preprocessing) ->
     if all(getattr(config, name) == getattr(plain, name) for name in names):
         return EvalTransform(preprocessing)
     return TrainTransform(config, preprocessing)
-
-
-def eval_transform(preprocessing: Preprocessing) -> Transform:
-    """The model's own preprocessing; see `EvalTransform`."""
-    return EvalTransform(preprocessing)
 
 
 def _geometry(config: AugmentationConfig, size_hw: tuple[int, int]) -> list[v2.Transform]:

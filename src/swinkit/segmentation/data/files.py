@@ -1,15 +1,17 @@
-"""Data sets whose masks have numbers of their own: ADE20K, Cityscapes, COCO."""
+"""The images and masks of a data set, and what is known of their numbers: folders of masks, ADE20K,
+Cityscapes, COCO."""
 
 import json
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from swinkit.data.splitting import SPLIT_ALIASES
+from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.errors import DataError
-from swinkit.segmentation.data.folders import Pair, Pairs, place_of
-from swinkit.segmentation.data.masks import IGNORE, MaskCoding
+from swinkit.segmentation.data.folders import Pair, Pairs, find_pairs, folder_meaning
+from swinkit.segmentation.data.legend import LegendLine, find_legend, read_legend
+from swinkit.segmentation.data.masks import IGNORE, LabelTable
 
 ADE_CLASSES = "ade20k_150.txt"
 CITYSCAPES = {
@@ -36,34 +38,107 @@ CITYSCAPES = {
 }
 CITYSCAPES_LAST_ID = 33
 PHOTO = "_leftImg8bit.png"
+PAIRED = 0.5  # part of the images that must have a mask before a folder is taken for masks
+LOOKED_FOR = (
+    "folders of images and masks (images/train beside masks/train, train/images beside "
+    "train/masks, train beside train_labels, JPEGImages beside SegmentationClass), x.jpg beside "
+    "x_mask.png, ADE20K, Cityscapes (leftImg8bit beside gtFine), COCO panoptic or semantic"
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """Pairs of a recognised data set, and what its numbers mean.
+class KnownMasks:
+    """Pairs of a recognized data set, and what its numbers mean.
 
     Attributes:
         pairs: images with masks.
         names: K class names.
-        coding: of every mask, or None where each has its own in `codings`.
-        codings: by mask file.
+        table: of every mask, or None where each has its own in `tables`.
+        tables: by mask file.
         palette: colors of the classes, or None.
     """
 
     pairs: Pairs
     names: tuple[str, ...]
-    coding: MaskCoding | None
-    codings: dict[Path, MaskCoding]
+    table: LabelTable | None
+    tables: dict[Path, LabelTable]
     palette: tuple[tuple[int, int, int], ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFiles:
+    """A recognized data set.
+
+    Attributes:
+        kind: "masks", "ade20k", "cityscapes", "coco-panoptic" or "coco-semantic".
+        pairs: images with masks.
+        known: the meaning of the masks, where the kind tells it.
+        legend: the data set's own class list, or None.
+    """
+
+    kind: str
+    pairs: Pairs
+    known: KnownMasks | None = None
+    legend: tuple[LegendLine, ...] | None = None
+
+
+def find_mask_files(path: Path) -> MaskFiles | None:
+    """The segmentation data set at `path`; None where there is none.
+
+    Raises:
+        DataError: files that are recognised but unreadable.
+    """
+    if not path.is_dir():
+        return None
+    cityscapes = find_cityscapes(path)
+    if cityscapes is not None:
+        return MaskFiles("cityscapes", cityscapes.pairs, cityscapes)
+    coco = find_coco(path)
+    if coco is not None:
+        return MaskFiles(coco[0], coco[1].pairs, coco[1])
+    pairs = find_pairs(path)
+    if pairs.count() == 0:
+        return None
+    if is_ade20k(path, pairs):
+        return MaskFiles("ade20k", pairs, ade20k(pairs))
+    legend = find_legend(path)
+    return MaskFiles("masks", pairs, None, None if legend is None else read_legend(legend))
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether a folder is a segmentation data set rather than another kind.
+
+    Raises:
+        DataError: as `find_mask_files`.
+    """
+    files = find_mask_files(path)
+    if files is None:
+        return False
+    paired = files.pairs.count()
+    return paired >= PAIRED * (paired + len(files.pairs.without_mask))
+
+
+def require_mask_files(path: Path) -> MaskFiles:
+    """`find_mask_files`, where there must be one.
+
+    Raises:
+        DataError: nothing there, or no image with a mask in it; says what was looked for.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such folder; check the path")
+    files = find_mask_files(path)
+    if files is None or files.pairs.count() == 0:
+        raise DataError(f"{path}: no images with masks found; looked for {LOOKED_FOR}")
+    return files
 
 
 def ade20k_names() -> tuple[str, ...]:
     """The 150 classes of the scene parsing benchmark."""
-    text = (files("swinkit.checkpoints") / ADE_CLASSES).read_text(encoding="utf-8")
+    text = (resources.files("swinkit.checkpoints") / ADE_CLASSES).read_text(encoding="utf-8")
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
-def looks_like_ade20k(root: Path, pairs: Pairs) -> bool:
+def is_ade20k(root: Path, pairs: Pairs) -> bool:
     """By its list of objects, or the names of its files."""
     if (root / "objectInfo150.txt").is_file():
         return True
@@ -71,14 +146,14 @@ def looks_like_ade20k(root: Path, pairs: Pairs) -> bool:
     return bool(stems) and all(stem.startswith(("ADE_train_", "ADE_val_")) for stem in stems)
 
 
-def ade20k(pairs: Pairs) -> Known:
+def ade20k(pairs: Pairs) -> KnownMasks:
     """0 is no class; class k has the number k + 1."""
     names = ade20k_names()
-    table = {0: IGNORE} | {number + 1: number for number in range(len(names))}
-    return Known(pairs, names, MaskCoding.of("index", table), {})
+    label_by_code = {0: IGNORE} | {number + 1: number for number in range(len(names))}
+    return KnownMasks(pairs, names, LabelTable.of("index", label_by_code), {})
 
 
-def find_cityscapes(root: Path) -> Known | None:
+def find_cityscapes(root: Path) -> KnownMasks | None:
     """leftImg8bit/{split}/{city}/*_leftImg8bit.png beside gtFine (or gtCoarse)."""
     images = root / "leftImg8bit"
     truth = next((root / name for name in ("gtFine", "gtCoarse") if (root / name).is_dir()), None)
@@ -91,31 +166,31 @@ def find_cityscapes(root: Path) -> Known | None:
     for path in sorted(images.glob(f"*/*/*{PHOTO}")):
         name = path.relative_to(images).as_posix().removesuffix(PHOTO) + ending
         if name in masks:
-            split = place_of((path.parent.parent.name,)).split or "train"
+            split = folder_meaning((path.parent.parent.name,)).split or "train"
             pairs.by_split[split].append(Pair(path, masks.pop(name)))
         else:
             pairs.without_mask.append(path)
     pairs.without_image = sorted(path for name, path in masks.items() if name.endswith(ending))
-    return Known(
+    return KnownMasks(
         pairs,
         tuple(CITYSCAPES),
-        cityscapes_coding(trained),
+        cityscapes_table(trained),
         {},
         tuple(color for _, color in CITYSCAPES.values()),
     )
 
 
-def cityscapes_coding(trained: bool) -> MaskCoding:
+def cityscapes_table(trained: bool) -> LabelTable:
     """Of labelTrainIds (0 to 18, 255 void), or of labelIds (0 to 33, of which 19 count)."""
     if trained:
-        table = {number: number for number in range(len(CITYSCAPES))}
+        label_by_code = {number: number for number in range(len(CITYSCAPES))}
     else:
-        table = dict.fromkeys(range(CITYSCAPES_LAST_ID + 1), IGNORE)
-        table |= {number: label for label, (number, _) in enumerate(CITYSCAPES.values())}
-    return MaskCoding.of("index", {**table, IGNORE: IGNORE})
+        label_by_code = dict.fromkeys(range(CITYSCAPES_LAST_ID + 1), IGNORE)
+        label_by_code |= {number: label for label, (number, _) in enumerate(CITYSCAPES.values())}
+    return LabelTable.of("index", {**label_by_code, IGNORE: IGNORE})
 
 
-def find_coco(root: Path) -> tuple[str, Known] | None:
+def find_coco(root: Path) -> tuple[str, KnownMasks] | None:
     """COCO panoptic (json with segments beside a folder of PNG), or COCO semantic (a folder
     `*_pixelmaps`, or `stuffthingmaps`, whose numbers are category ids).
 
@@ -132,8 +207,8 @@ def find_coco(root: Path) -> tuple[str, Known] | None:
     return None
 
 
-def _read_panoptic(root: Path, files: list[Path]) -> Known:
-    pairs, codings = Pairs(), {}
+def _read_panoptic(root: Path, files: list[Path]) -> KnownMasks:
+    pairs, tables = Pairs(), {}
     categories = _categories(_load(files[0]), files[0])
     labels = {number: label for label, number in enumerate(categories)}
     for file in files:
@@ -150,15 +225,15 @@ def _read_panoptic(root: Path, files: list[Path]) -> Known:
                 )
                 continue
             pairs.by_split[split].append(Pair(path, mask))
-            table = {
+            label_by_code = {
                 segment["id"]: labels.get(segment["category_id"], IGNORE)
                 for segment in item["segments_info"]
             }
-            codings[mask] = MaskCoding.of("color", {0: IGNORE, **table})
-    return Known(pairs, tuple(categories.values()), None, codings)
+            tables[mask] = LabelTable.of("color", {0: IGNORE, **label_by_code})
+    return KnownMasks(pairs, tuple(categories.values()), None, tables)
 
 
-def _read_pixelmaps(root: Path, maps: list[Path]) -> Known:
+def _read_pixelmaps(root: Path, maps: list[Path]) -> KnownMasks:
     pairs = Pairs()
     categories: dict[int, str] = {}
     for folder in maps:
@@ -176,9 +251,9 @@ def _read_pixelmaps(root: Path, maps: list[Path]) -> Known:
             else:
                 pairs.by_split[_split_of(stem)].append(Pair(path, mask))
         pairs.without_mask += sorted(photos.values())
-    table = {number: label for label, number in enumerate(categories)}
-    coding = MaskCoding.of("index", {0: IGNORE, IGNORE: IGNORE, **table})
-    return Known(pairs, tuple(categories.values()), coding, {})
+    label_by_code = {number: label for label, number in enumerate(categories)}
+    table = LabelTable.of("index", {0: IGNORE, IGNORE: IGNORE, **label_by_code})
+    return KnownMasks(pairs, tuple(categories.values()), table, {})
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -199,7 +274,7 @@ def _categories(values: dict[str, Any], file: Path) -> dict[int, str]:
 
 
 def _split_of(stem: str) -> str:
-    return place_of((stem,)).split or "all"
+    return folder_meaning((stem,)).split or "all"
 
 
 def _images_folder(root: Path, name: str) -> Path:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.detection.data.image_files import ImageFinder
-from swinkit.detection.data.layouts import find_layout, require_layout, split_of
+from swinkit.data.problems import Problems
+from swinkit.detection.data.annotations import ImageFinder, split_of
+from swinkit.detection.data.splits import find_annotations, require_annotations
 from swinkit.errors import DataError
 
 
@@ -29,47 +30,46 @@ def test_split_of_a_name(name: str, split: str | None) -> None:
 
 
 def test_nothing_says_what_was_looked_for(tmp_path: Path) -> None:
-    assert find_layout(tmp_path) is None
+    assert find_annotations(tmp_path) is None
     with pytest.raises(DataError, match=r"looked for COCO .*Pascal VOC .*YOLO"):
-        require_layout(tmp_path)
+        require_annotations(tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
-        require_layout(tmp_path / "absent")
+        require_annotations(tmp_path / "absent")
 
 
 def test_other_json_files_are_no_annotations(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"images": 3}')
     (tmp_path / "empty.json").write_text("")
     (tmp_path / "other.yaml").write_text("a: 1\n")
-    assert find_layout(tmp_path) is None
+    assert find_annotations(tmp_path) is None
 
 
 def test_two_files_for_one_split(tmp_path: Path, write_coco: Callable[..., Path]) -> None:
     write_coco("train")
     write_coco("my_train")
     with pytest.raises(DataError, match="are both train"):
-        find_layout(tmp_path)
+        find_annotations(tmp_path)
 
 
 def test_a_name_without_split_among_others(tmp_path: Path, write_coco: Callable[..., Path]) -> None:
     write_coco("train")
     write_coco("things")
     with pytest.raises(DataError, match=r"things\.json tells no split"):
-        find_layout(tmp_path)
+        find_annotations(tmp_path)
 
 
 def test_one_file_with_any_name(tmp_path: Path, write_coco: Callable[..., Path]) -> None:
     write_coco("things")
-    layout = find_layout(tmp_path)
-    assert layout is not None
-    assert layout.coco is not None
-    assert list(layout.coco) == ["all"]
+    files = find_annotations(tmp_path)
+    assert files is not None
+    assert list(files.read(Problems())) == ["all"]
 
 
 def test_kind_can_be_insisted_on(tmp_path: Path, write_coco: Callable[..., Path]) -> None:
     write_coco("train")
-    assert require_layout(tmp_path, "coco").kind == "coco"
+    assert require_annotations(tmp_path, "coco").kind == "coco"
     with pytest.raises(DataError, match="no voc data found"):
-        require_layout(tmp_path, "voc")
+        require_annotations(tmp_path, "voc")
 
 
 def test_images_are_found_by_their_last_parts(

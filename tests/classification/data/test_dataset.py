@@ -10,21 +10,27 @@ import pytest
 import torch
 
 from swinkit.classification.data.config import AugmentationConfig
-from swinkit.classification.data.datasets import ClassificationDataset
-from swinkit.classification.data.samples import Sample
-from swinkit.classification.data.transforms import eval_transform, train_transform
-from swinkit.data.loading import build_loader
-from swinkit.data.seeding import derive_seed, fixed_random
+from swinkit.classification.data.dataset import (
+    ClassificationDataset,
+    EvalTransform,
+    train_transform,
+)
+from swinkit.classification.data.splits import ClassificationSample
+from swinkit.data.loading import build_loader, derive_seed, fixed_random
 from swinkit.errors import DataError, ImageError
 from swinkit.images.preprocessing import Preprocessing
 
 
 @pytest.fixture
-def samples(tmp_path: Path, make_images: Callable) -> list[Sample]:
-    return [Sample(path, i % 3) for i, path in enumerate(make_images(tmp_path / "x", 13))]
+def samples(tmp_path: Path, make_images: Callable) -> list[ClassificationSample]:
+    return [
+        ClassificationSample(path, i % 3) for i, path in enumerate(make_images(tmp_path / "x", 13))
+    ]
 
 
-def make(samples: list[Sample], seed: int = 0, **settings: object) -> ClassificationDataset:
+def make(
+    samples: list[ClassificationSample], seed: int = 0, **settings: object
+) -> ClassificationDataset:
     transform = train_transform(AugmentationConfig(), Preprocessing(size_hw=(16, 16)))
     return ClassificationDataset(samples, transform, seed=seed, **settings)
 
@@ -42,14 +48,14 @@ def equal(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
     return len(left) == len(right) and all(map(torch.equal, left, right))
 
 
-def test_items(samples: list[Sample]) -> None:
+def test_items(samples: list[ClassificationSample]) -> None:
     image, label, index = make(samples)[4]
     assert image.shape == (3, 16, 16)
     assert (label, index) == (1, 4)
     assert len(make(samples)) == 13
 
 
-def test_workers_and_resuming_change_nothing(samples: list[Sample]) -> None:
+def test_workers_and_resuming_change_nothing(samples: list[ClassificationSample]) -> None:
     whole = run(make(samples), range(3))
     assert equal(whole, run(make(samples), range(3), workers=2))
     assert equal(whole[8:], run(make(samples), range(2, 3)))
@@ -57,7 +63,7 @@ def test_workers_and_resuming_change_nothing(samples: list[Sample]) -> None:
     assert not equal(whole, run(make(samples, seed=1), range(3)))
 
 
-def test_items_do_not_depend_on_what_came_before(samples: list[Sample]) -> None:
+def test_items_do_not_depend_on_what_came_before(samples: list[ClassificationSample]) -> None:
     dataset = make(samples)
     expected = dataset[3][0]
     torch.rand(9)
@@ -70,7 +76,7 @@ def test_items_do_not_depend_on_what_came_before(samples: list[Sample]) -> None:
     assert torch.equal(dataset[3][0], expected)
 
 
-def test_reading_leaves_the_generators_untouched(samples: list[Sample]) -> None:
+def test_reading_leaves_the_generators_untouched(samples: list[ClassificationSample]) -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
     python, array = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
@@ -95,7 +101,7 @@ def test_derived_seeds_differ() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_image_is_replaced_named_and_counted(
-    samples: list[Sample], workers: int, caplog: pytest.LogCaptureFixture
+    samples: list[ClassificationSample], workers: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     samples[5].path.write_text("damaged after the scan")
     samples[6].path.unlink()
@@ -112,7 +118,7 @@ def test_a_bad_image_is_replaced_named_and_counted(
         assert sum(samples[5].path.name in record.message for record in caplog.records) == 1
 
 
-def test_bad_images_can_be_refused_and_cannot_loop(samples: list[Sample]) -> None:
+def test_bad_images_can_be_refused_and_cannot_loop(samples: list[ClassificationSample]) -> None:
     samples[5].path.write_text("damaged")
     with pytest.raises(ImageError, match=samples[5].path.name):
         make(samples, on_bad_image="refuse")[5]
@@ -124,7 +130,7 @@ def test_bad_images_can_be_refused_and_cannot_loop(samples: list[Sample]) -> Non
 
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_processes_together_see_what_one_process_sees(
-    samples: list[Sample], drop_last: bool
+    samples: list[ClassificationSample], drop_last: bool
 ) -> None:
     def batches(size: int, **part: int) -> list[list[int]]:
         loader = build_loader(
@@ -139,7 +145,7 @@ def test_processes_together_see_what_one_process_sees(
     assert sum(map(len, whole)) == (12 if drop_last else 13)
 
 
-def test_drop_last_never_leaves_nothing(samples: list[Sample]) -> None:
+def test_drop_last_never_leaves_nothing(samples: list[ClassificationSample]) -> None:
     loader = build_loader(make(samples), batch_size=50, shuffle=True, drop_last=True)
     assert [len(batch[1]) for batch in loader] == [13]
 
@@ -147,15 +153,15 @@ def test_drop_last_never_leaves_nothing(samples: list[Sample]) -> None:
 def test_bands_and_gray(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.random.default_rng(0).random((9, 9, 5)).astype(np.float32))
     preprocessing = Preprocessing.for_size(8, channels=5)
-    sample = [Sample(tmp_path / "b.npy", 0)]
+    sample = [ClassificationSample(tmp_path / "b.npy", 0)]
     for transform in (
-        eval_transform(preprocessing),
+        EvalTransform(preprocessing),
         train_transform(AugmentationConfig(), preprocessing),
     ):
         assert ClassificationDataset(sample, transform, channels=5)[0][0].shape == (5, 8, 8)
 
 
-def test_refusals(samples: list[Sample]) -> None:
+def test_refusals(samples: list[ClassificationSample]) -> None:
     with pytest.raises(DataError, match="at least one sample"):
         make([])
     with pytest.raises(DataError, match="batch_size"):
