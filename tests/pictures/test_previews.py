@@ -32,7 +32,7 @@ def test_segmentation_preview_leaves_void_black(tmp_path):
     labels[10:] = 255
     figure = segmentation_preview([np.zeros((20, 30, 3), np.uint8)], [labels], ("sky", "road"), 255)
     save_figure(figure, tmp_path / "preview.png")
-    assert titles(figure) == ["50% labelled, black does not count"]
+    assert titles(figure) == ["50% labeled, black does not count"]
     painted = figure.axes[1].images[0].get_array()
     assert not painted[10:].any()
     assert painted[:10].any()

@@ -24,7 +24,7 @@ class Fitted:
     """One prepared image, and what leads back to its own pixels.
 
     Attributes:
-        values: (C, H, W) float32, normalised; zeros (the mean color) right and below the image.
+        values: (C, H, W) float32, normalized; zeros (the mean color) right and below the image.
         size_hw: the image's part of `values`, in pixels.
         scale_wh: input pixels per original pixel, across and down; they differ a little, because
             both sides are rounded to whole pixels.
@@ -43,7 +43,7 @@ class Fit:
 
     The image is scaled with its aspect until its short side is `short_side`, less where its long
     side would pass `long_side`. The numbers are those of OpenMMLab's pipelines (`Resize` with
-    `keep_ratio`, normalise, then pad), which the published weights were trained with: pixels
+    `keep_ratio`, normalize, then pad), which the published weights were trained with: pixels
     are resampled as OpenCV resamples them, without smoothing.
 
     Attributes:
@@ -125,7 +125,7 @@ class Fit:
         return scaled_size(original_hw, min(factors))
 
     def __call__(self, image: np.ndarray, *, name: str | None = None, ratio: float = 1.0) -> Fitted:
-        """Scale, normalise and pad one image.
+        """Scale, normalize and pad one image.
 
         Args:
             image: (H, W) or (H, W, C), uint8, uint16, bool, or floats in 0..1, as `read_image`
@@ -145,7 +145,7 @@ class Fit:
         return self.prepared(resize_linear(pixels, size_hw), original_hw)
 
     def prepared(self, pixels: np.ndarray, original_hw: tuple[int, int]) -> Fitted:
-        """Normalise and pad an (H, W, C) uint8 or 0..1 float image that has its size already."""
+        """Normalize and pad an (H, W, C) uint8 or 0..1 float image that has its size already."""
         size_hw = (pixels.shape[0], pixels.shape[1])
         padded_hw = (_up(size_hw[0], self.divisor), _up(size_hw[1], self.divisor))
         values = np.zeros((self.channels, *padded_hw), np.float32)
@@ -160,7 +160,7 @@ class Fit:
         return Fitted(values, size_hw, scale_wh, original_hw)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
-        """(C, H, W) normalised values back as an (H, W, C) uint8 image, for people to look at."""
+        """(C, H, W) normalized values back as an (H, W, C) uint8 image, for people to look at."""
         mean = np.asarray(self.mean, np.float32)[:, None, None]
         std = np.asarray(self.std, np.float32)[:, None, None]
         pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)

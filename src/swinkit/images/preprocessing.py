@@ -38,7 +38,7 @@ class Preprocessing:
     Attributes:
         size_hw: (height, width) of the input in pixels; one integer means a square.
         resize: "crop" scales so that the image covers `size_hw / crop_fraction` and cuts the
-            centre; "squash" scales each axis to `size_hw`, changing the aspect; "pad" scales the
+            center; "squash" scales each axis to `size_hw`, changing the aspect; "pad" scales the
             whole image into `size_hw` and fills the rest with the mean color.
         crop_fraction: part of the scaled image's side that the crop keeps; used by "crop".
         interpolation: Pillow's filter; all but "nearest" smooth when they shrink.
@@ -80,7 +80,7 @@ class Preprocessing:
     def for_size(
         cls, size_hw: int | tuple[int, int], *, channels: int = 3, crop: bool | None = None
     ) -> "Preprocessing":
-        """The published evaluation at a size: 87.5 % centre crop, from 384 pixels on no crop.
+        """The published evaluation at a size: 87.5 % center crop, from 384 pixels on no crop.
 
         Args:
             size_hw: side, or (height, width), in pixels.
@@ -115,7 +115,7 @@ class Preprocessing:
         return replace(self, size_hw=(side, side))
 
     def __call__(self, image: np.ndarray, *, name: str | None = None) -> np.ndarray:
-        """Resize, crop or pad, scale to 0..1 and normalise one image.
+        """Resize, crop or pad, scale to 0..1 and normalize one image.
 
         Args:
             image: (H, W) or (H, W, C), uint8, uint16, bool, or floats in 0..1, as `read_image`
@@ -140,7 +140,7 @@ class Preprocessing:
         return self._padded(values) if self.resize == "pad" else np.ascontiguousarray(values)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
-        """(C, H, W) normalised values back as an (H, W, C) uint8 image, for people to look at."""
+        """(C, H, W) normalized values back as an (H, W, C) uint8 image, for people to look at."""
         mean = np.asarray(self.mean, np.float32)[:, None, None]
         std = np.asarray(self.std, np.float32)[:, None, None]
         pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
@@ -176,7 +176,7 @@ class Preprocessing:
         return pixels[top : top + target_hw[0], left : left + target_hw[1]]
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
-        # After normalisation the mean color is zero, exactly, for any type and number of bands.
+        # After normalization the mean color is zero, exactly, for any type and number of bands.
         canvas = np.zeros((self.channels, *self.size_hw), np.float32)
         height, width = values.shape[1:]
         top, left = (self.size_hw[0] - height) // 2, (self.size_hw[1] - width) // 2

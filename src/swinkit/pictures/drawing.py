@@ -21,7 +21,7 @@ HUES_PER_ROUND = 12
 
 
 def class_colors(count: int) -> np.ndarray:
-    """(K, 3) uint8 RGB: neighbours differ much, and a class keeps its color as K grows."""
+    """(K, 3) uint8 RGB: neighbors differ much, and a class keeps its color as K grows."""
     colors = []
     for number in range(count):
         hue = (FIRST_HUE + number * GOLDEN_RATIO) % 1

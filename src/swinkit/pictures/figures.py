@@ -102,7 +102,7 @@ def _draw_scores(
 def confusion_matrix(
     counts: np.ndarray, class_names: Sequence[str], *, unit: Literal["images", "pixels"] = "images"
 ) -> Figure:
-    """Rows are the truth, normalised to 100 %; columns are the predictions.
+    """Rows are the truth, normalized to 100 %; columns are the predictions.
 
     Args:
         counts: (K, K) images or pixels, row truth, column prediction.

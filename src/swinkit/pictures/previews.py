@@ -68,7 +68,7 @@ def segmentation_preview(
         counts = found != ignore_index
         painted[counts] = colors[found[counts]]
         pictures += [_three(image), painted]
-        titles += ["", f"{counts.mean():.0%} labelled, black does not count"]
+        titles += ["", f"{counts.mean():.0%} labeled, black does not count"]
     present = sorted(
         {int(value) for found in labels for value in np.unique(found)} - {ignore_index}
     )

@@ -61,7 +61,7 @@ class DetectionBatch:
 
 
 class DetectionDataset(EpochDataset):
-    """Reads, varies and normalises; `dataset[i]` is (image C H W float32, InstanceTarget, index).
+    """Reads, varies and normalizes; `dataset[i]` is (image C H W float32, InstanceTarget, index).
 
     Without augmentation images are prepared as for evaluation, so boxes times
     `sample.size_hw / target.size_hw` are in original pixels. Crowd regions, difficult objects and
@@ -111,7 +111,7 @@ class DetectionDataset(EpochDataset):
     def picture(self, index: int) -> AnnotatedImage:
         """One sample as it is: (H, W, C) uint8 or float32 in 0..1, and its objects.
 
-        An outline so thin that it covers no pixel's centre makes its object one to ignore.
+        An outline so thin that it covers no pixel's center makes its object one to ignore.
 
         Raises:
             ImageError: unreadable, or of another size than when the data set was loaded.

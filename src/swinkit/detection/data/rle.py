@@ -2,7 +2,7 @@
 
 A run-length code counts pixels column by column, zeros first. COCO's compressed form writes each
 count, from the fourth on as the difference to the count two places before, in 5-bit groups of
-printable characters. Rasterisation is that of the COCO tools, through faster-coco-eval, so masks
+printable characters. Rasterization is that of the COCO tools, through faster-coco-eval, so masks
 here and in the evaluation are the same to the pixel.
 """
 
@@ -162,18 +162,18 @@ def read_counts(codes: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     first[1:] = last[:-1] | (code_of[1:] != code_of[:-1])
     starts = np.flatnonzero(first)
     place = np.arange(len(raw)) - starts[np.cumsum(first) - 1] if len(raw) else raw
-    spoilt = np.zeros(len(codes), bool)
-    spoilt[code_of[(raw < 0) | (raw > LAST_CHARACTER - FIRST_CHARACTER)]] = True
-    spoilt[code_of[place >= MAX_GROUPS]] = True
+    spoiled = np.zeros(len(codes), bool)
+    spoiled[code_of[(raw < 0) | (raw > LAST_CHARACTER - FIRST_CHARACTER)]] = True
+    spoiled[code_of[place >= MAX_GROUPS]] = True
     filled = np.diff(ends_in, prepend=0) > 0
-    spoilt |= ~filled
-    spoilt[filled] |= ~last[ends_in[filled] - 1]
+    spoiled |= ~filled
+    spoiled[filled] |= ~last[ends_in[filled] - 1]
     values = _join_groups(raw, np.minimum(place, MAX_GROUPS - 1), starts)
     owner = code_of[starts]
     counts = _undo_differences(values, owner)
-    keep = ~spoilt[owner]
-    merged_owner = np.concatenate([owner[keep], np.flatnonzero(spoilt)])
-    merged = np.concatenate([counts[keep], np.full(int(spoilt.sum()), -1)])
+    keep = ~spoiled[owner]
+    merged_owner = np.concatenate([owner[keep], np.flatnonzero(spoiled)])
+    merged = np.concatenate([counts[keep], np.full(int(spoiled.sum()), -1)])
     order = np.argsort(merged_owner, kind="stable")
     return merged[order], np.cumsum(np.bincount(merged_owner, minlength=len(codes)))
 

@@ -91,7 +91,7 @@ class SegmentationTransform:
 
 
 class SegmentationDataset(EpochDataset):
-    """Reads, varies and normalises; `dataset[i]` is (image C H W float32, labels H W int64, index).
+    """Reads, varies and normalizes; `dataset[i]` is (image C H W float32, labels H W int64, index).
 
     With augmentation every item has the size of the crop; what lies outside the image is the mean
     color and void. Without it images have the size of prediction, and the mask follows.

@@ -86,7 +86,7 @@ def find_mask_files(path: Path) -> MaskFiles | None:
     """The segmentation data set at `path`; None where there is none.
 
     Raises:
-        DataError: files that are recognised but unreadable.
+        DataError: files that are recognized but unreadable.
     """
     if not path.is_dir():
         return None

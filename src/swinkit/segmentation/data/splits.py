@@ -63,7 +63,7 @@ class SegmentationSplits(Splits[SegmentationSample]):
     ignore_index: int = IGNORE
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Labelled pixels per class, per split; zeros where the masks were not scanned."""
+        """Labeled pixels per class, per split; zeros where the masks were not scanned."""
         found = {}
         for name, samples in self.by_name().items():
             pixels = class_pixels(samples, len(self.class_names))
