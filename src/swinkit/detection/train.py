@@ -227,9 +227,8 @@ class DetectionValidation(Validation):
 
 def average_precisions(scores: CocoResult, prefix: str) -> dict[str, float]:
     """Columns of results.csv: AP, AP50 and AP75 of boxes, and of masks where there are any."""
-    kinds = {"box": scores.box} | ({} if scores.mask is None else {"mask": scores.mask})
     return {
         f"{prefix}{kind}_{name}": value
-        for kind, found in kinds.items()
+        for kind, found in scores.by_kind().items()
         for name, value in (("ap", found.ap), ("ap50", found.ap50), ("ap75", found.ap75))
     }

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swinkit.detection.boxes.anchors import AnchorGrid
-from swinkit.detection.boxes.assignment import match
+from swinkit.detection.boxes.assignment import assign
 from swinkit.detection.boxes.geometry import (
     BoxCoder,
     giou,
@@ -120,7 +120,7 @@ def test_soft_nms(golden: dict[str, Tensor], name: str) -> None:
     boxes, scores, groups = golden["nms.boxes"], golden["nms.scores"], golden["nms.ids"]
     method = "gaussian" if name == "soft_gaussian" else "linear"
     groups = groups if name == "batched_soft" else torch.zeros_like(groups)
-    final, kept = soft_nms(boxes, scores, groups, method=method)
+    final, kept = soft_nms(boxes, scores, groups, Suppression(method=method))
     assert torch.equal(kept, golden[f"nms.{name}.keep"])
     # expf of the C++ library and of PyTorch differ in the last bit.
     tolerance = 1.2e-7 if method == "gaussian" else 0.0
@@ -163,15 +163,17 @@ def test_mask_targets(golden: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize("name", ["rpn", "rcnn", "rcnn_lq"])
 def test_assignment(golden: dict[str, Tensor], name: str) -> None:
     rpn = name == "rpn"
-    assigned, overlaps = match(
-        golden["assign.priors"],
-        golden["assign.gt"],
+    candidates, objects = golden["assign.priors"], golden["assign.gt"]
+    assigned = assign(
+        candidates,
+        objects,
         positive=0.7 if rpn else 0.5,
         negative=0.3 if rpn else 0.5,
         min_positive=0.3 if rpn else 0.5,
         low_quality=name != "rcnn",
     )
     assert torch.equal(assigned, golden[f"assign.{name}.gt_inds"])
+    overlaps = pairwise_iou(objects, candidates).amax(0)
     assert torch.equal(overlaps, golden[f"assign.{name}.max_overlaps"])
 
 

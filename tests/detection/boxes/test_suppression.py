@@ -79,12 +79,13 @@ def soft_by_definition(case: Case, method: str) -> list[tuple[int, float]]:
 @settings(deadline=None)
 def test_soft_is_the_definition(method: str, case: Case) -> None:
     expected = soft_by_definition(case, method)
-    final, kept = soft_nms(*case, method=method, iou=0.501, min_score=0.2)
+    suppression = Suppression(method=method, iou=0.501, min_score=0.2)
+    final, kept = soft_nms(*case, suppression)
     # Scores that fall together may be taken in either order.
     assert final.tolist() == pytest.approx([score for _, score in expected], abs=1e-5)
     assert (final.diff() <= 1e-6).all()
     assert sorted(kept.tolist()) == sorted(row for row, _ in expected)
-    limited = soft_nms(*case, method=method, iou=0.501, min_score=0.2, max_number=3)
+    limited = soft_nms(*case, suppression, max_number=3)
     assert torch.equal(limited[1], kept[:3])
     assert torch.equal(limited[0], final[:3])
 
@@ -94,7 +95,7 @@ def test_soft_is_the_definition(method: str, case: Case) -> None:
 def test_gaussian_never_raises_a_score_and_leaves_what_is_alone(case: Case) -> None:
     found, scores, _ = case
     apart = torch.arange(len(scores))
-    final, kept = soft_nms(found, scores, apart, method="gaussian")
+    final, kept = soft_nms(found, scores, apart, Suppression(method="gaussian"))
     assert torch.equal(final, scores[kept])
 
 
@@ -102,7 +103,7 @@ def test_a_box_without_area_does_no_harm() -> None:
     found = torch.tensor([[3.0, 3.0, 3.0, 3.0], [3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 9.0, 9.0]])
     scores, groups = torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3, dtype=torch.int64)
     for method in ("linear", "gaussian"):
-        final, _ = soft_nms(found, scores, groups, method=method)
+        final, _ = soft_nms(found, scores, groups, Suppression(method=method))
         assert final.tolist() == pytest.approx([0.9, 0.8, 0.7])
 
 

@@ -14,7 +14,7 @@ from swinkit.detection.data.rle import encode_masks
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.splits import load_detection_samples
 from swinkit.detection.evaluate.coco import CocoEvaluator
-from swinkit.detection.evaluate.scores import NUMBERS
+from swinkit.detection.evaluate.scores import number_names
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import ConfigError, DataError
 
@@ -87,7 +87,7 @@ def test_boxes_identical_to_pycocotools(cells, crowds):
     theirs = by_pycocotools(samples, names, pairs, "bbox")
     assert ours.mask is None
     assert ours.images == len(samples)
-    assert [as_coco(getattr(ours.box, name)) for name in NUMBERS] == theirs.stats.tolist()
+    assert [as_coco(getattr(ours.box, name)) for name in number_names()] == theirs.stats.tolist()
     assert 0.2 < ours.box.ap < 0.9, "a comparison of something"
     for label, score in enumerate(ours.box.per_class):
         table = theirs.eval["precision"][:, :, label, 0, -1]
@@ -109,7 +109,7 @@ def test_masks_identical_to_pycocotools(nuclei, crowds):
     ours = evaluator.compute()
     for scores, kind in ((ours.box, "bbox"), (ours.mask, "segm")):
         theirs = by_pycocotools(samples, names, pairs, kind)
-        assert [as_coco(getattr(scores, name)) for name in NUMBERS] == theirs.stats.tolist()
+        assert [as_coco(getattr(scores, name)) for name in number_names()] == theirs.stats.tolist()
     assert 0.2 < ours.main.ap < 0.9
     assert ours.main is ours.mask
 

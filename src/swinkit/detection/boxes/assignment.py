@@ -28,31 +28,6 @@ def assign(
     low_quality: bool,
     ignored: Tensor | None = None,
 ) -> Tensor:
-    """(N,) int64: k + 1 for a candidate of object k, 0 for background, -1 for neither.
-
-    See `match`, which gives the overlaps too.
-    """
-    return match(
-        candidates,
-        objects,
-        positive=positive,
-        negative=negative,
-        min_positive=min_positive,
-        low_quality=low_quality,
-        ignored=ignored,
-    )[0]
-
-
-def match(
-    candidates: Tensor,
-    objects: Tensor,
-    *,
-    positive: float,
-    negative: float,
-    min_positive: float,
-    low_quality: bool,
-    ignored: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
     """Assign (N, 4) candidates to (G, 4) objects by their IoU.
 
     A candidate belongs to the object that it overlaps most, if by `positive` or more; it is
@@ -64,7 +39,7 @@ def match(
         ignored: (I, 4) crowd regions; candidates more than half inside one are not background.
 
     Returns:
-        Assignment (N,) int64, and (N,) float32 each candidate's largest IoU.
+        (N,) int64: k + 1 for a candidate of object k, 0 for background, -1 for neither.
 
     Source: MaxIoUAssigner of mmdet, which also counts as a match, from a `min_positive` of 0, that
     an object overlaps nothing; and which takes true matches inside crowds away.
@@ -73,7 +48,6 @@ def match(
     assigned = torch.full((count,), IGNORED, dtype=torch.int64, device=candidates.device)
     if objects.shape[0] == 0 or count == 0:
         assigned.fill_(BACKGROUND)
-        most = torch.zeros(count, device=candidates.device)
     else:
         parts = candidates.split(COMPARED_AT_ONCE)
         overlaps = torch.cat([pairwise_iou(objects, part) for part in parts], dim=1)  # G N
@@ -85,7 +59,7 @@ def match(
             assigned = torch.where(best_of > 0, best_of, assigned)
     if ignored is not None and ignored.shape[0] > 0 and count > 0:
         _leave_out(assigned, candidates, ignored)
-    return assigned, most
+    return assigned
 
 
 def _leave_out(assigned: Tensor, candidates: Tensor, ignored: Tensor) -> None:
@@ -105,7 +79,7 @@ def _best_of(overlaps: Tensor, min_positive: float) -> Tensor:
 
 
 class Sampler(Protocol):
-    """Chooses from (N,) assignments (-1 neither, 0 background, k + 1 object k)."""
+    """Draws from (N,) assignments (-1 neither, 0 background, k + 1 object k)."""
 
     def __call__(
         self, assigned: Tensor, number: int, positive_fraction: float
@@ -123,13 +97,13 @@ class RandomSampler:
     def __call__(
         self, assigned: Tensor, number: int, positive_fraction: float
     ) -> tuple[Tensor, Tensor]:
-        positive = _choose((assigned > 0).nonzero().flatten(), int(number * positive_fraction))
-        negative = _choose((assigned == 0).nonzero().flatten(), number - positive.numel())
+        positive = _draw((assigned > 0).nonzero().flatten(), int(number * positive_fraction))
+        negative = _draw((assigned == 0).nonzero().flatten(), number - positive.numel())
         return positive, negative
 
 
-def _choose(indices: Tensor, number: int) -> Tensor:
+def _draw(indices: Tensor, number: int) -> Tensor:
     if indices.numel() <= number:
         return indices
-    chosen = torch.randperm(indices.numel(), device=indices.device)[:number]
-    return indices[chosen].sort().values
+    drawn = torch.randperm(indices.numel(), device=indices.device)[:number]
+    return indices[drawn].sort().values

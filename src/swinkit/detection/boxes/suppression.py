@@ -52,18 +52,14 @@ def soft_nms(
     boxes_xyxy: Tensor,
     scores: Tensor,
     groups: Tensor,
-    *,
-    method: str = "linear",
-    iou: float = 0.5,
-    sigma: float = 0.5,
-    min_score: float = 1e-3,
+    suppression: Suppression,
     max_number: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Take the best box, lower the scores of those of its group that it overlaps, and again.
 
     Returns:
         Lowered scores and indices of the boxes taken, in the order they were, each (kept,); boxes
-        whose score falls below `min_score` are not among them, and no more than `max_number` are.
+        whose score falls below the least are not among them, and no more than `max_number` are.
 
     Source: 1704.04503; softnms of mmcv.
     """
@@ -78,12 +74,12 @@ def soft_nms(
         best = left.argmax().view(1)
         taken[step : step + 1], final[step : step + 1] = best, left[best]
         overlap = _overlap_with(sides, own_area, best)
-        if method == "gaussian":
-            left *= torch.exp(-(overlap * overlap) / sigma)
+        if suppression.method == "gaussian":
+            left *= torch.exp(-(overlap * overlap) / suppression.sigma)
         else:
-            left *= torch.where(overlap >= iou, 1 - overlap, 1.0)
-        left.index_fill_(0, best, -1.0).masked_fill_(left < min_score, -1.0)
-    sound = final >= min_score
+            left *= torch.where(overlap >= suppression.iou, 1 - overlap, 1.0)
+        left.index_fill_(0, best, -1.0).masked_fill_(left < suppression.min_score, -1.0)
+    sound = final >= suppression.min_score
     return final[sound], taken[sound]
 
 
@@ -111,16 +107,7 @@ def suppress(
     if suppression.method == "hard":
         kept = grouped_nms(boxes_xyxy, scores, groups, suppression.iou)[:max_number]
         return scores[kept], kept
-    return soft_nms(
-        boxes_xyxy,
-        scores,
-        groups,
-        method=suppression.method,
-        iou=suppression.iou,
-        sigma=suppression.sigma,
-        min_score=suppression.min_score,
-        max_number=max_number,
-    )
+    return soft_nms(boxes_xyxy, scores, groups, suppression, max_number)
 
 
 def best_detections(candidates: RawDetections, output: OutputConfig) -> RawDetections:

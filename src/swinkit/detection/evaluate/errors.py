@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval.core import mask as rle_tools
 
-from swinkit.detection.evaluate.coco import CocoEvaluator, FoundObjects, boxes_xywh
+from swinkit.detection.evaluate.coco import CocoEvaluator, EncodedDetections, boxes_xywh
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 ERRORS = ("class", "location", "class and location", "duplicate", "background")
@@ -45,7 +45,7 @@ class Matching:
     """
 
     image: int
-    found: FoundObjects
+    found: EncodedDetections
     kinds: tuple[str, ...]
     truth_of: np.ndarray
     truth_labels: np.ndarray

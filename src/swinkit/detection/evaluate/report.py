@@ -1,12 +1,12 @@
 """What an evaluation of a detector found. N detections, G objects, K classes, R recalls."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from swinkit.detection.data.samples import DetectionSample
-from swinkit.detection.evaluate.coco import CocoEvaluator, FoundObjects
+from swinkit.detection.evaluate.coco import CocoEvaluator, EncodedDetections
 from swinkit.detection.evaluate.errors import (
     ERRORS,
     Matching,
@@ -15,7 +15,7 @@ from swinkit.detection.evaluate.errors import (
     match_all,
     operate,
 )
-from swinkit.detection.evaluate.scores import RECALLS, CocoResult
+from swinkit.detection.evaluate.scores import RECALLS, CocoResult, CocoScores
 from swinkit.task.report_files import finite, write_numbers
 
 MISSED = "missed"
@@ -42,7 +42,7 @@ class Miss:
     score: float | None
     box_xyxy: tuple[float, float, float, float]
     sample: DetectionSample
-    found: FoundObjects
+    found: EncodedDetections
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -61,7 +61,7 @@ class Example:
     """One image's truth and detections, and how they fit."""
 
     sample: DetectionSample
-    found: FoundObjects
+    found: EncodedDetections
     matching: Matching
 
 
@@ -110,15 +110,7 @@ class DetectionReport:
             "images_per_second": round(self.images_per_second, 2),
             "box": scores.box.to_dict(),
             "mask": None if scores.mask is None else scores.mask.to_dict(),
-            "at_score": {
-                "score": self.overall.score,
-                "precision": self.overall.precision,
-                "recall": self.overall.recall,
-                "f1": self.overall.f1,
-                "right": self.overall.right,
-                "missed": self.overall.missed,
-                "errors": self.overall.errors,
-            },
+            "at_score": asdict(self.overall),
             "per_class": self.rows(),
             "curves": {
                 "recall": [round(float(value), 2) for value in RECALLS],
@@ -135,14 +127,12 @@ class DetectionReport:
         """One entry per class: AP of boxes and masks, and the counts at the chosen score."""
         rows = []
         for label, (name, at) in enumerate(zip(self.class_names, self.by_class, strict=True)):
-            box = self.scores.box.per_class[label]
-            row: dict[str, Any] = {"name": name, "objects": box.objects}
-            row |= {"box_ap": finite(box.ap), "box_ap50": finite(box.ap50)}
-            row |= {"box_ap75": finite(box.ap75)}
-            if self.scores.mask is not None:
-                mask = self.scores.mask.per_class[label]
-                row |= {"mask_ap": finite(mask.ap), "mask_ap50": finite(mask.ap50)}
-                row |= {"mask_ap75": finite(mask.ap75)}
+            objects = self.scores.box.per_class[label].objects
+            row: dict[str, Any] = {"name": name, "objects": objects}
+            for kind, scores in self.scores.by_kind().items():
+                own = scores.per_class[label]
+                row |= {f"{kind}_ap": finite(own.ap), f"{kind}_ap50": finite(own.ap50)}
+                row[f"{kind}_ap75"] = finite(own.ap75)
             row |= {"best_score": self.best_scores[label], "score": at.score}
             row |= {"precision": at.precision, "recall": at.recall, "f1": at.f1}
             row |= {"right": at.right, MISSED: at.missed, **at.errors}
@@ -151,7 +141,7 @@ class DetectionReport:
 
     def table(self) -> str:
         """One line per class and a summary, as plain text."""
-        kinds = ["box"] + ([] if self.scores.mask is None else ["mask"])
+        kinds = self.scores.by_kind()
         width = max(len("class"), *(len(name) for name in self.class_names))
         heads = "".join(f"  {kind + ' AP':>8}  {kind + ' AP50':>9}" for kind in kinds)
         lines = [f"{'class':<{width}}{heads}  precision  recall  objects"]
@@ -164,7 +154,7 @@ class DetectionReport:
                 f"{row['name']:<{width}}{cells}  {row['precision']:9.1%}  {row['recall']:6.1%}  "
                 f"{row['objects']:7d}"
             )
-        lines += [_summary(self, kind) for kind in kinds]
+        lines += [_summary(kind, scores) for kind, scores in kinds.items()]
         at = self.overall
         errors = ", ".join(f"{number} {kind}" for kind, number in at.errors.items() if number)
         lines.append(
@@ -217,7 +207,7 @@ def report_of(
     )
 
 
-Pairs = list[tuple[DetectionSample, FoundObjects]]
+Pairs = list[tuple[DetectionSample, EncodedDetections]]
 
 
 def _wrong(matchings: list[Matching], pairs: Pairs, score: float, most: int) -> list[Miss]:
@@ -227,22 +217,16 @@ def _wrong(matchings: list[Matching], pairs: Pairs, score: float, most: int) -> 
         for row, kind in enumerate(item.kinds)
         if kind in ERRORS and item.found.scores[row] >= score
     ]
-    misses = []
-    for negative, image, row in sorted(places)[:most]:
-        sample, found = pairs[image]
-        misses.append(
-            Miss(
-                kind=matchings[image].kinds[row],
-                row=row,
-                by_mask=matchings[image].by_mask,
-                label=int(found.labels[row]),
-                score=-negative,
-                box_xyxy=tuple(found.boxes_xyxy[row].tolist()),
-                sample=sample,
-                found=found,
-            )
+    return [
+        _miss(
+            matchings[image],
+            pairs[image],
+            row,
+            kind=matchings[image].kinds[row],
+            score=-negative,
         )
-    return misses
+        for negative, image, row in sorted(places)[:most]
+    ]
 
 
 def _missed(matchings: list[Matching], pairs: Pairs, score: float, most: int) -> list[Miss]:
@@ -251,26 +235,35 @@ def _missed(matchings: list[Matching], pairs: Pairs, score: float, most: int) ->
         for item in matchings
         for row in (item.counted & (item.taken_at < score)).nonzero()[0]
     ]
-    misses = []
-    for _, image, row in sorted(places)[:most]:
-        sample, found = pairs[image]
-        misses.append(
-            Miss(
-                kind=MISSED,
-                row=row,
-                by_mask=matchings[image].by_mask,
-                label=int(sample.labels[row]),
-                score=None,
-                box_xyxy=tuple(sample.boxes_xyxy[row].tolist()),
-                sample=sample,
-                found=found,
-            )
-        )
-    return misses
+    return [
+        _miss(matchings[image], pairs[image], row, kind=MISSED, score=None)
+        for _, image, row in sorted(places)[:most]
+    ]
 
 
-def _summary(report: DetectionReport, kind: str) -> str:
-    scores = report.scores.box if kind == "box" else report.scores.main
+def _miss(
+    matching: Matching,
+    pair: tuple[DetectionSample, EncodedDetections],
+    row: int,
+    *,
+    kind: str,
+    score: float | None,
+) -> Miss:
+    sample, found = pair
+    objects = sample if kind == MISSED else found
+    return Miss(
+        kind=kind,
+        row=row,
+        by_mask=matching.by_mask,
+        label=int(objects.labels[row]),
+        score=score,
+        box_xyxy=tuple(objects.boxes_xyxy[row].tolist()),
+        sample=sample,
+        found=found,
+    )
+
+
+def _summary(kind: str, scores: CocoScores) -> str:
     found = "  ".join(f"{_label(name)} {_percent(v)}" for name, v in scores.numbers().items())
     return f"{kind}: {found}  (at most {scores.max_detections} per class and image)"
 

@@ -4,7 +4,7 @@ K classes, T overlap thresholds (0.50 to 0.95 by 0.05), R recalls (0 to 1 by 0.0
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,6 @@ import numpy as np
 from swinkit.task.report_files import finite
 
 RECALLS = np.linspace(0.0, 1.0, 101)
-NUMBERS = (
-    "ap",
-    "ap50",
-    "ap75",
-    "ap_small",
-    "ap_medium",
-    "ap_large",
-    "ar_1",
-    "ar_10",
-    "ar_max",
-    "ar_small",
-    "ar_medium",
-    "ar_large",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,24 +61,27 @@ class CocoScores:
 
     def numbers(self) -> dict[str, float]:
         """The twelve numbers by name, in COCO's order."""
-        return {name: getattr(self, name) for name in NUMBERS}
+        return {name: getattr(self, name) for name in number_names()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; None where a number does not exist."""
+        per_class = [
+            {
+                name: value if name in ("name", "objects") else finite(value)
+                for name, value in asdict(score).items()
+            }
+            for score in self.per_class
+        ]
         return {
             **{name: finite(value) for name, value in self.numbers().items()},
             "max_detections": self.max_detections,
-            "per_class": [
-                {
-                    "name": score.name,
-                    "ap": finite(score.ap),
-                    "ap50": finite(score.ap50),
-                    "ap75": finite(score.ap75),
-                    "objects": score.objects,
-                }
-                for score in self.per_class
-            ],
+            "per_class": per_class,
         }
+
+
+def number_names() -> list[str]:
+    """Fields of `CocoScores` that are COCO's twelve numbers, in its order."""
+    return [field.name for field in fields(CocoScores)][:12]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +91,10 @@ class CocoResult:
     box: CocoScores
     mask: CocoScores | None
     images: int
+
+    def by_kind(self) -> dict[str, CocoScores]:
+        """Of "box" and, where there are any, of "mask"."""
+        return {"box": self.box} if self.mask is None else {"box": self.box, "mask": self.mask}
 
     @property
     def main(self) -> CocoScores:
@@ -139,7 +132,7 @@ def scores_of(
     )
     curves = [np.where(precision[t, :, :, 0, -1].T < 0, np.nan, 0) for t in (0, 5)]
     return CocoScores(
-        **dict(zip(NUMBERS, values, strict=True)),
+        **dict(zip(number_names(), values, strict=True)),
         max_detections=most,
         per_class=per_class,
         precision50=curves[0] + precision[0, :, :, 0, -1].T,
