@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -17,6 +18,17 @@ class Spout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gas:
+    kind: Literal["gas"] = "gas"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coil:
+    kind: Literal["coil", "plate"] = "coil"
+    watts: int = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kettle:
     liters: float = 1.0
     whistles: bool = True
@@ -25,6 +37,7 @@ class Kettle:
     lid: Spout | None = None
     spouts: tuple[Spout, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    heater: Gas | Coil | None = None
 
 
 def test_every_kind_of_field_survives_json() -> None:
@@ -35,6 +48,7 @@ def test_every_kind_of_field_survives_json() -> None:
         lid=Spout(),
         spouts=(Spout(), Spout(width=0.5)),
         labels={"color": "red"},
+        heater=Coil(kind="plate"),
     )
     assert from_plain(Kettle, json.loads(json.dumps(to_plain(kettle)))) == kettle
     assert from_plain(Kettle, {"marks": 4, "lid": Spout()}) == Kettle(marks=4, lid=Spout())
@@ -48,6 +62,7 @@ def test_every_kind_of_field_survives_json() -> None:
         ({"lid": {"width": "wide"}}, r"lid\.width is 'wide'; give a number"),
         ({"whistles": "loud"}, "whistles is 'loud'; give bool"),
         ({"marks": 1.5}, "marks is 1.5; give int"),
+        ({"heater": {"kind": "gas", "watts": 3}}, r"unknown setting heater\.watts"),
         ({"spouts": 7}, "spouts is 7; give a list"),
         ({"lid": 7}, "lid: expected names with values, got 7"),
     ],

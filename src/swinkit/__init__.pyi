@@ -20,7 +20,10 @@ from .registry import evaluate as evaluate
 from .segmentation.create import create_segmenter as create_segmenter
 from .segmentation.model import SwinSegmenter as SwinSegmenter
 from .segmentation.result import SemanticMap as SemanticMap
+from .task.train_config import TrainConfig as TrainConfig
 from .task.views import TestAugmentation as TestAugmentation
+from .training.recipes import load_recipe as load_recipe
+from .training.train import TrainResult as TrainResult
 from .training.train import train as train
 
 __version__: str

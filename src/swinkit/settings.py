@@ -70,17 +70,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     nested = [option for option in options if is_dataclass(option) and isinstance(option, type)]
     if nested:
         given = isinstance(value, tuple(kind for kind in options if isinstance(kind, type)))
-        return value if given else from_plain(_meant(nested, value), value, where)
+        return value if given else from_plain(_pick(nested, value), value, where)
     items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
     if items:
         return _convert_list(items[0], options, value, where)
     return _convert_value(options, value, where)
 
 
-def _meant(options: list[type[Config]], values: Any) -> type[Config]:
+def _pick(options: list[type[Config]], values: Any) -> type[Config]:
     """Of several dataclasses the one whose `kind` may be what the values say, else the first."""
-    said = values.get("kind") if isinstance(values, Mapping) else None
-    fitting = [kind for kind in options if said in get_args(get_type_hints(kind).get("kind"))]
+    named = values.get("kind") if isinstance(values, Mapping) else None
+    fitting = [kind for kind in options if named in get_args(get_type_hints(kind).get("kind"))]
     return (fitting or options)[0]
 
 

@@ -188,7 +188,12 @@ class RuntimeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Settings of a run; a task's own class adds augmentation, architecture and the like."""
+    """Settings of a run; a task's own class adds augmentation, architecture and the like.
+
+    >>> config = swinkit.load_recipe("fine_tune", "photos")
+    >>> config.to_dict()["optimizer"]["lr"]
+    0.0003
+    """
 
     data: DataConfig
     """The images."""

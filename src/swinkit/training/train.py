@@ -73,6 +73,28 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
 
     Raises:
         SwinkitError: settings, data, weights or a disk with which it cannot go on.
+
+    >>> import dataclasses, pathlib, tempfile
+    >>> from PIL import Image
+    >>> photos = pathlib.Path(tempfile.mkdtemp())
+    >>> for number in range(12):  # one folder per class
+    ...     file = photos / ("red", "blue")[number % 2] / f"{number}.png"
+    ...     file.parent.mkdir(exist_ok=True)
+    ...     Image.new("RGB", (32, 32), file.parent.name).save(file)
+    >>> config = swinkit.load_recipe("small_data", photos)
+    >>> tiny = swinkit.SwinConfig(embed_dim=8, depths=(1,), num_heads=(1,), norm_stages=(0,))
+    >>> config = dataclasses.replace(
+    ...     config,
+    ...     architecture=tiny,
+    ...     data=dataclasses.replace(config.data, workers=0),
+    ...     model=dataclasses.replace(config.model, image_size=32),
+    ...     schedule=dataclasses.replace(config.schedule, epochs=1),
+    ...     runtime=dataclasses.replace(config.runtime, out=photos / "run", preview=False),
+    ... )
+    >>> result = swinkit.train(config)  # doctest: +ELLIPSIS
+    /...best.safetensors
+    >>> sorted(result.metrics)
+    ['val_loss', 'val_top1', 'val_top5']
     """
     started = time.perf_counter()
     config = _settle(config)
