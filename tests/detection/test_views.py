@@ -6,7 +6,6 @@ import torch
 
 from swinkit.detection.create import create_detector
 from swinkit.detection.result import Detections, InstanceMasks
-from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.task.views import TestAugmentation
 
@@ -61,19 +60,3 @@ def test_a_mirrored_image_gives_the_mirrored_answer(name: str) -> None:
         assert isinstance(other, InstanceMasks)
         flipped = other.masks.to_dense()[:10, :, ::-1]
         assert (found.masks.to_dense()[:10] != flipped).mean() < 1e-3
-
-
-def test_sides_of_the_views() -> None:
-    views = TestAugmentation(short_sides=(32, 128))
-    assert [(fit.short_side, fit.long_side) for fit in views.fits(FIT)] == [(32, 96), (128, 192)]
-    longer = TestAugmentation(short_sides=(32,), long_side=200)
-    assert longer.fits(FIT)[0].long_side == 200
-    assert TestAugmentation().fits(FIT) == [FIT]
-    free = Fit(short_side=None, long_side=None)
-    assert views.fits(free)[0].long_side is None
-
-
-@pytest.mark.parametrize("changes", [{"short_sides": (0,)}, {"flip": False}, {"long_side": 0}])
-def test_refuses_views_that_are_none(changes: dict) -> None:
-    with pytest.raises(ConfigError):
-        TestAugmentation(**changes)

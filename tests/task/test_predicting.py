@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from swinkit.errors import ConfigError, ImageError
-from swinkit.task.predicting import Opened, list_sources, predict_each
+from swinkit.task.predicting import InputImage, list_sources, predict_each
 
 GRAY = np.full((8, 9), 200, np.uint8)
 
@@ -40,7 +40,7 @@ def test_sources_of_every_kind_keep_their_order(tmp_path: Path) -> None:
 def test_batches_and_gradients() -> None:
     seen = []
 
-    def answer(batch: list[Opened]) -> list[int]:
+    def answer(batch: list[InputImage]) -> list[int]:
         seen.append((len(batch), torch.is_grad_enabled(), batch[0].prepared))
         return [image.pixels.shape[2] for image in batch]
 
@@ -80,8 +80,8 @@ def test_the_mode_comes_back_after_an_error(tmp_path: Path) -> None:
 def test_pictures_are_rgb_bytes_or_nothing(
     pixels: np.ndarray, expected: tuple[int, ...] | None
 ) -> None:
-    picture = Opened(None, pixels, None).picture(True)
-    assert Opened(None, pixels, None).picture(False) is None
+    picture = InputImage(None, pixels, None).picture(True)
+    assert InputImage(None, pixels, None).picture(False) is None
     if expected is None:
         assert picture is None
     else:

@@ -10,12 +10,12 @@ from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.base import OnError
 from swinkit.task.predicting import (
-    Opened,
+    InputImage,
     Source,
     Stopwatch,
     as_list,
     list_sources,
-    place_of,
+    device_and_dtype,
     predict_each,
 )
 
@@ -68,10 +68,10 @@ predict_classes = as_list(each_class)
 
 
 def _classify(
-    model: "SwinClassifier", batch: list[Opened[np.ndarray]], keep_images: bool
+    model: "SwinClassifier", batch: list[InputImage[np.ndarray]], keep_images: bool
 ) -> list[Classification]:
     watch = Stopwatch()
-    device, dtype = place_of(model)
+    device, dtype = device_and_dtype(model)
     values = torch.from_numpy(np.stack([image.prepared for image in batch]))
     probabilities = model(values.to(device, dtype)).float().softmax(-1).cpu().numpy()
     seconds = watch.share(len(batch))

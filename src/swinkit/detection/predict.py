@@ -25,7 +25,7 @@ from swinkit.images.fitting import Fit
 from swinkit.images.masks import merge_masks, place_crops
 from swinkit.settings import SizeHW
 from swinkit.task.base import Progress
-from swinkit.task.predicting import Opened, Stopwatch
+from swinkit.task.predicting import InputImage, Stopwatch
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class DetectionPredictor:
     overlap: float = 0.2
     progress: Progress | None = None
 
-    def results(self, batch: Sequence[Opened[SizeHW]], keep_images: bool) -> list[Detections]:
+    def results(self, batch: Sequence[InputImage[SizeHW]], keep_images: bool) -> list[Detections]:
         """Results of images as read, with their names, pixels and times."""
         watch = Stopwatch()
         pixels, names = [image.pixels for image in batch], [image.name for image in batch]

@@ -56,8 +56,8 @@ class View:
 def make_views(pixels: np.ndarray, fit: Fit, augmentation: TestAugmentation) -> list[View]:
     """The views of an image (H, W, C) that the model itself takes as `fit` prepares it."""
     views = []
-    for scaled in augmentation.fits(fit):
-        fitted = scaled(pixels)
+    for size_hw in augmentation.sizes(fit, (pixels.shape[0], pixels.shape[1])):
+        fitted = fit(pixels, size_hw=size_hw)
         views.append(View(fitted, mirrored=False))
         if augmentation.flip:
             # Mirrored without the padding, which stays right and below.

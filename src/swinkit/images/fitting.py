@@ -13,7 +13,7 @@ import numpy as np
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from swinkit.images.reading import check_size, from_array, to_channels
-from swinkit.settings import from_plain, to_plain
+from swinkit.settings import SizeHW, from_plain, to_plain
 
 MOST_BANDS = 128  # that OpenCV 5 resizes at once
 KIND = "fit"  # names this way of preparing where a file holds either
@@ -124,7 +124,9 @@ class Fit:
         ]
         return scaled_size(original_hw, min(factors))
 
-    def __call__(self, image: np.ndarray, *, name: str | None = None, ratio: float = 1.0) -> Fitted:
+    def __call__(
+        self, image: np.ndarray, *, name: str | None = None, size_hw: SizeHW | None = None
+    ) -> Fitted:
         """Scale, normalize and pad one image.
 
         Args:
@@ -132,7 +134,7 @@ class Fit:
                 gives it, in RGB order. Gray, RGB and RGBA are converted where 1 or 3 channels
                 are wanted.
             name: how an error names the image.
-            ratio: a further scale on top.
+            size_hw: in place of the size that `size_for` gives.
 
         Raises:
             ImageError: smaller than a patch, NaN, out of range, or of other channels.
@@ -141,7 +143,7 @@ class Fit:
         pixels = to_channels(from_array(image, name), self.channels, name)
         original_hw = (pixels.shape[0], pixels.shape[1])
         check_size(*original_hw, name)
-        size_hw = self.size_for(original_hw, ratio)
+        size_hw = size_hw or self.size_for(original_hw)
         return self.prepared(resize_linear(pixels, size_hw), original_hw)
 
     def prepared(self, pixels: np.ndarray, original_hw: tuple[int, int]) -> Fitted:

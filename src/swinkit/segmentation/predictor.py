@@ -26,7 +26,7 @@ from swinkit.segmentation.views import (
 )
 from swinkit.settings import SizeHW
 from swinkit.task.base import Progress
-from swinkit.task.predicting import Opened, Stopwatch, place_of
+from swinkit.task.predicting import InputImage, Stopwatch, device_and_dtype
 
 if TYPE_CHECKING:
     from swinkit.segmentation.model import SwinSegmenter
@@ -59,7 +59,7 @@ class Mapper:
     batch_size: int
     progress: Progress | None
 
-    def results(self, batch: Sequence[Opened[SizeHW]], keep_images: bool) -> list[SemanticMap]:
+    def results(self, batch: Sequence[InputImage[SizeHW]], keep_images: bool) -> list[SemanticMap]:
         """The semantic map of each image of a batch."""
         results = []
         # Padding would change a map, so that only neighbours of one size go together.
@@ -150,7 +150,7 @@ class Mapper:
         return found
 
     def _view(self, pixels: np.ndarray) -> View:
-        device, _ = place_of(self.model)
+        device, _ = device_and_dtype(self.model)
         size_hw = (pixels.shape[0], pixels.shape[1])
         view = SlidingView(
             model=self._typed,
@@ -167,7 +167,7 @@ class Mapper:
     def _streamed(self, image: np.ndarray) -> np.ndarray:
         assert self.window_hw is not None
         assert self.stride_hw is not None
-        device, _ = place_of(self.model)
+        device, _ = device_and_dtype(self.model)
         return slide_labels(
             self._typed,
             image,
@@ -181,7 +181,7 @@ class Mapper:
 
     def _typed(self, values: Tensor) -> Tensor:
         """The model, of input of any type."""
-        return self.model(values.to(place_of(self.model)[1]))
+        return self.model(values.to(device_and_dtype(self.model)[1]))
 
     def _prepared(self, pixels: np.ndarray) -> np.ndarray:
         """(C, h, w) float32 of pixels that have their size already."""
@@ -189,5 +189,5 @@ class Mapper:
         return fit.prepared(pixels, (pixels.shape[0], pixels.shape[1])).values
 
     def _tensor(self, values: np.ndarray) -> Tensor:
-        device, dtype = place_of(self.model)
+        device, dtype = device_and_dtype(self.model)
         return torch.from_numpy(values).to(device, dtype)

@@ -26,7 +26,7 @@ Settings = ParamSpec("Settings")
 
 
 @dataclass(frozen=True)
-class Opened(Generic[Prepared]):
+class InputImage(Generic[Prepared]):
     """One image on its way through a model.
 
     Attributes:
@@ -78,7 +78,7 @@ def predict_each(
     model: nn.Module,
     sources: Sequence[ImageSource],
     prepare: Callable[[np.ndarray, str], Prepared],
-    answer: Callable[[list[Opened[Prepared]]], list[Answer]],
+    answer: Callable[[list[InputImage[Prepared]]], list[Answer]],
     *,
     channels: int,
     batch_size: int,
@@ -109,7 +109,7 @@ def predict_each(
     was_training = model.training
     model.eval()
     try:
-        images = _open_each(sources, prepare, channels, on_error)
+        images = _read_each(sources, prepare, channels, on_error)
         while batch := list(islice(images, batch_size)):
             with torch.inference_mode():
                 answers = answer(batch)
@@ -118,7 +118,7 @@ def predict_each(
         model.train(was_training)
 
 
-def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Where the model's input belongs: device and type of its weights."""
     parameter = next(model.parameters())
     return parameter.device, parameter.dtype
@@ -135,12 +135,12 @@ class Stopwatch:
         return (time.perf_counter() - self._started) / images
 
 
-def _open_each(
+def _read_each(
     sources: Sequence[ImageSource],
     prepare: Callable[[np.ndarray, str], Prepared],
     channels: int,
     on_error: OnError,
-) -> Iterator[Opened[Prepared]]:
+) -> Iterator[InputImage[Prepared]]:
     for source in sources:
         name = str(source) if isinstance(source, (str, Path)) else None
         try:
@@ -150,4 +150,4 @@ def _open_each(
             if on_error == "raise":
                 raise
             continue
-        yield Opened(name, pixels, prepared)
+        yield InputImage(name, pixels, prepared)
