@@ -29,7 +29,6 @@ from swinkit.classification.report import ClassificationReport, Mistake
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
-from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures import figures
 from swinkit.pictures.drawing import save_figure
 from swinkit.task.base import Progress
@@ -73,13 +72,9 @@ def evaluate(
     samples = _samples(model, data, split)
     if device is not None:
         model.to(device)
-    preprocessing = model.preprocessing
-    if preprocessing.channels != model.config.in_channels:
-        size = preprocessing.size_hw
-        preprocessing = Preprocessing.for_size(size, channels=model.config.in_channels)
     dataset = ClassificationDataset(
         samples,
-        EvalTransform(preprocessing),
+        EvalTransform(model.preprocessing.for_channels(model.config.in_channels)),
         channels=model.config.in_channels,
         on_bad_image=on_bad_image,
     )

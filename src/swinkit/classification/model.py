@@ -1,15 +1,27 @@
 """Image classification: a network with class names, preprocessing and `predict`."""
 
+from collections.abc import Iterator, Sequence
+
+import torch
+
 from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.create import find_variant
 from swinkit.classification.network import ClassificationNetwork
-from swinkit.classification.predict import predict_classes
+from swinkit.classification.predict import ClassificationPredictor
+from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.task.base import OnError
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
+from swinkit.task.predicting import Source
+from swinkit.windows.kernels.choice import Kernel
 
 
 class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
     """A network that names what is on an image, with the facts in `info`.
+
+    Called with a tensor of prepared images `B C H W` it gives logits `B K`; `predict` takes images
+    as they are.
 
     Args:
         config: architecture; its last stage should be in `norm_stages`.
@@ -18,6 +30,15 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
 
     Raises:
         ConfigError: class names or preprocessing that do not fit the model.
+
+    Example:
+        >>> import torch
+        >>> from swinkit import create_model
+        >>> model = create_model("swin_nano", class_names=("cat", "dog")).eval()
+        >>> tuple(model(torch.zeros(1, 3, 40, 52)).shape)
+        (1, 2)
+        >>> tuple(model.forward_features(torch.zeros(1, 3, 40, 52)).shape)
+        (1, 256)
     """
 
     task = "classification"
@@ -29,4 +50,115 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         super().__init__(config, num_classes)
         self.info = info or ModelInfo()
 
-    predict = predict_classes
+    def predict(
+        self,
+        source: Source,
+        *,
+        batch_size: int = 16,
+        on_error: OnError = "raise",
+        device: str | torch.device | None = None,
+        keep_images: bool = True,
+    ) -> list[Classification]:
+        """The classes of images, in the order of the source.
+
+        Args:
+            source: path of an image, a directory (searched recursively) or a glob, an array
+                (H, W) or (H, W, C), a Pillow image, or a list of any of these.
+            batch_size: images in one forward pass.
+            on_error: "skip" leaves out images that cannot be read.
+            device: moves the model there first; None leaves it where it is.
+            keep_images: keep each picture in its result, for `plot`.
+
+        Raises:
+            ImageError: nothing found, or an unreadable image with on_error="raise".
+            ConfigError: batch_size below 1.
+
+        Example:
+            >>> import numpy as np
+            >>> from swinkit import create_model
+            >>> model = create_model("swin_nano", class_names=("cat", "dog"))
+            >>> (found,) = model.predict(np.zeros((48, 64, 3), np.uint8))
+            >>> sorted(name for name, _ in found.top(2))
+            ['cat', 'dog']
+        """
+        found = self.predict_iter(
+            source, batch_size=batch_size, on_error=on_error, device=device, keep_images=keep_images
+        )
+        return list(found)
+
+    def predict_iter(
+        self,
+        source: Source,
+        *,
+        batch_size: int = 16,
+        on_error: OnError = "raise",
+        device: str | torch.device | None = None,
+        keep_images: bool = True,
+    ) -> Iterator[Classification]:
+        """As `predict`, one result after the other: only a batch of images is in memory at a time.
+
+        The model is in evaluation mode until the last one has been taken.
+        """
+        predictor = ClassificationPredictor(
+            network=self,
+            class_names=self.class_names,
+            prepare=self.preprocessing.for_channels(self.config.in_channels),
+            batch_size=batch_size,
+        )
+        return predictor.predict_iter(
+            source, on_error=on_error, device=device, keep_images=keep_images
+        )
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    in_channels: int = 3,
+    window_size: int | tuple[int, int] | None = None,
+    drop_path_rate: float | None = None,
+    class_names: Sequence[str] | None = None,
+    attention: Kernel | None = None,
+    gradient_checkpointing: bool = False,
+) -> SwinClassifier:
+    """A classifier with fresh weights; `swinkit.load` gives trained ones.
+
+    Args:
+        name: key of `swinkit.backbones.variants.VARIANTS`, such as "swin_t".
+        num_classes: by default as many as class names, else 1000.
+        image_size: pixels that `predict` scales images to, a side or (height, width); by default
+            the variant's. The model itself takes any size.
+        in_channels: bands of the image.
+        window_size: tokens a side, for all stages; by default the variant's.
+        drop_path_rate: stochastic depth; by default the variant's training recipe.
+        class_names: one per class.
+        attention: "auto", "sdpa" or "reference"; None keeps the variant's.
+        gradient_checkpointing: save memory in training.
+
+    Raises:
+        ConfigError: an unknown name, or settings that contradict each other.
+
+    Example:
+        >>> from swinkit import create_model
+        >>> model = create_model("swin_nano", class_names=("cat", "dog"), image_size=96)
+        >>> model.num_classes, model.preprocessing.size_hw
+        (2, (96, 96))
+    """
+    variant = find_variant(name)
+    config = variant.config.adapted(
+        in_channels=in_channels,
+        window_size=window_size,
+        drop_path_rate=variant.drop_path_rate if drop_path_rate is None else drop_path_rate,
+        attention=attention,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    if num_classes is None:
+        num_classes = 1000 if class_names is None else len(class_names)
+    info = ModelInfo(
+        class_names=None if class_names is None else tuple(class_names),
+        preprocessing=Preprocessing.for_size(
+            image_size or variant.image_size, channels=in_channels
+        ),
+    )
+    return SwinClassifier(config, num_classes=num_classes, info=info)

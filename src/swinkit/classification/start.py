@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.classification.create import create_model
-from swinkit.classification.model import SwinClassifier
+from swinkit.classification.model import SwinClassifier, create_model
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
@@ -70,11 +69,9 @@ def _from_weights(
     if not isinstance(loaded, SwinClassifier):
         raise ConfigError(f"{weights} did not give a classifier; choose other weights")
     preprocessing = loaded.preprocessing
-    size = wanted.image_size
-    if size is not None and preprocessing.size_hw != (size, size):
-        preprocessing = replace(preprocessing, size_hw=(size, size))
-    if preprocessing.channels != config.data.channels:
-        preprocessing = Preprocessing.for_size(preprocessing.size_hw, channels=config.data.channels)
+    if wanted.image_size is not None:
+        preprocessing = preprocessing.of_size(wanted.image_size)
+    preprocessing = preprocessing.for_channels(config.data.channels)
     info = replace(loaded.info, class_names=class_names, preprocessing=preprocessing)
     model = SwinClassifier(
         _training_settings(config, loaded.config), num_classes=len(class_names), info=info

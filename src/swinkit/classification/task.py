@@ -115,10 +115,8 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         progress: Progress,
     ) -> Iterator[Classification]:
         """The probabilities of the classes."""
-        from swinkit.classification.predict import each_class
-
-        return each_class(
-            model, images, batch_size=batch_size, on_error=on_error, keep_images=keep_images
+        return model.predict_iter(
+            images, batch_size=batch_size, on_error=on_error, keep_images=keep_images
         )
 
     def result_format(

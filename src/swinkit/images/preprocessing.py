@@ -102,6 +102,12 @@ class Preprocessing:
         """Channels of the input that this makes."""
         return len(self.mean)
 
+    def for_channels(self, channels: int) -> "Preprocessing":
+        """The same, or for images of other bands that of their size and number."""
+        if channels == self.channels:
+            return self
+        return Preprocessing.for_size(self.size_hw, channels=channels)
+
     def of_size(self, side: int | Literal["original"]) -> "Preprocessing":
         """The same with another input size.
 
