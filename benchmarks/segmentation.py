@@ -15,7 +15,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from swinkit.segmentation.create import create_segmenter
+from swinkit.segmentation.model import create_segmenter
 
 NUM_CLASSES = 150
 

@@ -5,8 +5,8 @@ from .backbones.swin import SwinBackbone as SwinBackbone
 from .checkpoints.convert import convert as convert
 from .checkpoints.load import load as load
 from .checkpoints.native import save as save
-from .classification.create import create_model as create_model
 from .classification.model import SwinClassifier as SwinClassifier
+from .classification.model import create_model as create_model
 from .classification.result import Classification as Classification
 from .detection.config import Suppression as Suppression
 from .detection.create import create_detector as create_detector
@@ -17,8 +17,8 @@ from .errors import SwinkitError as SwinkitError
 from .images.fitting import Fit as Fit
 from .images.preprocessing import Preprocessing as Preprocessing
 from .registry import evaluate as evaluate
-from .segmentation.create import create_segmenter as create_segmenter
 from .segmentation.model import SwinSegmenter as SwinSegmenter
+from .segmentation.model import create_segmenter as create_segmenter
 from .segmentation.result import SemanticMap as SemanticMap
 from .task.train_config import TrainConfig as TrainConfig
 from .task.views import TestAugmentation as TestAugmentation

@@ -14,7 +14,7 @@ from swinkit.cli import main
 from swinkit.detection.create import create_detector
 from swinkit.detection.data.splits import load_detection_samples
 from swinkit.images.fitting import Fit
-from swinkit.segmentation.create import create_segmenter
+from swinkit.segmentation.model import create_segmenter
 
 SCENE_NAMES = ("sky", "road")
 

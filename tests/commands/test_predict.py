@@ -14,7 +14,7 @@ from swinkit.checkpoints.native import save
 from swinkit.cli import main
 from swinkit.detection.create import create_detector
 from swinkit.images.fitting import Fit
-from swinkit.segmentation.create import create_segmenter
+from swinkit.segmentation.model import create_segmenter
 
 NAMES = ("bolt", "nut", "ring")
 FIT = Fit(short_side=64, long_side=128)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from plain_ways import views_of, window_over
 from safetensors.torch import load_file
 from torch import Tensor
 from upernet_peers import decoder_name, deviation, fill, small_config
@@ -16,10 +17,11 @@ from swinkit.segmentation.config import SegmentationLossConfig
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.network import upernet
 from swinkit.segmentation.network.upernet import PyramidPooling, UPerNetHead
-from swinkit.segmentation.sliding import augmented, slide, whole
+from swinkit.segmentation.upsample import upsampled
+from swinkit.segmentation.views import mean_scores
 
 CASE = "mm_upernet_case1"
-TOLERANCE, ENLARGED = 1e-5, 1e-4
+TOLERANCE, UPSAMPLED = 1e-5, 1e-4
 # The recording is float32 too: its logits are up to 8e-6 and its backbone gradients up to 1e-3 of
 # their deviation away from a float64 run. Nobody can be nearer to it than it is to the truth.
 ROUNDING = 2.0
@@ -103,29 +105,31 @@ def test_parts_of_the_decoder(model: SwinSegmenter, golden: dict[str, Tensor]) -
 def test_whole(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
     image = golden["input.image"]
     with torch.no_grad():
-        at_input = whole(model, image)
-        at_original = whole(model, image, (113, 150))
-    assert deviation(at_input, golden["out.whole.logits_input_size"]) <= ENLARGED
-    assert deviation(at_original[0], golden["out.whole.logits_ori_size"]) <= ENLARGED
-    assert torch.equal(at_original.argmax(1), golden["out.whole.pred"].long())
+        at_input = model(image)
+        ((_, at_original),) = upsampled(at_input[0], (113, 150), 113 * 150)
+    assert deviation(at_input, golden["out.whole.logits_input_size"]) <= UPSAMPLED
+    assert deviation(at_original, golden["out.whole.logits_ori_size"]) <= UPSAMPLED
+    assert torch.equal(at_original.argmax(0)[None], golden["out.whole.pred"].long())
 
 
 def test_slide(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
     with torch.no_grad():
-        logits = slide(model, golden["input.slide_image"], (128, 128), (85, 85))
-    assert deviation(logits, golden["out.slide.logits"]) <= ENLARGED
+        logits = window_over(model, golden["input.slide_image"][0], (128, 128), (85, 85)).logits()
+        logits = logits[None]
+    assert deviation(logits, golden["out.slide.logits"]) <= UPSAMPLED
     assert (logits.argmax(1) != golden["out.slide.pred"]).sum() <= 1
 
 
 def test_several_scales_and_mirrored(model: SwinSegmenter, golden: dict[str, Tensor]) -> None:
     images = [golden[f"input.tta.{number}"] for number in range(3)]
     with torch.no_grad():
-        mean = augmented(model, images, (113, 150), flip=True)
+        views = views_of(model, [image[0] for image in images], flip=True)
+        ((_, mean),) = mean_scores(views, (113, 150), pixels=113 * 150)
         mirrored = model(images[0].flip(-1)).flip(-1)
         mirrored = torch.nn.functional.interpolate(mirrored, (113, 150), mode="bilinear")
-    assert deviation(mirrored[0], golden["out.tta.logits_ori_size_aug1_flip1.0"]) <= ENLARGED
-    assert deviation(mean[0], golden["out.tta.mean_softmax"]) <= ENLARGED
-    assert (mean.argmax(1) != golden["out.tta.pred"]).sum() <= 1
+    assert deviation(mirrored[0], golden["out.tta.logits_ori_size_aug1_flip1.0"]) <= UPSAMPLED
+    assert deviation(mean, golden["out.tta.mean_softmax"]) <= UPSAMPLED
+    assert (mean.argmax(0) != golden["out.tta.pred"]).sum() <= 1
 
 
 def gradients_of(model: SwinSegmenter, golden: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -169,5 +173,5 @@ def test_training_logits(model: SwinSegmenter, golden: dict[str, Tensor]) -> Non
     model.train()
     decoded, auxiliary = model.decode(golden["loss.image"])
     assert auxiliary is not None
-    assert deviation(decoded, golden["loss.decode_logits_train"]) <= ENLARGED
-    assert deviation(auxiliary, golden["loss.aux_logits_train"]) <= ENLARGED
+    assert deviation(decoded, golden["loss.decode_logits_train"]) <= UPSAMPLED
+    assert deviation(auxiliary, golden["loss.aux_logits_train"]) <= UPSAMPLED

@@ -1,41 +1,38 @@
-"""Ways of predicting, on models whose answer is known."""
+"""A sliding window on models whose answer is known."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_ways import as_image, plain_slide, toy, window_over
 from torch import Tensor
 from upernet_peers import shake_norms, small_config
 
 from swinkit.errors import ConfigError
-from swinkit.segmentation.model import SwinSegmenter
-from swinkit.segmentation.sliding import augmented, coverage, slide, spans, whole
-from swinkit.segmentation.sliding_labels import slide_labels
+from swinkit.segmentation.network.segmenter import SegmentationNetwork
+from swinkit.segmentation.sliding import coverage, spans
 
-FILTERS = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(1))
-
-
-def toy(images: Tensor) -> Tensor:
-    """Logits that depend on the neighbourhood, so that windows differ from the whole."""
-    return torch.nn.functional.conv2d(images, FILTERS.to(images), padding=1)
+SIDES = st.tuples(st.integers(4, 25), st.integers(4, 25))
+WINDOWS = st.tuples(st.integers(2, 12), st.integers(2, 12))
 
 
 @pytest.fixture(scope="module")
-def small() -> SwinSegmenter:
+def small() -> SegmentationNetwork:
     torch.manual_seed(0)
-    model = SwinSegmenter(small_config())
+    model = SegmentationNetwork(small_config())
     shake_norms(model)
     return model.eval()
 
 
 @pytest.mark.parametrize("window_hw", [(40, 52), (64, 52), (500, 500)])
 def test_a_window_as_large_as_the_image_is_the_whole_image(
-    small: SwinSegmenter, window_hw: tuple[int, int]
+    small: SegmentationNetwork, window_hw: tuple[int, int]
 ) -> None:
-    image = torch.randn(1, 3, 40, 52)
+    image = torch.randn(3, 40, 52)
     with torch.inference_mode():
-        assert torch.equal(slide(small, image, window_hw, (10, 10)), whole(small, image))
+        whole = small(image[None])[0]
+        assert torch.equal(window_over(small, image, window_hw, (10, 10)).logits(), whole)
 
 
 @given(length=st.integers(1, 60), window=st.integers(1, 30), stride=st.integers(1, 30))
@@ -49,81 +46,57 @@ def test_windows_cover_every_place(length: int, window: int, stride: int) -> Non
     assert firsts == sorted(set(firsts))
 
 
-def test_slide_averages_before_softmax() -> None:
-    image = torch.randn(1, 3, 6, 9)
-    ours = slide(toy, image, (6, 6), (6, 3))
-    total = torch.zeros(1, 5, 6, 9)
+def test_windows_are_averaged_before_softmax() -> None:
+    image = torch.randn(3, 6, 9)
+    ours = window_over(toy, image, (6, 6), (6, 3)).logits()
+    total = torch.zeros(5, 6, 9)
     for left in (0, 3):
-        total[..., left : left + 6] += toy(image[..., left : left + 6])
+        total[..., left : left + 6] += toy(image[None, :, :, left : left + 6])[0]
     total[..., 3:6] /= 2
     assert torch.allclose(ours, total, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+def ordered(span: tuple[int, int]) -> bool:
+    return span[0] < span[1]
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    size=st.tuples(st.integers(4, 25), st.integers(4, 25)),
-    window=st.tuples(st.integers(2, 12), st.integers(2, 12)),
+    size=SIDES,
+    window=WINDOWS,
     stride=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     batch=st.integers(1, 3),
+    data=st.data(),
 )
-def test_streaming_gives_the_same_labels(
-    size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int], batch: int
+def test_pieces_are_the_average_of_all_windows(
+    size: tuple[int, int],
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    batch: int,
+    data: st.DataObject,
 ) -> None:
     # Quarters are summed exactly, so that ties break alike whatever the order of the sums.
-    image = np.random.default_rng(0).integers(0, 9, (*size, 3), np.uint8)
+    image = as_image(np.random.default_rng(0).integers(0, 9, (*size, 3), np.uint8))
     stride = (min(stride[0], window[0]), min(stride[1], window[1]))
 
     def model(images: Tensor) -> Tensor:
         return (toy(images) * 4).round() / 4
 
-    def prepare(pixels: np.ndarray) -> np.ndarray:
-        return pixels.transpose(2, 0, 1).astype(np.float32)
-
-    labels = slide_labels(
-        model, image, window_hw=window, stride_hw=stride, prepare=prepare, batch_size=batch
+    expected = plain_slide(model, image, window, stride)
+    sliding = window_over(model, image, window, stride, batch)
+    seen = torch.zeros(size, dtype=torch.int)
+    for (rows, columns), logits in sliding.stream():
+        seen[slice(*rows), slice(*columns)] += 1
+        assert torch.equal(logits, expected[:, slice(*rows), slice(*columns)])
+    assert (seen == 1).all()
+    region = tuple(
+        data.draw(st.tuples(st.integers(0, side - 1), st.integers(1, side)).filter(ordered))
+        for side in size
     )
-    logits = slide(model, torch.from_numpy(prepare(image))[None], window, stride)
-    best = logits.max(1).values[0]
-    chosen = logits[0].gather(0, torch.from_numpy(labels.astype(np.int64))[None])[0]
-    assert labels.dtype == np.uint8
-    # Dividing by three rounds, so that a tie of sums may be none of means.
-    assert torch.allclose(chosen, best, atol=1e-5)
-
-
-def test_streaming_with_many_classes_and_progress() -> None:
-    def model(images: Tensor) -> Tensor:
-        logits = torch.zeros(len(images), 300, *images.shape[2:])
-        logits[:, 290] = 1
-        return logits
-
-    seen: list[tuple[int, int]] = []
-    labels = slide_labels(
-        model,
-        np.zeros((9, 8, 3), np.uint8),
-        window_hw=(4, 4),
-        stride_hw=(3, 3),
-        prepare=lambda pixels: pixels.transpose(2, 0, 1).astype(np.float32),
-        progress=lambda done, total: seen.append((done, total)),
-    )
-    assert labels.dtype == np.uint16
-    assert (labels == 290).all()
-    assert seen == [(done, 9) for done in range(1, 10)]
-
-
-def test_augmented_is_the_mean_of_probabilities() -> None:
-    images = [torch.randn(1, 3, 6, 8), torch.randn(1, 3, 9, 12)]
-    ours = augmented(toy, images, (12, 16))
-    parts = []
-    for image in images:
-        for logits in (toy(image), toy(image.flip(-1)).flip(-1)):
-            enlarged = torch.nn.functional.interpolate(logits, (12, 16), mode="bilinear")
-            parts.append(enlarged.softmax(1))
-    assert torch.allclose(ours, torch.stack(parts).mean(0), atol=1e-6)
-    assert torch.allclose(ours.sum(1), torch.ones(1, 12, 16))
-    once = augmented(toy, images[:1], (6, 8), flip=False)
-    assert torch.allclose(once, toy(images[0]).softmax(1))
-    slid = augmented(toy, images[:1], (6, 8), flip=False, window_hw=(4, 4), stride_hw=(2, 2))
-    assert torch.allclose(slid, slide(toy, images[0], (4, 4), (2, 2)).softmax(1))
+    windows = []
+    part = sliding.logits(region, windows.append)
+    assert torch.equal(part, expected[:, slice(*region[0]), slice(*region[1])])
+    assert sum(windows) == sliding.count(region)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +104,4 @@ def test_augmented_is_the_mean_of_probabilities() -> None:
 )
 def test_windows_that_leave_gaps(window: tuple[int, int], stride: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="stride"):
-        slide(toy, torch.zeros(1, 3, 8, 8), window, stride)
-
-
-def test_no_scale_at_all() -> None:
-    with pytest.raises(ConfigError, match="at least one scale"):
-        augmented(toy, [], (4, 4))
+        window_over(toy, torch.zeros(3, 8, 8), window, stride)

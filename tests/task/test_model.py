@@ -10,7 +10,7 @@ from swinkit.detection.create import create_detector
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.segmentation.create import create_segmenter
+from swinkit.segmentation.model import create_segmenter
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 

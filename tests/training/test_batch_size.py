@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from swinkit.classification.create import create_model
+from swinkit.classification.model import create_model
 from swinkit.errors import TrainingError
 from swinkit.training.batch_size import available_memory, find_batch_size
 

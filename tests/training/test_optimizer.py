@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from swinkit.classification.create import create_model
+from swinkit.classification.model import create_model
 from swinkit.errors import ConfigError
 from swinkit.task.train_config import OptimizerConfig
 from swinkit.training.optimizer import (

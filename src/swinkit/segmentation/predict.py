@@ -1,99 +1,213 @@
-"""From images to semantic maps, one by one. K classes, H W pixels of the original image."""
+"""From images to semantic maps: whole, through a sliding window, from several views.
+
+Legend: B batch, C channels, K classes, H W original image, h w network's input.
+"""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from itertools import groupby
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from swinkit.errors import ConfigError
-from swinkit.segmentation.predictor import Mapper
-from swinkit.segmentation.result import SemanticMap
-from swinkit.segmentation.sliding import check_windows
+from swinkit.images.fitting import Fit, resize_linear
+from swinkit.segmentation.network.segmenter import SegmentationNetwork
+from swinkit.segmentation.result import SemanticMap, label_type
+from swinkit.segmentation.sliding import SlidingWindow, check_windows
+from swinkit.segmentation.upsample import Block, upsampled
+from swinkit.segmentation.views import View, mean_scores
 from swinkit.settings import SizeHW
 from swinkit.task.base import OnError, Progress
-from swinkit.task.predicting import Source, as_list, list_sources, predict_each
+from swinkit.task.predicting import (
+    InputImage,
+    Source,
+    Stopwatch,
+    device_and_dtype,
+    list_sources,
+    predict_each,
+)
+from swinkit.task.views import TestAugmentation
 
-if TYPE_CHECKING:
-    from swinkit.segmentation.model import SwinSegmenter
+BLOCK_BYTES = 1 << 28  # upsampled logits that exist at a time
+
+Pieces = Iterator[tuple[Block, Tensor]]  # rectangles of the original image, `K H W` of each
 
 
-def each_map(
-    model: "SwinSegmenter",
-    source: Source,
-    *,
-    image_size: int | Literal["original"] | None = None,
-    window: SizeHW | int | None = None,
-    stride: SizeHW | int | None = None,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    keep_probabilities: bool = False,
-    batch_size: int = 1,
-    on_error: OnError = "raise",
-    device: str | torch.device | None = None,
-    keep_images: bool = True,
-    progress: Progress | None = None,
-) -> Iterator[SemanticMap]:
-    """The class of every pixel of images: answers one by one, in the order of the source.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SegmentationPredictor:
+    """Gives the pixels of images their classes, by one network with one choice of settings.
 
-    Only a batch of images is in memory at a time. `SwinSegmenter.predict` gives a list of all.
+    Attributes:
+        network: takes the images that `fit` prepares.
+        class_names: K names.
+        fit: how images are prepared.
+        window_hw, stride_hw: of a sliding window, or None.
+        views: of each image, or None.
+        keep_probabilities: keep the probabilities beside the labels.
+        batch_size: images of one size, or windows, in one forward pass.
+        progress: called with the windows of an image that are done, and all of them.
+    """
+
+    network: SegmentationNetwork
+    class_names: tuple[str, ...]
+    fit: Fit
+    window_hw: SizeHW | None = None
+    stride_hw: SizeHW | None = None
+    views: TestAugmentation | None = None
+    keep_probabilities: bool = False
+    batch_size: int = 1
+    progress: Progress | None = None
+
+    def predict_iter(
+        self,
+        source: Source,
+        *,
+        on_error: OnError,
+        device: str | torch.device | None,
+        keep_images: bool,
+    ) -> Iterator[SemanticMap]:
+        """The semantic maps of images, one by one; see `SwinSegmenter.predict`."""
+        return predict_each(
+            self.network,
+            list_sources(source),
+            lambda pixels, _: self.fit.size_for((pixels.shape[0], pixels.shape[1])),
+            lambda batch: self._results(batch, keep_images),
+            channels=self.fit.channels,
+            batch_size=self.batch_size,
+            on_error=on_error,
+            device=device,
+        )
+
+    def _results(self, batch: Sequence[InputImage[SizeHW]], keep_images: bool) -> list[SemanticMap]:
+        results = []
+        # Padding would change a map, so that only neighbors of one size go together.
+        for _, same_size in groupby(batch, key=lambda image: image.prepared):
+            images = list(same_size)
+            watch = Stopwatch()
+            found = [
+                self._collect(pieces, (image.pixels.shape[0], image.pixels.shape[1]))
+                for image, pieces in zip(images, self._scores(images), strict=True)
+            ]
+            seconds = watch.share(len(images))
+            results += [
+                SemanticMap(
+                    class_names=self.class_names,
+                    labels=labels,
+                    probabilities=probabilities,
+                    source=image.name,
+                    image_rgb=image.picture(keep_images),
+                    seconds=seconds,
+                )
+                for image, (labels, probabilities) in zip(images, found, strict=True)
+            ]
+        return results
+
+    def _scores(self, images: Sequence[InputImage[SizeHW]]) -> list[Pieces]:
+        """Of images that are prepared alike: mean probabilities of their views, or logits, where
+        labels are all that is wanted."""
+        logits = self.views is None and not self.keep_probabilities
+        if self.window_hw is None and self.views is None:
+            fitted = [self.fit(image.pixels) for image in images]
+            values = self._tensor([one.values for one in fitted])
+            originals = [one.original_hw for one in fitted]
+            found = whole_images(self.network, values, fitted[0].size_hw, originals)
+            return found if logits else [_softmax(pieces) for pieces in found]
+        return [
+            mean_scores(
+                self._views(image.pixels),
+                (image.pixels.shape[0], image.pixels.shape[1]),
+                pixels=most_pixels(self.network.num_classes),
+                logits=logits,
+                progress=self.progress,
+            )
+            for image in images
+        ]
+
+    def _views(self, image: np.ndarray) -> list[View]:
+        original_hw = (image.shape[0], image.shape[1])
+        if self.views is None:
+            return [self._view(resize_linear(image, self.fit.size_for(original_hw)), False)]
+        flips = (False, True) if self.views.flip else (False,)
+        return [
+            self._view(pixels, mirrored)
+            for size_hw in self.views.sizes(self.fit, original_hw)
+            for pixels in [resize_linear(image, size_hw)]
+            for mirrored in flips
+        ]
+
+    def _view(self, pixels: np.ndarray, mirrored: bool) -> View:
+        """Of an image in the size of the view; windows are prepared when their turn comes."""
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        pixels = pixels[:, ::-1] if mirrored else pixels
+        fit = replace(self.fit, divisor=1)
+
+        def infer(windows: Sequence[Block]) -> Tensor:
+            crops = [pixels[slice(*rows), slice(*columns)] for rows, columns in windows]
+            crop_hw = (crops[0].shape[0], crops[0].shape[1])
+            values = [fit.prepared(crop, crop_hw).values for crop in crops]
+            return self.network(self._tensor(values)).float()
+
+        window = SlidingWindow(
+            infer=infer,
+            size_hw=size_hw,
+            window_hw=self.window_hw or size_hw,
+            stride_hw=self.stride_hw or size_hw,
+            batch_size=self.batch_size,
+        )
+        small = size_hw[0] * size_hw[1] <= most_pixels(self.network.num_classes)
+        return View(window=window, mirrored=mirrored, keep=small or self.window_hw is None)
+
+    def _tensor(self, values: Sequence[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(values)).to(*device_and_dtype(self.network))
+
+    def _collect(self, pieces: Pieces, size_hw: SizeHW) -> tuple[np.ndarray, np.ndarray | None]:
+        """Labels (H, W) and, if they are kept, probabilities (K, H, W) float16."""
+        classes = self.network.num_classes
+        labels = np.empty(size_hw, label_type(classes))
+        kept = np.empty((classes, *size_hw), np.float16) if self.keep_probabilities else None
+        for (rows, columns), scores in pieces:
+            labels[slice(*rows), slice(*columns)] = scores.argmax(0).cpu().numpy()
+            if kept is not None:
+                kept[:, slice(*rows), slice(*columns)] = scores.half().cpu().numpy()
+        return labels, kept
+
+
+def whole_images(
+    network: SegmentationNetwork, values: Tensor, size_hw: SizeHW, originals_hw: Sequence[SizeHW]
+) -> list[Pieces]:
+    """Logits of images in one pass each, upsampled to their own pixels block by block.
 
     Args:
-        source: path of an image, a directory (searched recursively; frames of a video in the
-            order of their numbers) or a glob, an array (H, W) or (H, W, C), a Pillow image, or a
-            list of any of these.
-        image_size: short side in pixels that images are scaled to; "original" leaves them as they
-            are; None takes the model's.
-        window: (height, width), or a side, in pixels of the prepared image: slide over it and
-            average where windows overlap. Memory then does not grow with the number of classes
-            times the pixels of the image, unless probabilities are kept.
-        stride: of the window; by default two thirds of it.
-        scales: sizes to look at the image in, as factors; their probabilities are averaged.
-        flip: look at each scale mirrored as well.
-        keep_probabilities: keep (K, H, W) float16 in the result.
-        batch_size: images of one size, or windows, in one forward pass.
-        on_error: "skip" leaves out images that cannot be read.
-        device: moves the model there first; None leaves it where it is.
-        keep_images: keep each picture in its result, for `plot`.
-        progress: called with (pieces done, all) of an image that is looked at piece by piece.
-
-    Raises:
-        ImageError: nothing found, or an unreadable image with on_error="raise".
-        ConfigError: settings out of range.
+        values: `B C h w`, prepared.
+        size_hw: their part that is no padding.
+        originals_hw: size of each image as it was read.
     """
-    channels = model.config.backbone.in_channels
-    fit = model.preprocessing.for_channels(channels)
-    window_hw, stride_hw = _windows(window, stride)
-    if not scales or min(scales) <= 0:
-        raise ConfigError(f"scales is {tuple(scales)}; give factors above 0, such as 0.75 1 1.25")
-    mapper = Mapper(
-        model=model,
-        fit=fit if image_size is None else fit.of_size(image_size),
-        window_hw=window_hw,
-        stride_hw=stride_hw,
-        scales=tuple(scales),
-        flip=flip,
-        keep_probabilities=keep_probabilities,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    return predict_each(
-        model,
-        list_sources(source),
-        lambda pixels, _: mapper.fit.size_for((pixels.shape[0], pixels.shape[1])),
-        lambda batch: mapper.results(batch, keep_images),
-        channels=channels,
-        batch_size=batch_size,
-        on_error=on_error,
-        device=device,
-    )
+    logits = network(values)[..., : size_hw[0], : size_hw[1]].float()
+    pixels = most_pixels(logits.shape[1])
+    return [
+        upsampled(maps, own_hw, pixels) for maps, own_hw in zip(logits, originals_hw, strict=True)
+    ]
 
 
-predict_maps = as_list(each_map)
+def _softmax(pieces: Pieces) -> Pieces:
+    return ((block, logits.softmax(0)) for block, logits in pieces)
 
 
-def _windows(
+def most_pixels(num_classes: int) -> int:
+    """Pixels of a block, with K numbers each, that exist at a time."""
+    return BLOCK_BYTES // (4 * num_classes)
+
+
+def windows_of(
     window: SizeHW | int | None, stride: SizeHW | int | None
 ) -> tuple[SizeHW | None, SizeHW | None]:
+    """(height, width) of a sliding window and of its stride, by default two thirds of it.
+
+    Raises:
+        ConfigError: a stride alone, or windows that leave gaps.
+    """
     if window is None:
         if stride is not None:
             raise ConfigError("stride without window means nothing; give a window, or neither")

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.segmentation.data.files import LOOKED_FOR, is_segmentation
-from swinkit.segmentation.flops import count_segmenter_flops
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
-from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS
+from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS, count_segmenter_flops
 from swinkit.task.base import (
     NetworkSummary,
     OnError,
@@ -25,6 +24,7 @@ from swinkit.task.base import (
     round_millions,
 )
 from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
+from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
     from swinkit.segmentation.model import SwinSegmenter
@@ -111,15 +111,11 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         progress: Progress,
     ) -> Iterator[SemanticMap]:
         """The class of every pixel of each image."""
-        from swinkit.segmentation.predict import each_map
-
-        return each_map(
-            model,
+        return model.predict_iter(
             images,
             window=options.window,
             stride=options.stride,
-            scales=options.scales if options.augment else (1.0,),
-            flip=options.augment,
+            views=_views(options),
             batch_size=batch_size,
             on_error=on_error,
             keep_images=keep_images,
@@ -164,8 +160,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
             on_bad_image=on_bad_image,
             window=options.window,
             stride=options.stride,
-            scales=options.scales if options.augment else (1.0,),
-            flip=options.augment,
+            views=_views(options),
             progress=progress,
         )
         return report, problems
@@ -175,6 +170,10 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         from swinkit.segmentation.train import SegmentationTraining
 
         return SegmentationTraining(config)
+
+
+def _views(options: ViewOptions) -> TestAugmentation | None:
+    return TestAugmentation(scales=options.scales) if options.augment else None
 
 
 class SegmentationFormat(ResultFormat[SemanticMap]):

@@ -1,4 +1,4 @@
-"""Bilinear enlarging of maps, all at once or block by block.
+"""Bilinear upsampling of maps, all at once or block by block.
 
 `F.interpolate(..., mode="bilinear", align_corners=False)` makes the whole answer; here a rectangle
 of it is made from the rectangle of the map that it reads. Large answers are made block by block,
@@ -10,49 +10,26 @@ Legend: K classes, h w part of the map, H W rectangle of the answer.
 from collections.abc import Iterator
 from math import isqrt
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.segmentation.result import label_type
 from swinkit.settings import SizeHW
 
 Span = tuple[int, int]  # first, last + 1
 Block = tuple[Span, Span]  # rows, columns
 
 
-def labels_of(logits: Tensor, answer_hw: SizeHW, pixels: int) -> np.ndarray:
-    """The labels (H, W) that logits `K h w` have once enlarged to `answer_hw`.
-
-    Args:
-        pixels: most that are enlarged at a time; larger answers are made block by block.
-    """
-    map_hw = (logits.shape[1], logits.shape[2])
-    if answer_hw[0] * answer_hw[1] <= pixels:
-        return best_labels(enlarged_to(logits, answer_hw))
-    labels = np.empty(answer_hw, label_type(logits.shape[0]))
+def upsampled(maps: Tensor, answer_hw: SizeHW, pixels: int) -> Iterator[tuple[Block, Tensor]]:
+    """`K h w` upsampled to `answer_hw`, in blocks of at most about `pixels`: `K H W` of each."""
+    map_hw = (maps.shape[1], maps.shape[2])
     for block in blocks(answer_hw, pixels):
         read = block_read(map_hw, answer_hw, block)
-        part = logits[:, slice(*read[0]), slice(*read[1])]
-        found = best_labels(enlarge(part, read, map_hw, answer_hw, block))
-        labels[slice(*block[0]), slice(*block[1])] = found
-    return labels
+        part = maps[:, slice(*read[0]), slice(*read[1])]
+        yield block, upsample(part, read, map_hw, answer_hw, block)
 
 
-def best_labels(scores: Tensor) -> np.ndarray:
-    """`K H W` -> (H, W) of the best class."""
-    return scores.argmax(0).cpu().numpy().astype(label_type(scores.shape[0]))
-
-
-def enlarged_to(logits: Tensor, answer_hw: SizeHW) -> Tensor:
-    """All of a map: `K h w` -> `K *answer_hw`."""
-    if tuple(logits.shape[1:]) == tuple(answer_hw):
-        return logits
-    return F.interpolate(logits[None], size=answer_hw, mode="bilinear", align_corners=False)[0]
-
-
-def enlarge(part: Tensor, read: Block, map_hw: SizeHW, answer_hw: SizeHW, block: Block) -> Tensor:
+def upsample(part: Tensor, read: Block, map_hw: SizeHW, answer_hw: SizeHW, block: Block) -> Tensor:
     """A block of the answer, equal to that of `F.interpolate` up to the rounding of positions.
 
     Args:
@@ -67,6 +44,8 @@ def enlarge(part: Tensor, read: Block, map_hw: SizeHW, answer_hw: SizeHW, block:
     """
     if map_hw == answer_hw:
         return part
+    if block == whole_block(answer_hw):
+        return F.interpolate(part[None], size=answer_hw, mode="bilinear", align_corners=False)[0]
     down, across = (
         (_positions(span, present, wanted) - first).to(part)
         for span, present, wanted, (first, _) in zip(block, map_hw, answer_hw, read, strict=True)
@@ -79,9 +58,11 @@ def enlarge(part: Tensor, read: Block, map_hw: SizeHW, answer_hw: SizeHW, block:
 
 
 def block_read(map_hw: SizeHW, answer_hw: SizeHW, block: Block) -> Block:
-    """The rows and columns of a map that `enlarge` reads for a block of the answer."""
+    """The rows and columns of a map that `upsample` reads for a block of the answer."""
     if map_hw == answer_hw:
         return block
+    if block == whole_block(answer_hw):
+        return whole_block(map_hw)
     rows, columns = (
         (
             max(0, int((first + 0.5) * (present / wanted) - 0.5)),
@@ -94,6 +75,9 @@ def block_read(map_hw: SizeHW, answer_hw: SizeHW, block: Block) -> Block:
 
 def blocks(size_hw: SizeHW, pixels: int) -> Iterator[Block]:
     """Rectangles of at most about `pixels` that cover an image, row by row, squares if they can."""
+    if size_hw[0] * size_hw[1] <= pixels:
+        yield whole_block(size_hw)
+        return
     width = min(size_hw[1], max(1, isqrt(pixels)))
     height = min(size_hw[0], max(1, pixels // width))
     width = min(size_hw[1], max(1, pixels // height))
@@ -102,6 +86,11 @@ def blocks(size_hw: SizeHW, pixels: int) -> Iterator[Block]:
             yield (top, min(top + height, size_hw[0])), (left, min(left + width, size_hw[1]))
 
 
+def whole_block(size_hw: SizeHW) -> Block:
+    """All rows and columns."""
+    return (0, size_hw[0]), (0, size_hw[1])
+
+
 def _positions(span: Span, present: int, wanted: int) -> Tensor:
-    """Where the centres of the answer's places lie in the map, in its places; float64."""
+    """Where the centers of the answer's places lie in the map, in its places; float64."""
     return (torch.arange(*span, dtype=torch.float64) + 0.5) * (present / wanted) - 0.5

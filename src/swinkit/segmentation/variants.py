@@ -1,4 +1,4 @@
-"""The segmenters by name. Importing this needs no PyTorch.
+"""The segmenters by name, and what they cost. Importing this needs no PyTorch.
 
 upernet_swin_t, _s, _b, _l are those of the Swin paper, section 4.3 (the official configurations
 set stochastic depth to 0.3 for all). The others have not been published: UPerNet on V2 backbones,
@@ -8,13 +8,16 @@ a light U-Net decoder, and nano models for small data, quick to train from nothi
 from dataclasses import replace
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.flops import count_flops
 from swinkit.backbones.variants import VARIANTS
+from swinkit.errors import ConfigError
 from swinkit.segmentation.config import SegmenterConfig
+from swinkit.settings import SizeHW
 
 DROP_PATH_RATE = 0.3
 ALL_STAGES = (0, 1, 2, 3)
 
-# Patches of 4 pixels, not the classifier's 2: scenes are larger than thumbnails.
+# Patches of 4 pixels, not the classifier's 2: street scenes are larger than thumbnails.
 NANO = SwinConfig(
     window_size=7,
     embed_dim=32,
@@ -84,3 +87,43 @@ PARAMETERS: dict[str, int] = {
     "upernet_swin_nano": 3324940,
     "unet_swin_nano": 2899892,
 }
+
+
+def find_segmenter(name: str) -> SegmenterConfig:
+    """The configuration of that name.
+
+    Raises:
+        ConfigError: no such segmenter; the message lists them.
+    """
+    if name not in SEGMENTERS:
+        raise ConfigError(f"no segmenter named {name!r}; choose one of {', '.join(SEGMENTERS)}")
+    return SEGMENTERS[name]
+
+
+def count_segmenter_flops(config: SegmenterConfig, image_hw: SizeHW) -> int:
+    """FLOPs as the published tables count them: multiply-adds of one image.
+
+    Counted are the backbone by the official rule, and every convolution of the decoder at the size
+    at which the reference runs it (all levels upsampled before they are joined); norms,
+    activations, resizing and the auxiliary head, which only trains, are left out.
+
+    Args:
+        image_hw: pixels; the paper's table 3 gives 512 x 2048.
+
+    Raises:
+        ConfigError: a decoder other than UPerNet, for which nothing is published.
+    """
+    if config.decoder != "upernet":
+        raise ConfigError(f"no counting rule is published for the {config.decoder} decoder")
+    places = [
+        -(-image_hw[0] // stride) * -(-image_hw[1] // stride) for stride in config.backbone.strides
+    ]
+    widths, channels = config.backbone.channels, config.channels
+    scales = config.pool_scales
+    total = count_flops(config.backbone, image_hw, None)
+    total += sum(scale**2 * widths[-1] * channels for scale in scales)
+    total += places[-1] * (widths[-1] + len(scales) * channels) * channels * 9
+    for area, width in zip(places[:-1], widths[:-1], strict=True):
+        total += area * width * channels + area * channels**2 * 9
+    total += places[0] * len(widths) * channels**2 * 9
+    return total + places[0] * channels * config.num_classes

@@ -11,12 +11,11 @@ from PIL import Image
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError, ImageError
 from swinkit.images.fitting import Fit
-from swinkit.segmentation.create import create_segmenter
 from swinkit.segmentation.data.splits import load_segmentation, load_segmentation_samples
 from swinkit.segmentation.evaluate.measure import evaluate_segmenter
-from swinkit.segmentation.model import SwinSegmenter
-from swinkit.segmentation.predict import predict_maps
+from swinkit.segmentation.model import SwinSegmenter, create_segmenter
 from swinkit.task.evaluating import choose_samples
+from swinkit.task.views import TestAugmentation
 
 NAMES = ("sky", "road", "tree")
 READERS = {"load": load_segmentation, "load_samples": load_segmentation_samples}
@@ -53,7 +52,7 @@ def test_numbers_are_those_of_the_predictions(model, scenes):
     report = evaluate_segmenter(model, scenes, batch_size=3)
     samples, _ = load_segmentation_samples(scenes, split="test")
     confusion = np.zeros((3, 3), int)
-    found = predict_maps(model, [sample.path for sample in samples])
+    found = model.predict([sample.path for sample in samples])
     for sample, result in zip(samples, found, strict=True):
         truth = sample.labels()
         counts = truth != 255
@@ -78,7 +77,11 @@ def test_data_may_be_a_path_settings_splits_or_samples(model, scenes):
 def test_window_and_views_reach_the_prediction(model, scenes):
     samples = load_segmentation_samples(scenes, split="val")[0][:1]
     plain = evaluate_segmenter(model, samples).scores.confusion
-    for settings in ({"window": 32, "stride": 24}, {"flip": True}, {"scales": (0.5, 1.5)}):
+    for settings in (
+        {"window": 32, "stride": 24},
+        {"views": TestAugmentation()},
+        {"views": TestAugmentation(scales=(0.5, 1.5), flip=False)},
+    ):
         other = evaluate_segmenter(model, samples, **settings).scores.confusion
         assert other.sum() == plain.sum()
         assert (other != plain).any()

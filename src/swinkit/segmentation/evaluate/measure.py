@@ -25,10 +25,10 @@ from swinkit.segmentation.evaluate.boundary import TOLERANCE
 from swinkit.segmentation.evaluate.report import Scene, SegmentationReport
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator, SegmentationScores
 from swinkit.segmentation.model import SwinSegmenter
-from swinkit.segmentation.predict import each_map
 from swinkit.segmentation.result import SemanticMap
 from swinkit.task.base import Progress, Split
 from swinkit.task.evaluating import choose_samples
+from swinkit.task.views import TestAugmentation
 
 Data = str | Path | DataConfig | SegmentationSplits | Sequence[SegmentationSample]
 KEPT_SIDE = 640  # longest side of label maps that are kept for the pictures
@@ -46,8 +46,7 @@ def evaluate_segmenter(
     on_bad_image: Literal["skip", "refuse"] = "refuse",
     window: tuple[int, int] | int | None = None,
     stride: tuple[int, int] | int | None = None,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
+    views: TestAugmentation | None = None,
     boundary_tolerance: float | None = TOLERANCE,
     worst: int = 6,
     progress: Progress | None = None,
@@ -67,7 +66,7 @@ def evaluate_segmenter(
             worst_images.png.
         on_bad_image: "skip" leaves unreadable images and masks out.
         window, stride: slide a window over each image.
-        scales, flip: average over several sizes, and over the mirrored image.
+        views: average over several sizes, and over the mirrored image.
         boundary_tolerance: see `boundary_f1`; None leaves the boundaries out.
         worst: images of the lowest mean IoU to keep.
         progress: called with (images done, all).
@@ -84,14 +83,12 @@ def evaluate_segmenter(
     by_source = {str(sample.path): sample for sample in samples}
     started = time.perf_counter()
     counter = _Counter(model.class_names, boundary_tolerance, len(samples), worst)
-    results = each_map(
-        model,
+    results = model.predict_iter(
         [sample.path for sample in samples],
         batch_size=batch_size,
         window=window,
         stride=stride,
-        scales=scales,
-        flip=flip,
+        views=views,
         on_error="skip" if on_bad_image == "skip" else "raise",
         device=device,
         keep_images=False,
