@@ -1,12 +1,11 @@
 """The loop that every task's prediction shares: find images, read, prepare, answer in batches."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ Source = ImageSource | Sequence[ImageSource]
 
 Prepared = TypeVar("Prepared")
 Answer = TypeVar("Answer")
-Settings = ParamSpec("Settings")
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,6 @@ def list_sources(source: Source) -> list[ImageSource]:
             f"cannot predict on {type(source).__name__}; give a path, an array, an image or a list"
         )
     return [found for item in source for found in list_sources(item)]
-
-
-def as_list(each: Callable[Settings, Iterator[Answer]]) -> Callable[Settings, list[Answer]]:
-    """The same prediction, all answers at once."""
-
-    @functools.wraps(each)
-    def predict(*args: Settings.args, **settings: Settings.kwargs) -> list[Answer]:
-        return list(each(*args, **settings))
-
-    return predict
 
 
 def predict_each(
