@@ -101,7 +101,7 @@ def test_objects_cut_by_tiles_are_whole_again(
     )
 
 
-def test_neighbours_of_one_class_stay_two() -> None:
+def test_neighbors_of_one_class_stay_two() -> None:
     # Both touch the inner border of the first tile from either side of the strip.
     objects = np.array([[10, 10, 78, 40], [84, 10, 150, 40]])
     tiles = tile_boxes((50, 180), (50, 100), 0.2)

@@ -29,9 +29,9 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
 
     >>> import numpy as np, swinkit
     >>> model = swinkit.create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
-    >>> found = model.predict(np.zeros((64, 96, 3), np.uint8), image_size=64)
-    >>> found[0].size_hw
-    (64, 96)
+    >>> [found] = model.predict(np.zeros((64, 96, 3), np.uint8), image_size=64)
+    >>> type(found).__name__, found.size_hw
+    ('InstanceMasks', (64, 96))
     """
 
     task = "detection"

@@ -42,6 +42,15 @@ class Detections:
     Raises:
         SwinkitError: shapes that do not fit each other, values that are no boxes, scores or
             labels (a model whose weights hold NaN gives such).
+
+    >>> import numpy as np, swinkit
+    >>> boxes = np.array([[4, 2, 40, 30], [50, 10, 90, 60]])
+    >>> scores, labels = np.array([0.9, 0.4]), np.array([1, 0])
+    >>> found = swinkit.Detections(("cat", "dog"), boxes, scores, labels, size_hw=(64, 96))
+    >>> found
+    Detections(1 cat, 1 dog)
+    >>> found.above(0.5).names
+    ('dog',)
     """
 
     class_names: tuple[str, ...]
@@ -81,12 +90,12 @@ class Detections:
 
     def rows(self: Found, numbers: Sequence[int] | np.ndarray) -> Found:
         """The objects of these numbers, in their order."""
-        chosen = np.asarray(numbers, np.int64).reshape(-1)
+        places = np.asarray(numbers, np.int64).reshape(-1)
         return replace(
             self,
-            boxes_xyxy=self.boxes_xyxy[chosen],
-            scores=self.scores[chosen],
-            labels=self.labels[chosen],
+            boxes_xyxy=self.boxes_xyxy[places],
+            scores=self.scores[places],
+            labels=self.labels[places],
         )
 
     def above(self: Found, score: float) -> Found:
@@ -209,6 +218,15 @@ class InstanceMasks(Detections):
 
     Raises:
         SwinkitError: masks of another number or size than boxes and image.
+
+    >>> import numpy as np, swinkit
+    >>> box, mask = np.array([[0, 0, 3, 2]]), np.zeros((1, 4, 6), bool)
+    >>> mask[0, :2, :3] = True
+    >>> found = swinkit.InstanceMasks(
+    ...     ("cat",), box, np.array([0.9]), np.array([0]), size_hw=(4, 6), masks=mask
+    ... )
+    >>> found.label_map()[0].tolist()
+    [1, 1, 1, 0, 0, 0]
     """
 
     masks: "CompactMask" = field(kw_only=True)
@@ -225,11 +243,11 @@ class InstanceMasks(Detections):
             )
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> "InstanceMasks":
-        chosen = np.asarray(numbers, np.int64).reshape(-1)
+        places = np.asarray(numbers, np.int64).reshape(-1)
         boxes, scores, labels = (
-            values[chosen] for values in (self.boxes_xyxy, self.scores, self.labels)
+            values[places] for values in (self.boxes_xyxy, self.scores, self.labels)
         )
-        masks = self.masks[chosen]
+        masks = self.masks[places]
         return replace(self, boxes_xyxy=boxes, scores=scores, labels=labels, masks=masks)
 
     def label_map(self) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Objects found tile by tile, put together again.
 
-Neighbouring tiles overlap, so an object may be found twice, or cut by a tile's border, or cut by
+Neighboring tiles overlap, so an object may be found twice, or cut by a tile's border, or cut by
 the borders of all tiles that see it. What two tiles say about the strip that both see decides: two
 boxes are one object where, cut to that strip, they agree.
 
@@ -28,7 +28,7 @@ def tile_boxes(size_hw: SizeHW, tile_hw: SizeHW, overlap: float) -> np.ndarray:
 
     Args:
         tile_hw: their size; a tile as large as the image is the image.
-        overlap: share of a tile's side that neighbours have in common, at least.
+        overlap: share of a tile's side that neighbors have in common, at least.
 
     Raises:
         ConfigError: an overlap outside 0..0.9, or a tile below one pixel.
@@ -111,7 +111,7 @@ def _same_objects(
     """Rows that are one object: uncut ones alone, cut ones that no uncut one stands for joined."""
     absorbed = np.zeros(len(boxes), bool)
     links: list[tuple[int, int]] = []
-    for one, other in _neighbours(tiles_xyxy):
+    for one, other in _neighbors(tiles_xyxy):
         first = np.arange(starts[one], starts[one + 1])
         second = np.arange(starts[other], starts[other + 1])
         strip = np.concatenate(
@@ -133,7 +133,7 @@ def _same_objects(
     return _components(len(boxes), links, absorbed)
 
 
-def _neighbours(tiles_xyxy: np.ndarray) -> list[tuple[int, int]]:
+def _neighbors(tiles_xyxy: np.ndarray) -> list[tuple[int, int]]:
     low = np.maximum(tiles_xyxy[:, None, :2], tiles_xyxy[None, :, :2])
     high = np.minimum(tiles_xyxy[:, None, 2:], tiles_xyxy[None, :, 2:])
     one, other = np.nonzero(np.triu((high > low).all(axis=2), k=1))

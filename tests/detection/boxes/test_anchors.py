@@ -12,9 +12,9 @@ def test_order_is_row_column_ratio_scale() -> None:
     grid = AnchorGrid((8,), scales=(4, 8), ratios=(0.5, 2.0))
     [anchors] = grid([(2, 3)])
     assert anchors.shape == (2 * 3 * 4, 4)
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    centers = (anchors[:, :2] + anchors[:, 2:]) / 2
     expected = [[x * 8.0, y * 8.0] for y in range(2) for x in range(3) for _ in range(4)]
-    assert torch.allclose(centres, torch.tensor(expected), atol=1e-5)
+    assert torch.allclose(centers, torch.tensor(expected), atol=1e-5)
     sides = anchors[:4, 2:] - anchors[:4, :2]
     assert torch.allclose(sides[:, 1] / sides[:, 0], torch.tensor([0.5, 0.5, 2.0, 2.0]))
     assert torch.allclose(sides.prod(1).sqrt(), torch.tensor([32.0, 64.0, 32.0, 64.0]))

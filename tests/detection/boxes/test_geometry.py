@@ -51,9 +51,9 @@ def test_boxes_with_area_are_measured_as_torchvision_does(first: Tensor, second:
 def test_giou_is_at_most_iou(data: st.DataObject) -> None:
     first = data.draw(boxes(1, smallest=0.5))
     second = data.draw(boxes(len(first), len(first), smallest=0.5))
-    generalised = giou(first, second)
-    assert (generalised <= pairwise_iou(first, second).diagonal() + 1e-4).all()
-    assert (generalised >= -1 - 1e-4).all()
+    generalized = giou(first, second)
+    assert (generalized <= pairwise_iou(first, second).diagonal() + 1e-4).all()
+    assert (generalized >= -1 - 1e-4).all()
     assert torch.allclose(giou(first, first), torch.ones(len(first)), atol=1e-4)
 
 

@@ -25,7 +25,7 @@ def octave_scales(base: float = 4.0, per_octave: int = 3) -> tuple[float, ...]:
 class AnchorGrid:
     """Boxes of `stride * scale` side at each ratio (height over width), equal in area.
 
-    The anchors of place (y, x) are centred on (x * stride, y * stride), its top left corner, and
+    The anchors of place (y, x) are centered on (x * stride, y * stride), its top left corner, and
     are not rounded. They stand in the order row, column, ratio, scale, the last running fastest.
 
     Source: AnchorGenerator of mmdet with `center_offset` 0.
@@ -107,8 +107,8 @@ class AnchorGrid:
         y = torch.arange(size_hw[0], dtype=torch.float32) * stride
         x = torch.arange(size_hw[1], dtype=torch.float32) * stride
         y, x = torch.meshgrid(y, x, indexing="ij")
-        centres = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)  # H*W 1 4
-        return (centres + self.base(level)).reshape(-1, 4)  # H*W*A 4
+        centers = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)  # H*W 1 4
+        return (centers + self.base(level)).reshape(-1, 4)  # H*W*A 4
 
 
 def _places_inside(map_hw: SizeHW, stride: int, size_hw: SizeHW, divisor: int) -> Tensor:

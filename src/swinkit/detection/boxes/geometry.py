@@ -47,7 +47,7 @@ def pairwise_coverage(first: Tensor, second: Tensor) -> Tensor:
 
 
 def giou(first: Tensor, second: Tensor) -> Tensor:
-    """(N,) generalised IoU of (N, 4) boxes_xyxy, in -1..1, row by row; differentiable.
+    """(N,) generalized IoU of (N, 4) boxes_xyxy, in -1..1, row by row; differentiable.
 
     IoU less the part of the enclosing box that the union leaves free (1902.09630); unions and
     enclosing areas are floored at 1e-6, as in mmdet.
@@ -77,7 +77,7 @@ def _pairwise_intersection(first: Tensor, second: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BoxCoder:
-    """Shift of the centre in units of the anchor's sides, and logarithm of the ratio of the sides.
+    """Shift of the center in units of the anchor's sides, and logarithm of the ratio of the sides.
 
     dx = (x - xa) / wa, dy = (y - ya) / ha, dw = log(w / wa), dh = log(h / ha), each divided by its
     standard deviation. Computed in float32 whatever comes in.
@@ -91,9 +91,9 @@ class BoxCoder:
         """(N, 4) boxes_xyxy seen from (N, 4) anchors -> (N, 4) deltas; both with area > 0."""
         anchors, boxes = anchors.float(), boxes.float()
         sides, box_sides = anchors[:, 2:] - anchors[:, :2], boxes[:, 2:] - boxes[:, :2]
-        centres = (anchors[:, :2] + anchors[:, 2:]) * 0.5
-        box_centres = (boxes[:, :2] + boxes[:, 2:]) * 0.5
-        shift = (box_centres - centres) / sides
+        centers = (anchors[:, :2] + anchors[:, 2:]) * 0.5
+        box_centers = (boxes[:, :2] + boxes[:, 2:]) * 0.5
+        shift = (box_centers - centers) / sides
         growth = torch.log(box_sides / sides)
         return torch.cat([shift, growth], dim=1) / anchors.new_tensor(self.stds)
 
@@ -105,11 +105,11 @@ class BoxCoder:
         anchors, moves = anchors.float(), deltas.float()
         count = anchors.shape[0]
         moves = moves.reshape(count, moves.shape[1] // 4, 4) * moves.new_tensor(self.stds)  # N K 4
-        centres = ((anchors[:, :2] + anchors[:, 2:]) * 0.5)[:, None]  # N 1 2
+        centers = ((anchors[:, :2] + anchors[:, 2:]) * 0.5)[:, None]  # N 1 2
         sides = (anchors[:, 2:] - anchors[:, :2])[:, None]  # N 1 2
-        centres = centres + sides * moves[..., :2]
+        centers = centers + sides * moves[..., :2]
         sides = sides * moves[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
-        boxes = torch.cat([centres - sides * 0.5, centres + sides * 0.5], dim=-1)
+        boxes = torch.cat([centers - sides * 0.5, centers + sides * 0.5], dim=-1)
         if size_hw is not None:
             boxes = clip(boxes, size_hw)
         return boxes.reshape(deltas.shape)
@@ -133,7 +133,7 @@ def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:
 
 
 def giou_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """(N,) 1 - generalised IoU of (N, 4) boxes_xyxy, in 0..2 (1902.09630)."""
+    """(N,) 1 - generalized IoU of (N, 4) boxes_xyxy, in 0..2 (1902.09630)."""
     return 1 - giou(prediction, target)
 
 

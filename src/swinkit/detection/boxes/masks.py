@@ -23,7 +23,7 @@ def paste_masks(
 ) -> Tensor:
     """Stretch (N, h, w) probabilities over (N, 4) boxes of an H x W image -> (N, H, W) bool.
 
-    A pixel belongs to an instance where the bilinear value at its centre is at least `threshold`;
+    A pixel belongs to an instance where the bilinear value at its center is at least `threshold`;
     outside the mask the value runs to 0. Only the pixels around each box are computed, by two
     small products per chunk of boxes alike in size, for bilinear interpolation is separable.
 
@@ -67,7 +67,7 @@ def _crops(boxes: Tensor, size_hw: SizeHW) -> tuple[Tensor, Tensor]:
 
 
 def _interpolate(values: Tensor, boxes: Tensor, corner_yx: Tensor, crop_hw: SizeHW) -> Tensor:
-    """(n, h, w) values over (n, 4) boxes, at the pixel centres of crops: (n, y, x)."""
+    """(n, h, w) values over (n, 4) boxes, at the pixel centers of crops: (n, y, x)."""
     down = _weights(boxes[:, 1], boxes[:, 3], corner_yx[:, 0], crop_hw[0], values.shape[1])
     across = _weights(boxes[:, 0], boxes[:, 2], corner_yx[:, 1], crop_hw[1], values.shape[2])
     # Autocast would make these products in half precision.

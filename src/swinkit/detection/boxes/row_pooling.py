@@ -1,4 +1,4 @@
-"""RoIAlign on a CPU as weighted sums of rows: a map's places are rows of C neighbouring numbers.
+"""RoIAlign on a CPU as weighted sums of rows: a map's places are rows of C neighboring numbers.
 
 Bilinear sampling is separable, and samples of a bin fall on the same few places again and again:
 each bin is one weighted sum over those places. On maps whose channels lie together, as those of

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from supervision.detection.compact_mask import CompactMask
 
 RED, ORANGE, GREEN = "#c53030", "#d9730d", "#2f855a"
-LABELLED_CURVES = 15  # classes with a color and an entry in the legend; more are drawn thin
+LABELED_CURVES = 15  # classes with a color and an entry in the legend; more are drawn thin
 PER_ROW = 8
 SMALLEST_VIEW = 48  # pixels of the image around an error
 VIEW = 2.4  # sides of a view over the longer side of its box
@@ -55,7 +55,7 @@ def precision_recall(report: DetectionReport) -> Figure:
 
 def _curves(axes: Axes, names: Sequence[str], curves: np.ndarray, values: Sequence[float]) -> None:
     present = [label for label in range(len(names)) if not math.isnan(values[label])]
-    few = len(present) <= LABELLED_CURVES
+    few = len(present) <= LABELED_CURVES
     colors = class_colors(len(names)) / 255
     for label in present:
         axes.plot(

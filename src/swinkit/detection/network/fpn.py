@@ -19,7 +19,7 @@ class FPN(nn.Module):
     level below (P6 of Mask R-CNN), "conv" is a 3x3 convolution of stride 2, the first from the
     backbone's last map, the next from the one before (P6 and P7 of RetinaNet).
 
-    Source: 1612.03144; FPN of mmdet (no norm, no activation; Xavier initialisation, biases 0).
+    Source: 1612.03144; FPN of mmdet (no norm, no activation; Xavier initialization, biases 0).
 
     Raises:
         ConfigError: fewer levels wanted than the backbone has.

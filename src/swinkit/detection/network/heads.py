@@ -48,11 +48,11 @@ class SyncBatchNorm(nn.BatchNorm2d):
         sums = SumOfProcesses.apply(torch.cat([values.sum((0, 2, 3)), count]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
-        centred = values - mean[:, None, None]
-        variance = SumOfProcesses.apply(centred.square().sum((0, 2, 3))) / count
+        centered = values - mean[:, None, None]
+        variance = SumOfProcesses.apply(centered.square().sum((0, 2, 3))) / count
         self._keep(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
+        return (centered * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
 
     @torch.no_grad()
     def _keep(self, mean: Tensor, variance: Tensor) -> None:
@@ -67,7 +67,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module | None:
-    """The named normalisation of `R channels S S` features; None for "none".
+    """The named normalization of `R channels S S` features; None for "none".
 
     Raises:
         ConfigError: channels that group norm cannot share out evenly.

@@ -143,8 +143,8 @@ class RCNN(RoIHeads):
         """
         weight = self.config.roi.stages[stage].loss_weight
         samples = self._sample(stage, candidates, targets, sampler)
-        boxes = [chosen.boxes_xyxy for chosen in samples]
-        labels = torch.cat([chosen.labels for chosen in samples])
+        boxes = [own.boxes_xyxy for own in samples]
+        labels = torch.cat([own.labels for own in samples])
         rois = to_rois(boxes)
         outputs = self.box_outputs(stage, features, _one_at_least(rois))
         logits, deltas = (values[: rois.shape[0]] for values in outputs)
@@ -187,12 +187,11 @@ class RCNN(RoIHeads):
         targets: Sequence[InstanceTarget],
     ) -> Tensor:
         matched = [
-            target.boxes_xyxy[chosen.matched]
-            for chosen, target in zip(samples, targets, strict=True)
+            target.boxes_xyxy[own.matched] for own, target in zip(samples, targets, strict=True)
         ]
         return box_loss(
             deltas,
-            torch.cat([chosen.boxes_xyxy for chosen in samples]),
+            torch.cat([own.boxes_xyxy for own in samples]),
             torch.cat(matched),
             labels,
             is_positive(samples),
@@ -213,10 +212,10 @@ class RCNN(RoIHeads):
         heads = self.mask_chain(stage)
         inputs = flow_features(heads, pooled)[-1]
         logits = heads[-1].all_logits(inputs)[: rois.shape[0]]  # P K s s
-        labels = torch.cat([chosen.labels[: chosen.num_positive] for chosen in samples])
+        labels = torch.cat([own.labels[: own.num_positive] for own in samples])
         wanted = [
-            _true_masks(target, own, chosen.matched, logits.shape[-1])
-            for target, own, chosen in zip(targets, boxes, samples, strict=True)
+            _true_masks(target, own_boxes, own.matched, logits.shape[-1])
+            for target, own_boxes, own in zip(targets, boxes, samples, strict=True)
         ]
         return mask_loss(logits, labels, torch.cat(wanted))
 

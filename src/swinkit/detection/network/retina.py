@@ -45,7 +45,7 @@ class RetinaHead(nn.Module):
         channels: of the pyramid and of the towers.
         num_convs: convolutions in each tower.
 
-    Source: 1708.02002; RetinaHead of mmdet (weights initialised from a normal of 0.01, biases 0,
+    Source: 1708.02002; RetinaHead of mmdet (weights initialized from a normal of 0.01, biases 0,
     that of the scores so that each class starts at a probability of 0.01).
     """
 

@@ -64,35 +64,35 @@ def sample(
     assigned = torch.cat([own, assigned])
     boxes = torch.cat([target.boxes_xyxy.to(candidates.dtype), candidates])
     positive, negative = sampler(assigned, config.num_samples, config.positive_fraction)
-    chosen = torch.cat([positive, negative])
+    rows = torch.cat([positive, negative])
     matched = assigned[positive] - 1
     background = torch.full_like(negative, num_classes)
     return Sampled(
-        boxes_xyxy=boxes[chosen],
+        boxes_xyxy=boxes[rows],
         labels=torch.cat([target.labels[matched], background]),
         matched=matched,
-        is_object=chosen < num_objects,
+        is_object=rows < num_objects,
     )
 
 
 def positives(samples: Sequence[Sampled]) -> list[Tensor]:
     """(P, 4) boxes of each image's positives."""
-    return [chosen.boxes_xyxy[: chosen.num_positive] for chosen in samples]
+    return [own.boxes_xyxy[: own.num_positive] for own in samples]
 
 
 def is_positive(samples: Sequence[Sampled]) -> Tensor:
     """(total S,) bool over the RoIs of all images."""
     return torch.cat(
         [
-            torch.arange(chosen.labels.shape[0], device=chosen.labels.device) < chosen.num_positive
-            for chosen in samples
+            torch.arange(own.labels.shape[0], device=own.labels.device) < own.num_positive
+            for own in samples
         ]
     )
 
 
 def without_objects(boxes: Sequence[Tensor], samples: Sequence[Sampled]) -> list[Tensor]:
     """Moved (S, 4) boxes of each image less those that began as ground truth."""
-    return [moved[~chosen.is_object].detach() for moved, chosen in zip(boxes, samples, strict=True)]
+    return [moved[~own.is_object].detach() for moved, own in zip(boxes, samples, strict=True)]
 
 
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
