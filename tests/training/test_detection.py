@@ -16,11 +16,11 @@ from swinkit.checkpoints.load import load
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.train import DetectionTraining
 from swinkit.errors import ConfigError, TrainingError
-from swinkit.training.module import TrainingModule
+from swinkit.training.module import TrainingModule, build_model
 from swinkit.training.recipes import read_config
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
-from swinkit.training.train import build_model, train
+from swinkit.training.train import train
 
 QUIET = Console(quiet=True)
 

@@ -5,11 +5,10 @@ from torch.nn import functional
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTraining
 from swinkit.errors import TrainingError
-from swinkit.training.module import TrainingModule
+from swinkit.training.module import TrainingModule, build_model
 from swinkit.training.optimizer import frozen_modules
 from swinkit.training.recorder import WeightAverage
 from swinkit.training.schedule import Schedule
-from swinkit.training.train import build_model
 
 
 def module_of(config, class_weights=None):

@@ -10,11 +10,11 @@ from rich.console import Console
 from swinkit.checkpoints.load import load
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.train import SegmentationTraining
-from swinkit.training.module import TrainingModule
+from swinkit.training.module import TrainingModule, build_model
 from swinkit.training.recorder import WeightAverage
 from swinkit.training.run_folder import read_results
 from swinkit.training.schedule import Schedule
-from swinkit.training.train import build_model, train
+from swinkit.training.train import train
 
 
 def test_run_folder_holds_scores_and_pictures_and_the_model_predicts(segmentation, scenes):

@@ -20,9 +20,10 @@ from swinkit.checkpoints.native import save
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTraining
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError
+from swinkit.training.module import build_model
 from swinkit.training.recipes import read_config
 from swinkit.training.run_folder import RunFolder, read_results
-from swinkit.training.train import build_model, train
+from swinkit.training.train import train
 
 QUIET = Console(quiet=True)
 

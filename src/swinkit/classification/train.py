@@ -26,7 +26,6 @@ from swinkit.classification.evaluate import evaluate
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.start import build_classifier
 from swinkit.classification.train_config import ClassificationTrainConfig
-from swinkit.errors import TrainingError
 from swinkit.pictures.figures import ScorePanel
 from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
@@ -126,7 +125,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
 
     def evaluate(
         self,
-        model: Any,
+        model: SwinClassifier,
         samples: list[ClassificationSample],
         *,
         batch_size: int,
@@ -135,8 +134,6 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
         progress: Progress,
     ) -> dict[str, float]:
         """Accuracy and loss; confusion matrix and worst mistakes."""
-        if not isinstance(model, SwinClassifier):
-            raise TrainingError("the best weights of this run are no classifier; train again")
         report = evaluate(
             model,
             samples,
@@ -152,12 +149,6 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
     def describe_size(self, model: SwinClassifier) -> str:
         """Height x width."""
         return "x".join(map(str, model.preprocessing.size_hw))
-
-    def problems(self) -> list[str]:
-        """Images that the scan found damaged."""
-        scan = self.splits.scan
-        bad = () if scan is None else scan.bad
-        return [f"left out: {path}: {reason}" for path, reason in bad]
 
 
 class ClassificationValidation(Validation):

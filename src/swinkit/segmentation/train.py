@@ -1,4 +1,4 @@
-"""Training a scene segmenter. B batch, C channels, H W map, K classes."""
+"""Training a semantic segmenter. B batch, C channels, H W map, K classes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from torch import Tensor, distributed
 from torch.nn import functional
 
-from swinkit.data.problems import describe_problems
-from swinkit.errors import TrainingError
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import segmentation_preview
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
@@ -27,7 +25,7 @@ from swinkit.segmentation.start import build_segmenter
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.task.base import Progress
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.training import SHOWN_PROBLEMS, Batch, LoadWeights, Step, TrainingTask, Validation
+from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
 
 class SegmentationTraining(TrainingTask[SwinSegmenter]):
@@ -131,7 +129,7 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
 
     def evaluate(
         self,
-        model: Any,
+        model: SwinSegmenter,
         samples: list[SegmentationSample],
         *,
         batch_size: int,
@@ -140,8 +138,6 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         progress: Progress,
     ) -> dict[str, float]:
         """IoU, accuracies and boundaries; tables and pictures."""
-        if not isinstance(model, SwinSegmenter):
-            raise TrainingError("the best weights of this run are no segmenter; train again")
         report = evaluate_segmenter(
             model,
             samples,
@@ -156,10 +152,6 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
     def describe_size(self, model: SwinSegmenter) -> str:
         """Of the crops."""
         return "x".join(map(str, self.config.augmentation.crop_hw))
-
-    def problems(self) -> list[str]:
-        """What of the data is not sound, counted by kind, and the first of each."""
-        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
 
 
 class SegmentationValidation(Validation):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from swinkit.data.loading import EpochDataset
+from swinkit.data.problems import describe_problems
 from swinkit.data.splits import Splits
 from swinkit.pictures.figures import ScorePanel
 from swinkit.settings import SizeHW
@@ -176,7 +177,7 @@ class TrainingTask(ABC, Generic[Model]):
     @abstractmethod
     def evaluate(
         self,
-        model: Any,
+        model: Model,
         samples: list[Any],
         *,
         batch_size: int,
@@ -190,6 +191,6 @@ class TrainingTask(ABC, Generic[Model]):
     def describe_size(self, model: Model) -> str:
         """The size of the images, for people."""
 
-    @abstractmethod
     def problems(self) -> list[str]:
-        """What of the data is not sound and what became of it, for people."""
+        """What of the data is not sound, counted by kind, and the first of each."""
+        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)

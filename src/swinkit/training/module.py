@@ -1,7 +1,9 @@
-"""Training and validation steps of any task. B batch."""
+"""The network of a run, and its training and validation steps, whatever the task. B batch."""
 
 import logging
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,17 +11,37 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from swinkit import __version__
+from swinkit.checkpoints.load import load
 from swinkit.data.loading import derive_seed
 from swinkit.errors import TrainingError
 from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.model import TaskModel
 from swinkit.task.training import Batch, TrainingTask
-from swinkit.training.optimizer import build_optimizer, frozen_modules, parameter_groups
+from swinkit.training.optimizer import build_optimizer, freeze, frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 50  # batches between checks of the loss on a GPU, where each check waits for it
+
+
+def build_model(task: TrainingTask[Any]) -> TaskModel[Any]:
+    """The network with its starting weights, which depend on the seed alone; stages frozen."""
+    config = task.config
+    torch.manual_seed(config.runtime.seed)
+    model: TaskModel[Any] = task.build_model(
+        partial(load, report=lambda report: logger.info("%s", report))
+    )
+    provenance = {
+        **model.info.provenance,
+        "trained_by": f"swinkit {__version__}",
+        "started_from": config.model.weights or "random weights",
+        "data": str(config.data.path),
+    }
+    model.info = replace(model.info, provenance=provenance, metrics={})
+    freeze(model, config.model.frozen_stages)
+    return model
 
 
 class TrainingModule(LightningModule):

@@ -12,6 +12,8 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from swinkit.errors import SwinkitError, TrainingError
 from swinkit.files import atomic_write
+from swinkit.task.train_config import TrainConfig
+from swinkit.training.processes import Processes
 
 Row = dict[str, float]
 
@@ -98,6 +100,18 @@ class RunFolder:
         handler = logging.FileHandler(self.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         return handler
+
+
+def open_folder(config: TrainConfig, processes: Processes) -> RunFolder:
+    """The folder of the resumed run, or a new one with the settings in it."""
+    if config.runtime.resume is not None:
+        return RunFolder(config.runtime.resume)
+    path = config.runtime.out
+    if processes.rank == 0:
+        folder = RunFolder.create(path)
+        path = folder.path
+        config.save(folder.config)
+    return RunFolder(processes.shared(path))
 
 
 def read_results(path: str | Path) -> list[Row]:

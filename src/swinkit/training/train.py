@@ -3,11 +3,9 @@
 import logging
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
@@ -15,7 +13,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from swinkit import __version__
 from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
 from swinkit.data.loading import EpochDataset, build_loader
@@ -24,8 +21,7 @@ from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.batch_size import settle_batch_size
-from swinkit.training.module import TrainingModule
-from swinkit.training.optimizer import freeze
+from swinkit.training.module import TrainingModule, build_model
 from swinkit.training.processes import (
     DeviceType,
     Processes,
@@ -36,7 +32,7 @@ from swinkit.training.processes import (
 from swinkit.training.progress import RunProgress, announce, quiet_libraries, run_log
 from swinkit.training.recipes import read_config
 from swinkit.training.recorder import Recorder, WeightAverage
-from swinkit.training.run_folder import RunFolder, StateFile
+from swinkit.training.run_folder import RunFolder, StateFile, open_folder
 from swinkit.training.schedule import Budget, Schedule
 
 logger = logging.getLogger(__name__)
@@ -164,41 +160,11 @@ def _prepare(
         task=task,
         model=model,
         batch_size=batch_size,
-        folder=_folder(config, processes),
+        folder=open_folder(config, processes),
         processes=processes,
         device=device,
         screen=screen,
     )
-
-
-def build_model(task: TrainingTask[Any]) -> TaskModel[Any]:
-    """The network with its starting weights, which depend on the seed alone; stages frozen."""
-    config = task.config
-    torch.manual_seed(config.runtime.seed)
-    model: TaskModel[Any] = task.build_model(
-        partial(load, report=lambda report: logger.info("%s", report))
-    )
-    provenance = {
-        **model.info.provenance,
-        "trained_by": f"swinkit {__version__}",
-        "started_from": config.model.weights or "random weights",
-        "data": str(config.data.path),
-    }
-    model.info = replace(model.info, provenance=provenance, metrics={})
-    freeze(model, config.model.frozen_stages)
-    return model
-
-
-def _folder(config: TrainConfig, processes: Processes) -> RunFolder:
-    """The folder of the resumed run, or a new one with the settings in it."""
-    if config.runtime.resume is not None:
-        return RunFolder(config.runtime.resume)
-    path = config.runtime.out
-    if processes.rank == 0:
-        folder = RunFolder.create(path)
-        path = folder.path
-        config.save(folder.config)
-    return RunFolder(processes.shared(path))
 
 
 def _fit(run: _Run) -> Recorder:
