@@ -19,7 +19,7 @@ from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.boxes.suppression import best_detections
 from swinkit.detection.config import OutputConfig
 from swinkit.detection.network.base import DetectionNetwork, Features
-from swinkit.images.fitting import Fit, Fitted
+from swinkit.images.fitting import Fit, FittedImage
 from swinkit.task.views import TestAugmentation
 
 
@@ -27,7 +27,7 @@ from swinkit.task.views import TestAugmentation
 class View:
     """One view of an image, and how boxes go between its pixels and the image's."""
 
-    fitted: Fitted
+    fitted: FittedImage
     mirrored: bool
 
     def batch(self, like: Tensor) -> Tensor:

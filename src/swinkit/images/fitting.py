@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from swinkit.errors import ConfigError
-from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from swinkit.images.preprocessing import Normalization
 from swinkit.images.reading import check_size, from_array, to_channels
 from swinkit.settings import SizeHW, from_plain, to_plain
 
@@ -20,7 +20,7 @@ KIND = "fit"  # names this way of preparing where a file holds either
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedImage:
     """One prepared image, and what leads back to its own pixels.
 
     Attributes:
@@ -32,13 +32,13 @@ class Fitted:
     """
 
     values: np.ndarray
-    size_hw: tuple[int, int]
+    size_hw: SizeHW
     scale_wh: tuple[float, float]
-    original_hw: tuple[int, int]
+    original_hw: SizeHW
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class Fit(Normalization):
     """How an image of any size becomes the input of a detector or segmenter.
 
     The image is scaled with its aspect until its short side is `short_side`, less where its long
@@ -50,40 +50,31 @@ class Fit:
         short_side: wanted short side in pixels; None: only `long_side` decides.
         long_side: greatest long side in pixels; None: no limit. Both None: no scaling.
         divisor: the padded height and width are multiples of it; 1 pads nothing.
-        mean: per channel, of values in 0..1; its length is the number of channels.
-        std: per channel.
+        mean, std: see `Normalization`.
 
     Raises:
         ConfigError: values outside their range, or `mean` and `std` of different lengths.
+
+    Example:
+        >>> import numpy as np, swinkit
+        >>> fit = swinkit.Fit(short_side=100, long_side=150)
+        >>> fitted = fit(np.zeros((300, 400, 3), np.uint8))
+        >>> fitted.size_hw, fitted.values.shape
+        ((100, 133), (3, 128, 160))
     """
 
     short_side: int | None = 800
     long_side: int | None = 1333
     divisor: int = 32
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
-        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        super().__post_init__()
         sides = [side for side in (self.short_side, self.long_side) if side is not None]
         if any(side < 1 for side in sides) or self.divisor < 1:
             raise ConfigError(
                 f"short_side is {self.short_side}, long_side {self.long_side}, divisor "
                 f"{self.divisor}; give pixels, at least 1 each"
             )
-        if not self.mean or len(self.mean) != len(self.std):
-            raise ConfigError(
-                f"mean has {len(self.mean)} values and std {len(self.std)}; "
-                "give one of each per channel"
-            )
-        if not np.isfinite(self.mean + self.std).all() or min(self.std) <= 0:
-            raise ConfigError(f"mean {self.mean} and std {self.std} must be finite, std above 0")
-
-    @property
-    def channels(self) -> int:
-        """Channels of the input that this makes."""
-        return len(self.mean)
 
     def for_channels(self, channels: int) -> "Fit":
         """The same sizes for images of `channels` bands; other bands get the average color's."""
@@ -102,11 +93,11 @@ class Fit:
             long_side = round(long_side / (self.short_side or long_side) * side)
         return replace(self, short_side=side, long_side=long_side)
 
-    def size_for(self, original_hw: tuple[int, int], ratio: float = 1.0) -> tuple[int, int]:
+    def size_for(self, original_hw: SizeHW, ratio: float = 1.0) -> SizeHW:
         """(height, width) that an image of `original_hw` is scaled to, before padding.
 
         Args:
-            ratio: a further scale on top, for looking at an image in several sizes.
+            ratio: a further scale on top, for an image in several sizes.
         """
         short, long = self.short_side, self.long_side
         if short is None and long is None:
@@ -126,7 +117,7 @@ class Fit:
 
     def __call__(
         self, image: np.ndarray, *, name: str | None = None, size_hw: SizeHW | None = None
-    ) -> Fitted:
+    ) -> FittedImage:
         """Scale, normalize and pad one image.
 
         Args:
@@ -144,9 +135,9 @@ class Fit:
         original_hw = (pixels.shape[0], pixels.shape[1])
         check_size(*original_hw, name)
         size_hw = size_hw or self.size_for(original_hw)
-        return self.prepared(resize_linear(pixels, size_hw), original_hw)
+        return self.normalize(resize_linear(pixels, size_hw), original_hw)
 
-    def prepared(self, pixels: np.ndarray, original_hw: tuple[int, int]) -> Fitted:
+    def normalize(self, pixels: np.ndarray, original_hw: SizeHW) -> FittedImage:
         """Normalize and pad an (H, W, C) uint8 or 0..1 float image that has its size already."""
         size_hw = (pixels.shape[0], pixels.shape[1])
         padded_hw = (_up(size_hw[0], self.divisor), _up(size_hw[1], self.divisor))
@@ -159,14 +150,7 @@ class Fit:
         inside -= (255 * np.asarray(self.mean)).astype(np.float32)[:, None, None]
         inside /= (255 * np.asarray(self.std)).astype(np.float32)[:, None, None]
         scale_wh = (size_hw[1] / original_hw[1], size_hw[0] / original_hw[0])
-        return Fitted(values, size_hw, scale_wh, original_hw)
-
-    def restore(self, values: np.ndarray) -> np.ndarray:
-        """(C, H, W) normalized values back as an (H, W, C) uint8 image, for people to look at."""
-        mean = np.asarray(self.mean, np.float32)[:, None, None]
-        std = np.asarray(self.std, np.float32)[:, None, None]
-        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
-        return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
+        return FittedImage(values, size_hw, scale_wh, original_hw)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; `kind` tells them from those of `Preprocessing`."""
@@ -183,7 +167,7 @@ class Fit:
         return from_plain(cls, settings)
 
 
-def resize_linear(pixels: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+def resize_linear(pixels: np.ndarray, size_hw: SizeHW) -> np.ndarray:
     """Resample (H, W, C) uint8 or float32 to `size_hw` as OpenCV does, keeping the type.
 
     The published detectors and segmenters were trained and measured on images that OpenCV had
@@ -199,7 +183,7 @@ def resize_linear(pixels: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
-def resize_nearest(maps: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+def resize_nearest(maps: np.ndarray, size_hw: SizeHW) -> np.ndarray:
     """Labels or masks (..., H, W), uint8 or uint16, at another size: each new pixel takes the old
     one under its center."""
     if maps.shape[-2:] == size_hw:
@@ -212,7 +196,7 @@ def resize_nearest(maps: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def scaled_size(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+def scaled_size(size_hw: SizeHW, factor: float) -> SizeHW:
     """Both sides times `factor`, rounded half up, at least one pixel."""
     return max(1, int(size_hw[0] * factor + 0.5)), max(1, int(size_hw[1] * factor + 0.5))
 

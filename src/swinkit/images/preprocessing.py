@@ -1,4 +1,4 @@
-"""From an image as read to the network's input. H W map, C channels; NumPy and Pillow only."""
+"""From an image as read to a classifier's input. H W map, C channels; NumPy and Pillow only."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from PIL import Image
 
 from swinkit.errors import ConfigError
 from swinkit.images.reading import check_size, from_array, to_channels
-from swinkit.settings import from_plain, to_plain
+from swinkit.settings import SizeHW, from_plain, to_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -29,7 +29,46 @@ SQUASH_FROM = 384  # pixels; the official evaluation crops nothing at this size 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preprocessing:
+class Normalization:
+    """Mean and standard deviation that every channel of an input is normalized by.
+
+    Attributes:
+        mean: per channel, of values in 0..1; its length is the number of channels.
+        std: per channel.
+
+    Raises:
+        ConfigError: lists of different lengths, or values that are no such numbers.
+    """
+
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ConfigError(
+                f"mean has {len(self.mean)} values and std {len(self.std)}; "
+                "give one of each per channel"
+            )
+        if not np.isfinite(self.mean + self.std).all() or min(self.std) <= 0:
+            raise ConfigError(f"mean {self.mean} and std {self.std} must be finite, std above 0")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input that this makes."""
+        return len(self.mean)
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """(C, H, W) normalized values back as an (H, W, C) uint8 image, to be shown."""
+        mean = np.asarray(self.mean, np.float32)[:, None, None]
+        std = np.asarray(self.std, np.float32)[:, None, None]
+        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
+        return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing(Normalization):
     """How an image becomes the network's input; it travels with the weights.
 
     For RGB uint8 it equals, bit for bit, torchvision's Resize, CenterCrop, ToTensor and Normalize
@@ -42,24 +81,26 @@ class Preprocessing:
             whole image into `size_hw` and fills the rest with the mean color.
         crop_fraction: part of the scaled image's side that the crop keeps; used by "crop".
         interpolation: Pillow's filter; all but "nearest" smooth when they shrink.
-        mean: per channel, of values in 0..1; its length is the number of channels.
-        std: per channel.
+        mean, std: see `Normalization`.
 
     Raises:
         ConfigError: values outside their range, or `mean` and `std` of different lengths.
+
+    Example:
+        >>> import numpy as np, swinkit
+        >>> preprocessing = swinkit.Preprocessing(size_hw=224, crop_fraction=0.9)
+        >>> preprocessing(np.zeros((300, 400, 3), np.uint8)).shape
+        (3, 224, 224)
     """
 
-    size_hw: tuple[int, int] = (224, 224)
+    size_hw: SizeHW = (224, 224)
     resize: ResizeMode = "crop"
     crop_fraction: float = 0.875
     interpolation: Interpolation = "bicubic"
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_hw", _pair(self.size_hw))
-        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
-        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        super().__post_init__()
         if self.resize not in ("crop", "squash", "pad"):
             raise ConfigError(f"resize is {self.resize!r}; choose crop, squash or pad")
         if self.interpolation not in FILTERS:
@@ -68,17 +109,10 @@ class Preprocessing:
             )
         if not 0 < self.crop_fraction <= 1:
             raise ConfigError(f"crop_fraction is {self.crop_fraction}; it must lie in (0, 1]")
-        if not self.mean or len(self.mean) != len(self.std):
-            raise ConfigError(
-                f"mean has {len(self.mean)} values and std {len(self.std)}; "
-                "give one of each per channel"
-            )
-        if not np.isfinite(self.mean + self.std).all() or min(self.std) <= 0:
-            raise ConfigError(f"mean {self.mean} and std {self.std} must be finite, std above 0")
 
     @classmethod
     def for_size(
-        cls, size_hw: int | tuple[int, int], *, channels: int = 3, crop: bool | None = None
+        cls, size_hw: int | SizeHW, *, channels: int = 3, crop: bool | None = None
     ) -> "Preprocessing":
         """The published evaluation at a size: 87.5 % center crop, from 384 pixels on no crop.
 
@@ -96,11 +130,6 @@ class Preprocessing:
             mean = (round(sum(IMAGENET_MEAN) / 3, 3),) * channels
             std = (round(sum(IMAGENET_STD) / 3, 3),) * channels
         return cls(size_hw=size, resize="crop" if cropped else "squash", mean=mean, std=std)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the input that this makes."""
-        return len(self.mean)
 
     def for_channels(self, channels: int) -> "Preprocessing":
         """The same, or for images of other bands that of their size and number."""
@@ -145,13 +174,6 @@ class Preprocessing:
         values /= np.asarray(self.std, np.float32)[:, None, None]
         return self._padded(values) if self.resize == "pad" else np.ascontiguousarray(values)
 
-    def restore(self, values: np.ndarray) -> np.ndarray:
-        """(C, H, W) normalized values back as an (H, W, C) uint8 image, for people to look at."""
-        mean = np.asarray(self.mean, np.float32)[:, None, None]
-        std = np.asarray(self.std, np.float32)[:, None, None]
-        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
-        return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return to_plain(self)
@@ -190,19 +212,17 @@ class Preprocessing:
         return canvas
 
 
-def resize_pixels(
-    pixels: np.ndarray, size_hw: tuple[int, int], interpolation: Interpolation
-) -> np.ndarray:
+def resize_pixels(pixels: np.ndarray, size_hw: SizeHW, interpolation: Interpolation) -> np.ndarray:
     """Resample (H, W, C), keeping its type: uint8 as Pillow does RGB, floats clipped to 0..1."""
     if pixels.shape[:2] == size_hw:
         return pixels
     size_wh = (size_hw[1], size_hw[0])
-    chosen = FILTERS[interpolation]
+    resample = FILTERS[interpolation]
     if pixels.shape[2] == 3 and pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels))
-        return np.asarray(image.resize(size_wh, chosen))
+        return np.asarray(image.resize(size_wh, resample))
     bands = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(band)).resize(size_wh, chosen))
+        np.asarray(Image.fromarray(np.ascontiguousarray(band)).resize(size_wh, resample))
         for band in np.moveaxis(pixels, 2, 0)
     ]
     resized = np.stack(bands, axis=2)
@@ -210,22 +230,22 @@ def resize_pixels(
 
 
 def _scaled(
-    present_hw: tuple[int, int],
-    target_hw: tuple[int, int],
-    choose: Callable[[tuple[int, int]], int],
-) -> tuple[int, int]:
+    present_hw: SizeHW,
+    target_hw: SizeHW,
+    deciding: Callable[[SizeHW], int],
+) -> SizeHW:
     """Size with the aspect of `present_hw` that covers (max) or fits into (min) `target_hw`.
 
     The side that decides becomes exactly its target, the other is rounded down, as torchvision
     does for a square.
     """
     ratios = (target_hw[0] * present_hw[1], target_hw[1] * present_hw[0])
-    if ratios[0] == choose(ratios):
+    if ratios[0] == deciding(ratios):
         return target_hw[0], max(1, int(target_hw[0] * present_hw[1] / present_hw[0]))
     return max(1, int(target_hw[1] * present_hw[0] / present_hw[1])), target_hw[1]
 
 
-def _pair(size: Any) -> tuple[int, int]:
+def _pair(size: Any) -> SizeHW:
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
         raise ConfigError(f"size_hw is {size!r}; give one integer or (height, width), in pixels")

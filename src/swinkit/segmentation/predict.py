@@ -146,7 +146,7 @@ class SegmentationPredictor:
         def infer(windows: Sequence[Block]) -> Tensor:
             crops = [pixels[slice(*rows), slice(*columns)] for rows, columns in windows]
             crop_hw = (crops[0].shape[0], crops[0].shape[1])
-            values = [fit.prepared(crop, crop_hw).values for crop in crops]
+            values = [fit.normalize(crop, crop_hw).values for crop in crops]
             return self.network(self._tensor(values)).float()
 
         window = SlidingWindow(

@@ -106,7 +106,7 @@ class DetectionDataset(EpochDataset):
             return _as_item(fitted.values, objects.resized(fitted.size_hw), index)
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         image, objects = self.transform(self.picture(index), rng, lambda: self._second(rng))
-        return _as_item(self.fit.prepared(image, objects.size_hw).values, objects, index)
+        return _as_item(self.fit.normalize(image, objects.size_hw).values, objects, index)
 
     def picture(self, index: int) -> AnnotatedImage:
         """One sample as it is: (H, W, C) uint8 or float32 in 0..1, and its objects.

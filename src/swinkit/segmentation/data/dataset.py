@@ -130,7 +130,7 @@ class SegmentationDataset(EpochDataset):
             return torch.from_numpy(fitted.values), _as_tensor(resized), index
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         image, labels = self.transform((image, labels), rng)
-        values = self.fit.prepared(image, (labels.shape[0], labels.shape[1])).values
+        values = self.fit.normalize(image, (labels.shape[0], labels.shape[1])).values
         crop_hw = self.transform.config.crop_hw
         return (*_padded(torch.from_numpy(values), _as_tensor(labels), crop_hw), index)
 
