@@ -154,6 +154,17 @@ def at_least(section: str, config: object, **least: float) -> None:
             raise ConfigError(f"{section}: {name} is {value}; it must be >= {bound}")
 
 
+def probabilities(config: object, *names: str) -> None:
+    """Check fields that are probabilities, or parts of a whole.
+
+    Raises:
+        ConfigError: a field outside 0..1.
+    """
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ConfigError(f"{name} is {getattr(config, name)}; it must lie in 0..1")
+
+
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a word that is not among the choices.
 

@@ -19,19 +19,21 @@ from swinkit.pictures.annotating import on_canvas
 
 
 def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
-    """Look at folders or lists of labeled images.
+    """What folders or lists of labeled images hold.
 
     Splits that the data set lacks are taken from its training images, as training would.
 
     Args:
         config: where it is.
         pictures: how many to show, of every class first.
-        seed: chooses them.
+        seed: decides which.
 
     Raises:
         DataError: no such data set, or fewer than two classes.
     """
     splits = load_classification(config)
+    shown = select_samples(splits.by_name(), pictures, seed, lambda sample: [sample.label])
+    shown.sort(key=lambda pair: pair[1].label)
     return Inspection(
         path=config.path,
         title="classification",
@@ -46,7 +48,7 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
         ),
         notes=splits.notes,
         problems=splits.problems,
-        pictures=tuple(_show_some(splits, pictures, seed)),
+        pictures=tuple(_draw(split, sample, splits.class_names) for split, sample in shown),
     )
 
 
@@ -57,13 +59,7 @@ def _counts(splits: ClassificationSplits) -> FactTable:
     return FactTable(title="Images per class", header=("class", *counts), rows=tuple(rows))
 
 
-def _show_some(splits: ClassificationSplits, count: int, seed: int) -> list[DrawnImage]:
-    chosen = select_samples(splits.by_name(), count, seed, lambda sample: [sample.label])
-    chosen.sort(key=lambda pair: pair[1].label)
-    return [_show(split, sample, splits.class_names) for split, sample in chosen]
-
-
-def _show(split: str, sample: ClassificationSample, class_names: tuple[str, ...]) -> DrawnImage:
+def _draw(split: str, sample: ClassificationSample, class_names: tuple[str, ...]) -> DrawnImage:
     image = to_8bit(read_image(sample.path, channels=3))
     size_hw = (image.shape[0], image.shape[1])
     return DrawnImage(

@@ -21,7 +21,7 @@ class DataConfig:
         val_fraction: part of each class kept for validation where `path` has no validation split.
         test_fraction: part of each class kept for the test where `path` has no test split; 0 for
             none.
-        split_seed: chooses which images these fractions take.
+        split_seed: decides which images these fractions take.
         on_bad_image: "skip" leaves unreadable images out and names them, "refuse" stops.
         strict: refuse a detection data set with any problem instead of leaving out what is unsound.
         scan: check of every image before the start: "header" is fast and finds most damage,

@@ -10,9 +10,7 @@ import numpy as np
 
 from swinkit.data.problems import Problem, count_kinds
 from swinkit.data.scan import check_images
-from swinkit.data.splits import SPLIT_NAMES
 
-Part = TypeVar("Part")
 Sample = TypeVar("Sample")
 
 FEW_SIZES = 3  # image sizes that are named
@@ -20,7 +18,7 @@ FEW_SIZES = 3  # image sizes that are named
 
 @dataclass(frozen=True, kw_only=True)
 class FactTable:
-    """Numbers for people.
+    """A table of numbers.
 
     Attributes:
         title: what they are.
@@ -71,11 +69,6 @@ class Inspection:
     def kinds(self) -> dict[str, int]:
         """Number of problems of each kind, most frequent first."""
         return count_kinds(self.problems)
-
-
-def ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
-    """Splits as people name them: train, val, test."""
-    return {name: parts[name] for name in (*SPLIT_NAMES, "all") if name in parts}
 
 
 def sizes_table(sizes_by_split: Mapping[str, list[tuple[int, int]]]) -> FactTable:

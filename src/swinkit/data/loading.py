@@ -87,11 +87,11 @@ class EpochDataset(Dataset[Any]):
 
     @property
     def epoch(self) -> int:
-        """The epoch that decides the variation."""
+        """The epoch that decides the augmentation."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, in living workers too; call it before iterating over the loader."""
+        """Set the epoch, in living workers too; call it before iterating over the loader."""
         self._epoch.fill_(epoch)
 
     def bad_samples(self) -> list[Any]:
@@ -99,7 +99,7 @@ class EpochDataset(Dataset[Any]):
         return [self.samples[index] for index in self._bad.nonzero().flatten().tolist()]
 
     def __getitem__(self, index: int) -> Any:
-        # A later pass over the same sample varies it anew.
+        # A later pass over the same sample augments it anew.
         earlier_passes = index - index % len(self.samples)
         for step in range(len(self.samples)):
             place = (index + step) % len(self.samples)
@@ -146,7 +146,7 @@ class EpochSampler(DistributedSampler):
         self.samples = dataset
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order, and the variation, of an epoch."""
+        """Set the epoch, which decides order and augmentation."""
         super().set_epoch(epoch)
         self.samples.set_epoch(epoch)
 

@@ -1,4 +1,4 @@
-"""Variation of pixels that every dense task shares. H W map, C channels."""
+"""Augmentation of pixels that every dense task shares. H W map, C channels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as color
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.125, 0.5, 0.5, 0.05  # ranges at strength 1
-EACH = 0.5  # chance of each of them in an image that is varied
+EACH = 0.5  # chance of each of them in an image that is augmented
 
 
-def vary_colors(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+def jitter_colors(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Random brightness, contrast, saturation and hue; the last two for three channels only.
 
     The order is drawn too, as contrast before saturation differs from contrast after it.

@@ -75,7 +75,7 @@ def count_kinds(problems: Iterable[Problem]) -> dict[str, int]:
 
 
 def describe_problems(problems: Iterable[Problem], most: int = 3) -> list[str]:
-    """Lines for people: each kind with its count, and its first items below."""
+    """Lines of text: each kind with its count, and its first items below."""
     by_kind: dict[str, list[Problem]] = {}
     for problem in problems:
         by_kind.setdefault(problem.kind, []).append(problem)

@@ -45,7 +45,7 @@ class Splits(ABC, Generic[Sample]):
         train, val: samples, sorted by path.
         test: the same, or None where there is no test split.
         class_names: K names; a sample's label is an index into them.
-        notes: what was found on the way that a person should know, one line each.
+        notes: remarks on what was read, one line each.
         problems: what was wrong, item by item.
     """
 

@@ -9,7 +9,6 @@ from swinkit.data.inspection import (
     DrawnImage,
     FactTable,
     Inspection,
-    ordered,
     select_samples,
     sizes_table,
 )
@@ -24,18 +23,18 @@ IGNORED = "ignored"
 
 
 def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
-    """Look at a COCO, VOC or YOLO data set; `config.strict` is left to the caller.
+    """What a COCO, VOC or YOLO data set holds; `config.strict` is left to the caller.
 
     Args:
         config: where it is.
         pictures: how many to draw.
-        seed: chooses them.
+        seed: decides which.
 
     Raises:
         DataError: no such data set, or not one usable image in it.
     """
-    loaded, found = load_parts(replace(config, strict=False))
-    parts = ordered(found)
+    loaded, parts = load_parts(replace(config, strict=False))
+    shown = select_samples(parts, pictures, seed, lambda sample: sample.labels.tolist())
     return Inspection(
         path=config.path,
         title=f"detection, {loaded.kind}, {'boxes and masks' if loaded.has_masks else 'boxes'}",
@@ -47,7 +46,7 @@ def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspec
         ),
         notes=loaded.notes,
         problems=loaded.problems,
-        pictures=tuple(_draw_some(loaded, parts, pictures, seed)),
+        pictures=tuple(_draw(split, sample, loaded.class_names) for split, sample in shown),
     )
 
 
@@ -92,13 +91,13 @@ def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
     real = ~np.concatenate([s.is_crowd for s in samples] or [np.zeros(0, bool)])
     rows: list[tuple[str, ...]] = []
     for label, name in enumerate(loaded.class_names):
-        chosen = real & (labels == label)
-        if not chosen.any():
+        own = real & (labels == label)
+        if not own.any():
             rows.append((name, "-", "-", "-", "-", "-"))
             continue
-        small, large = areas[chosen] < SMALL, areas[chosen] > LARGE
+        small, large = areas[own] < SMALL, areas[own] > LARGE
         shares = (small.mean(), (~small & ~large).mean(), large.mean())
-        width, height = (boxes[chosen, 2:] - boxes[chosen, :2]).T
+        width, height = (boxes[own, 2:] - boxes[own, :2]).T
         side = np.quantile(np.sqrt(width * height), (0.05, 0.5, 0.95))
         shape = np.quantile(width / height, (0.05, 0.5, 0.95))
         rows.append(
@@ -117,16 +116,12 @@ def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
     )
 
 
-def _draw_some(loaded: DetectionSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
-    chosen = select_samples(parts, count, seed, lambda sample: sample.labels.tolist())
-    return [
-        DrawnImage(
-            caption=f"{split}, {len(sample)} objects, {sample.size_hw[0]}x{sample.size_hw[1]}: "
-            f"{sample.path.name}",
-            image_rgb=draw_sample(sample, loaded.class_names),
-        )
-        for split, sample in chosen
-    ]
+def _draw(split: str, sample: DetectionSample, class_names: tuple[str, ...]) -> DrawnImage:
+    height, width = sample.size_hw
+    return DrawnImage(
+        caption=f"{split}, {len(sample)} objects, {height}x{width}: {sample.path.name}",
+        image_rgb=draw_sample(sample, class_names),
+    )
 
 
 def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.ndarray:

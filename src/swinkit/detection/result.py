@@ -160,7 +160,7 @@ class Detections:
         )
 
     def draw(self) -> np.ndarray:
-        """The image with its objects drawn on it, (h, w, 3) uint8 RGB, in a size to look at."""
+        """The image with its objects drawn on it, (h, w, 3) uint8 RGB, in a size to display."""
         return draw_objects(
             self.image_rgb,
             self.size_hw,

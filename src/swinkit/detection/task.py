@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.detection.config import Suppression
-from swinkit.detection.data.splits import LOOKED_FOR, find_annotations
+from swinkit.detection.data.splits import LAYOUTS, find_annotations
 from swinkit.detection.flops import count_detector_flops
 from swinkit.detection.format import CocoIds, DetectionFormat
 from swinkit.detection.result import Detections
@@ -112,7 +112,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
     def layouts(self, path: Path) -> str:
         """Annotation files."""
-        return LOOKED_FOR
+        return LAYOUTS
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Objects, their sizes and crowding."""

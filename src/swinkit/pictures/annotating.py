@@ -51,7 +51,7 @@ def draw_objects(
         colors_rgb: (K, 3) uint8; by default the same colors everywhere.
 
     Returns:
-        (h, w, 3) uint8 RGB, of a size that can be looked at.
+        (h, w, 3) uint8 RGB, in a size to display.
     """
     import supervision as sv
 
@@ -103,7 +103,7 @@ def draw_regions(
         opacity: of the colors, 0..1.
 
     Returns:
-        (h, w, 3) uint8 RGB, of a size that can be looked at.
+        (h, w, 3) uint8 RGB, in a size to display.
     """
     picture = on_canvas(image_rgb, (labels.shape[0], labels.shape[1]))
     shown = resize_nearest(labels, (picture.shape[0], picture.shape[1]))
@@ -151,7 +151,7 @@ def regions_figure(
 
 
 def on_canvas(image_rgb: np.ndarray | None, size_hw: tuple[int, int]) -> np.ndarray:
-    """The image in a size to look at, its aspect kept; gray where there is none."""
+    """The image in a size to display, its aspect kept; gray where there is none."""
     longest = max(size_hw)
     wanted = min(max(longest, LONG_SIDE[0]), LONG_SIDE[1])
     height, width = (max(1, round(side * wanted / longest)) for side in size_hw)

@@ -9,34 +9,36 @@ from swinkit.data.inspection import (
     DrawnImage,
     FactTable,
     Inspection,
-    ordered,
     select_samples,
     sizes_table,
 )
 from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_regions
 from swinkit.pictures.drawing import class_colors
-from swinkit.segmentation.data.splits import SegmentationSample, SegmentationSplits, load_parts
+from swinkit.segmentation.data.splits import (
+    Parts,
+    SegmentationSample,
+    SegmentationSplits,
+    load_parts,
+)
 
 OPACITY = 0.55
 NAMED_CLASSES = 2  # in a caption
 
-Parts = dict[str, list[SegmentationSample]]
-
 
 def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
-    """Look at images with masks; `config.strict` is left to the caller.
+    """What images with masks hold; `config.strict` is left to the caller.
 
     Args:
         config: where they are.
         pictures: how many to draw.
-        seed: chooses them.
+        seed: decides which.
 
     Raises:
         DataError: no such data set, or not one usable pair in it.
     """
-    loaded, found = load_parts(replace(config, strict=False))
-    parts = ordered(found)
+    loaded, parts = load_parts(replace(config, strict=False))
+    shown = select_samples(parts, pictures, seed, _classes_on)
     return Inspection(
         path=config.path,
         title=f"segmentation, {loaded.kind}",
@@ -46,7 +48,13 @@ def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Ins
         ),
         notes=loaded.notes,
         problems=loaded.problems,
-        pictures=tuple(_draw_some(loaded, parts, pictures, seed)),
+        pictures=tuple(
+            DrawnImage(
+                caption=_caption(split, sample, loaded.class_names),
+                image_rgb=draw_labels(sample, loaded),
+            )
+            for split, sample in shown
+        ),
         legend=tuple(zip(loaded.class_names, _colors(loaded), strict=True)),
     )
 
@@ -76,17 +84,6 @@ def _frequencies(loaded: SegmentationSplits, parts: Parts) -> FactTable:
         for row, name in enumerate((*names, "(does not count)"))
     ]
     return FactTable(title="Classes by pixels", header=tuple(header), rows=tuple(rows))
-
-
-def _draw_some(loaded: SegmentationSplits, parts: Parts, count: int, seed: int) -> list[DrawnImage]:
-    chosen = select_samples(parts, count, seed, _classes_on)
-    return [
-        DrawnImage(
-            caption=_caption(split, sample, loaded.class_names),
-            image_rgb=draw_labels(sample, loaded),
-        )
-        for split, sample in chosen
-    ]
 
 
 def _classes_on(sample: SegmentationSample) -> list[int]:

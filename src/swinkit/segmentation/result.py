@@ -192,7 +192,7 @@ class SemanticMap:
             picture.save(temporary, format="PNG")
 
     def draw(self, opacity: float = 0.55) -> np.ndarray:
-        """The image under its classes' colors, (h, w, 3) uint8 RGB, in a size to look at.
+        """The image under its classes' colors, (h, w, 3) uint8 RGB, in a size to display.
 
         Args:
             opacity: of the colors, 0..1.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
-from swinkit.segmentation.data.files import LOOKED_FOR, is_segmentation
+from swinkit.segmentation.data.files import LAYOUTS, is_segmentation
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS, count_segmenter_flops
@@ -91,7 +91,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
 
     def layouts(self, path: Path) -> str:
         """Folders of images and masks."""
-        return LOOKED_FOR
+        return LAYOUTS
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Pixels of each class."""

@@ -13,8 +13,8 @@ from torchvision.transforms import InterpolationMode
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.dataset import (
     EvalTransform,
+    SpreadRandAugment,
     TrainTransform,
-    VariedRandAugment,
     train_transform,
 )
 from swinkit.data.loading import fixed_random
@@ -119,7 +119,7 @@ def test_flip_is_a_flip() -> None:
 
 
 def test_rand_augment_applies_each_operation_at_its_chance() -> None:
-    augment = VariedRandAugment(2, 0.5, 9.0, 0.5, [0, 0, 0], InterpolationMode.BILINEAR)
+    augment = SpreadRandAugment(2, 0.5, 9.0, 0.5, [0, 0, 0], InterpolationMode.BILINEAR)
     image = torch.from_numpy(noise(16, 16, 3)).permute(2, 0, 1).contiguous()
     same = 0
     for _ in range(400):

@@ -9,7 +9,7 @@ import pytest
 
 from demo_shapes import draw_shapes
 from swinkit.data.config import DataConfig
-from swinkit.data.photometric import vary_colors
+from swinkit.data.photometric import jitter_colors
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.dataset import DetectionDataset
 from swinkit.detection.data.objects import Objects, tight_boxes
@@ -64,9 +64,9 @@ def test_boxes_and_masks_of_nuclei_follow_every_transform(data_dir: Path) -> Non
     counted = 0
     for index in range(40):
         image, objects = transform(
-            dataset.picture(index),
+            dataset.annotated(index),
             np.random.default_rng(index),
-            partial(dataset.picture, (7 * index) % 40),
+            partial(dataset.annotated, (7 * index) % 40),
         )
         assert image.shape[:2] == objects.size_hw
         assert image.dtype == np.uint8
@@ -81,7 +81,7 @@ def test_boxes_of_blood_cells_follow_every_transform(data_dir: Path) -> None:
     transform = DetectionTransform(EVERYTHING)
     for index in range(20):
         rng = np.random.default_rng(index)
-        image, objects = transform(dataset.picture(index), rng, lambda: dataset.picture(0))
+        image, objects = transform(dataset.annotated(index), rng, lambda: dataset.annotated(0))
         assert image.shape[:2] == objects.size_hw
         assert_fitting(objects, tolerance=0)
 
@@ -134,7 +134,7 @@ def test_colors_keep_shape_type_and_range(channels: int, kind: type) -> None:
         image = image.astype(np.float32) / 255
     changed = 0
     for seed in range(8):
-        varied = vary_colors(image, np.random.default_rng(seed), 1.0)
+        varied = jitter_colors(image, np.random.default_rng(seed), 1.0)
         assert varied.shape == image.shape
         assert varied.dtype == image.dtype
         assert varied.max() <= (255 if kind is np.uint8 else 1)

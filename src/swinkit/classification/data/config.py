@@ -1,15 +1,15 @@
-"""How training images of a classifier are varied. Importing this needs no PyTorch."""
+"""How training images of a classifier are augmented. Importing this needs no PyTorch."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from swinkit.errors import ConfigError
-from swinkit.settings import one_of
+from swinkit.settings import one_of, probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """How training images are varied; the defaults are the recipe of the paper, section 4.1.
+    """How training images are augmented; the defaults are the recipe of the paper, section 4.1.
 
     Attributes:
         crop_scale: range of the part of the image's area that a random crop keeps.
@@ -55,17 +55,9 @@ class AugmentationConfig:
         object.__setattr__(self, "crop_scale", tuple(self.crop_scale))
         object.__setattr__(self, "crop_ratio", tuple(self.crop_ratio))
         one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
-        for name in (
-            "horizontal_flip",
-            "vertical_flip",
-            "rand_augment_probability",
-            "color_jitter",
-            "erasing_probability",
-            "mix_probability",
-            "mix_switch_probability",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
+        flips = ("horizontal_flip", "vertical_flip", "color_jitter", "erasing_probability")
+        mixing = ("rand_augment_probability", "mix_probability", "mix_switch_probability")
+        probabilities(self, *flips, *mixing)
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 1)")
         if min(self.mixup_alpha, self.cutmix_alpha, self.rand_augment_std) < 0:
@@ -77,7 +69,7 @@ class AugmentationConfig:
 
     @classmethod
     def off(cls) -> "AugmentationConfig":
-        """Nothing varies: images are prepared as for evaluation, targets are the plain labels."""
+        """No augmentation: images are prepared as for evaluation, targets are the plain labels."""
         return cls(
             crop_scale=(1.0, 1.0),
             crop_ratio=(1.0, 1.0),

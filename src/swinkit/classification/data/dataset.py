@@ -23,7 +23,7 @@ Item = tuple[Tensor, int, int]  # image C H W, label, index of the sample
 
 
 class ClassificationDataset(EpochDataset):
-    """Reads, varies and labels images; `dataset[i]` is (image C H W float32, label, index).
+    """Reads, augments and labels images; `dataset[i]` is (image C H W float32, label, index).
 
     Args:
         samples: images with labels.
@@ -95,10 +95,12 @@ class TrainTransform:
         check_size(pixels.shape[0], pixels.shape[1], name)
         if self.colors:
             pixels = to_8bit(pixels)
-        varied = self.color(self.geometry(self._prepared(pixels)))
-        if isinstance(varied, Image.Image):
-            varied = v2.functional.pil_to_tensor(varied)
-        values = varied.float() / 255 if varied.dtype == torch.uint8 else varied.clamp(0, 1)
+        augmented = self.color(self.geometry(self._prepared(pixels)))
+        if isinstance(augmented, Image.Image):
+            augmented = v2.functional.pil_to_tensor(augmented)
+        values = (
+            augmented.float() / 255 if augmented.dtype == torch.uint8 else augmented.clamp(0, 1)
+        )
         return self.finish(values)
 
     def _prepared(self, pixels: np.ndarray) -> Image.Image | Tensor:
@@ -108,7 +110,7 @@ class TrainTransform:
         return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
-class VariedRandAugment(v2.Transform):
+class SpreadRandAugment(v2.Transform):
     """RandAugment as the paper's code runs it: "m9, mstd0.5" with each operation at a chance.
 
     Drawn anew for each image: how many of `num_ops` operations are applied, a binomial, and their
@@ -148,7 +150,7 @@ class VariedRandAugment(v2.Transform):
 
 
 def train_transform(config: AugmentationConfig, preprocessing: Preprocessing) -> Transform:
-    """The variation of training images; see `TrainTransform`. Where nothing would vary, the
+    """The augmentation of training images; see `TrainTransform`. Where all of it is off, the
     model's own preprocessing."""
     plain = AugmentationConfig.off()
     names = (
@@ -178,7 +180,7 @@ def _color(config: AugmentationConfig, preprocessing: Preprocessing) -> list[v2.
     steps: list[v2.Transform] = []
     if config.rand_augment_ops > 0:
         steps.append(
-            VariedRandAugment(
+            SpreadRandAugment(
                 config.rand_augment_ops,
                 config.rand_augment_probability,
                 config.rand_augment_magnitude,

@@ -22,7 +22,7 @@ class LabeledPath(NamedTuple):
     label: str
 
 
-Found = tuple[dict[str, list[LabeledPath]], list[str]]  # split (or "all") -> images; notes
+ImagesBySplit = tuple[dict[str, list[LabeledPath]], list[str]]  # under "all" without splits; notes
 Row = tuple[Path, str, str]  # image, class, split
 
 
@@ -46,7 +46,7 @@ def folders_fault(folder: Path) -> str | None:
     return None
 
 
-def read_files(path: Path, kind: str = "auto", *, need_train: bool = True) -> Found:
+def read_files(path: Path, kind: str = "auto", *, need_train: bool = True) -> ImagesBySplit:
     """Images by split, from lists or folders; see `read_lists` and `read_folders`.
 
     Args:
@@ -71,7 +71,7 @@ def read_files(path: Path, kind: str = "auto", *, need_train: bool = True) -> Fo
     return read_folders(path)
 
 
-def read_folders(path: Path) -> Found:
+def read_folders(path: Path) -> ImagesBySplit:
     """Images by split, from `train`, `val`, `test` folders (any case, `valid` and `validation`
     too) of class folders, or under the one key "all" from class folders alone.
 
@@ -157,7 +157,7 @@ def _subfolders(path: Path) -> list[Path]:
     )
 
 
-def read_lists(path: Path) -> Found:
+def read_lists(path: Path) -> ImagesBySplit:
     """Images by split ("all" where the file names none). Relative paths start at the CSV's folder.
 
     Raises:
@@ -237,7 +237,7 @@ def _row(cells: list[str], places: dict[str, int], split: str | None, file: Path
     return (image if image.is_absolute() else file.parent / image), values["label"], split
 
 
-def _join(parts: list[list[Row]], path: Path) -> Found:
+def _join(parts: list[list[Row]], path: Path) -> ImagesBySplit:
     seen: dict[Path, tuple[str, str]] = {}
     found: dict[str, list[LabeledPath]] = {}
     for image, label, split in (row for part in parts for row in part):

@@ -74,10 +74,10 @@ class MixupCutmix:
         use_cutmix = self.cutmix is not None and (
             self.mixup is None or switch < self.switch_probability
         )
-        chosen = self.cutmix if use_cutmix else self.mixup
-        if chosen is None or apply >= self.probability:
+        mix = self.cutmix if use_cutmix else self.mixup
+        if mix is None or apply >= self.probability:
             return images, targets
-        return chosen(images, targets)
+        return mix(images, targets)
 
 
 def soft_targets(labels: Tensor, num_classes: int, smoothing: float = 0.0) -> Tensor:

@@ -86,7 +86,7 @@ class AnnotationFiles:
     Attributes:
         kind: how they are written.
         read: the images and objects of each split; what cannot be read is recorded.
-        notes: what a person should know about the files taken.
+        notes: remarks on which files were taken.
     """
 
     kind: AnnotationKind

@@ -1,8 +1,9 @@
-"""How training images with boxes and masks are varied. Importing this needs no PyTorch."""
+"""How training images with boxes and masks are augmented. Importing this needs no PyTorch."""
 
 from dataclasses import dataclass
 
 from swinkit.errors import ConfigError
+from swinkit.settings import probabilities
 
 PROBABILITIES = (
     *("crop_probability", "horizontal_flip", "vertical_flip", "quarter_turn"),
@@ -55,9 +56,7 @@ class DetectionAugmentation:
     def __post_init__(self) -> None:
         for name in ("short_sides", "crop_short_sides", "crop_sides"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
+        probabilities(self, *PROBABILITIES)
         sides = (*self.short_sides, *self.crop_short_sides, *self.crop_sides)
         if not self.short_sides or not self.crop_short_sides or min(sides) < 1:
             raise ConfigError(
@@ -78,7 +77,7 @@ class DetectionAugmentation:
 
     @classmethod
     def off(cls, *, short_side: int, long_side: int | None) -> "DetectionAugmentation":
-        """Nothing varies: images are resized as for evaluation."""
+        """No augmentation: images are resized as for evaluation."""
         return cls(
             short_sides=(short_side,),
             long_side=long_side,
@@ -89,7 +88,7 @@ class DetectionAugmentation:
     @classmethod
     def around(cls, short_side: int, *, spread: float = 0.25) -> "DetectionAugmentation":
         """For images smaller than the paper's: nine short sides around `short_side`, crops in
-        proportion, and the photometric variation that small data sets need.
+        proportion, and the photometric augmentation that small data sets need.
 
         Args:
             short_side: that the model is evaluated with, in pixels.

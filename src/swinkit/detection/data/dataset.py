@@ -61,7 +61,7 @@ class DetectionBatch:
 
 
 class DetectionDataset(EpochDataset):
-    """Reads, varies and normalizes; `dataset[i]` is (image C H W float32, InstanceTarget, index).
+    """Reads, augments and normalizes; `dataset[i]` is (image C H W float32, InstanceTarget, index).
 
     Without augmentation images are prepared as for evaluation, so boxes times
     `sample.size_hw / target.size_hw` are in original pixels. Crowd regions, difficult objects and
@@ -101,14 +101,14 @@ class DetectionDataset(EpochDataset):
     def read(self, index: int) -> Item:
         """Image, objects and index of one sample. Raises ImageError."""
         if self.transform is None:
-            image, objects = self.picture(index)
+            image, objects = self.annotated(index)
             fitted = self.fit(image, name=str(self.samples[index].path))
             return _as_item(fitted.values, objects.resized(fitted.size_hw), index)
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        image, objects = self.transform(self.picture(index), rng, lambda: self._second(rng))
+        image, objects = self.transform(self.annotated(index), rng, lambda: self._second(rng))
         return _as_item(self.fit.normalize(image, objects.size_hw).values, objects, index)
 
-    def picture(self, index: int) -> AnnotatedImage:
+    def annotated(self, index: int) -> AnnotatedImage:
         """One sample as it is: (H, W, C) uint8 or float32 in 0..1, and its objects.
 
         An outline so thin that it covers no pixel's center makes its object one to ignore.
@@ -141,7 +141,7 @@ class DetectionDataset(EpochDataset):
         if self._bad[place]:
             return None
         try:
-            return self.picture(place)
+            return self.annotated(place)
         except ImageError as error:
             if self.on_bad_image == "refuse":
                 raise

@@ -211,12 +211,12 @@ def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
     place = np.arange(len(values)) - np.repeat(begin, lengths)
     counts = values.copy()
     for parity in (0, 1):
-        chosen = (place % 2 == parity) & (place > 0)
-        if not chosen.any():
+        alike = (place % 2 == parity) & (place > 0)
+        if not alike.any():
             continue
-        sums = np.cumsum(values[chosen])
-        own = owner[chosen]
+        sums = np.cumsum(values[alike])
+        own = owner[alike]
         heads = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
-        before = np.repeat(sums[heads] - values[chosen][heads], np.diff([*heads, len(own)]))
-        counts[chosen] = sums - before
+        before = np.repeat(sums[heads] - values[alike][heads], np.diff([*heads, len(own)]))
+        counts[alike] = sums - before
     return counts

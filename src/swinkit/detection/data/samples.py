@@ -59,8 +59,8 @@ class DetectionSample:
         """
         if self.segments is None:
             raise DataError(f"{self.path}: has boxes but no masks; train a detector of boxes")
-        chosen = range(len(self)) if rows is None else [int(row) for row in rows]
-        segments = [self.segments[row] or self._rectangle(row) for row in chosen]
+        numbers = range(len(self)) if rows is None else [int(row) for row in rows]
+        segments = [self.segments[row] or self._rectangle(row) for row in numbers]
         return decode_segments(segments, self.size_hw)
 
     def _rectangle(self, row: int) -> Segment:
@@ -104,9 +104,8 @@ def check_samples(
     crowd = objects.is_crowd[rows].copy()
     segments: list[Segment | None] | None = None
     if masks:
-        chosen = [_segment(objects, row, sizes, problems) for row in rows.tolist()]
-        crowd |= np.array([segment is None for segment in chosen], bool)
-        segments = chosen
+        segments = [_segment(objects, row, sizes, problems) for row in rows.tolist()]
+        crowd |= np.array([segment is None for segment in segments], bool)
     boxes32 = clipped[rows].astype(np.float32)
     areas = _areas(objects.areas[rows], boxes32, segments)
     owners = objects.images[rows]
@@ -188,8 +187,8 @@ def _check_boxes(
         ("box outside the image", present & finite & outside, "left out"),
         ("box over the edge", sound & beyond, "cut at the edge"),
     )
-    for kind, chosen, done in faults:
-        for row in np.flatnonzero(chosen).tolist():
+    for kind, faulty, done in faults:
+        for row in np.flatnonzero(faulty).tolist():
             box = ", ".join(f"{value:g}" for value in boxes[row])
             problems.add(kind, objects.name_object(row), f"[{box}] x y x y: {done}")  # type: ignore[arg-type]
     return clipped, sound

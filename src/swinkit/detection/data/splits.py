@@ -29,7 +29,7 @@ from swinkit.errors import DataError
 MASKS_FROM = 0.5  # part of the objects that need an outline for a data set with masks
 FIRST_IMAGE_ID = 1  # where the files give no numbers
 
-LOOKED_FOR = (
+LAYOUTS = (
     "COCO (annotations/*.json, *.json, or train/*.json, with images, annotations and categories), "
     "Pascal VOC (Annotations/*.xml), YOLO (data.yaml with names and train, or labels/*.txt beside "
     "images)"
@@ -116,7 +116,7 @@ def require_annotations(path: Path, kind: str = "auto") -> AnnotationFiles:
     files = find_annotations(path, kind)
     if files is None:
         what = "detection data" if kind == "auto" else f"{kind} data"
-        raise DataError(f"{path}: no {what} found; looked for {LOOKED_FOR}")
+        raise DataError(f"{path}: no {what} found; looked for {LAYOUTS}")
     return files
 
 
@@ -145,7 +145,7 @@ def load_detection(
 def load_detection_samples(
     path: str | Path, class_names: tuple[str, ...] | None = None, *, split: str | None = None
 ) -> tuple[list[DetectionSample], DetectionSplits]:
-    """The samples to evaluate a trained model on, or to look at.
+    """The samples to evaluate a trained model on, or to show.
 
     Args:
         path: anything that `load_detection` reads.

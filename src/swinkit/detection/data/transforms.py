@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from swinkit.data.photometric import vary_colors
+from swinkit.data.photometric import jitter_colors
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.objects import Objects
 from swinkit.images.fitting import Fit, resize_linear
@@ -23,7 +23,7 @@ class DetectionTransform:
     A crop and the resizes around it are done as one cut and one resize of the original pixels.
 
     Args:
-        config: what is varied, and how much.
+        config: of the augmentation.
     """
 
     def __init__(self, config: DetectionAugmentation) -> None:
@@ -31,39 +31,39 @@ class DetectionTransform:
 
     def __call__(
         self,
-        picture: AnnotatedImage,
+        annotated: AnnotatedImage,
         rng: np.random.Generator,
         second: Callable[[], AnnotatedImage | None] | None = None,
     ) -> AnnotatedImage:
-        """Vary one image.
+        """Augment one image.
 
         Args:
-            picture: (H, W, C) uint8 or float32 in 0..1, and its objects.
+            annotated: (H, W, C) uint8 or float32 in 0..1, and its objects.
             rng: decides everything.
-            second: reads another picture to copy objects from, or gives None; it is called only
+            second: reads another image to copy objects from, or gives None; it is called only
                 where copy-paste takes place. Without it nothing is pasted.
         """
         config = self.config
-        varied = self._moved(picture, rng)
+        augmented = self._moved(annotated, rng)
         if second is not None and rng.random() < config.copy_paste_probability:
             other = second()
             if other is not None:
-                varied = paste_objects(
-                    varied,
+                augmented = paste_objects(
+                    augmented,
                     self._moved(other, rng),
                     rng,
                     most=config.copy_paste_objects,
                     min_visible=config.min_visible,
                 )
-        image, objects = varied
+        image, objects = augmented
         if rng.random() < config.photometric_probability:
-            image = vary_colors(image, rng, config.photometric_strength)
+            image = jitter_colors(image, rng, config.photometric_strength)
         return image, objects
 
-    def _moved(self, picture: AnnotatedImage, rng: np.random.Generator) -> AnnotatedImage:
+    def _moved(self, annotated: AnnotatedImage, rng: np.random.Generator) -> AnnotatedImage:
         """Crop, resize, mirror and turn."""
         config = self.config
-        image, objects = picture
+        image, objects = annotated
         if rng.random() < config.crop_probability:
             left, top, right, bottom = window = self._window(objects.size_hw, rng)
             image = image[top:bottom, left:right]
@@ -103,13 +103,13 @@ def paste_objects(
     most: int,
     min_visible: float,
 ) -> AnnotatedImage:
-    """Paste a random choice of the source's objects, at a random place.
+    """Paste some of the source's objects, drawn at random, at a random place.
 
     What they cover is cut out of the target's objects; see `Objects.covered`.
 
     Args:
-        target, source: pictures of any two sizes and of the same type and channels.
-        rng: decides the choice and the place.
+        target, source: images of any two sizes and of the same type and channels.
+        rng: draws the objects and the place.
         most: greatest number of objects.
         min_visible: part of an object that must stay uncovered for it to count.
     """
@@ -119,10 +119,10 @@ def paste_objects(
     if len(usable) == 0:
         return target
     count = int(rng.integers(1, min(most, len(usable)) + 1))
-    chosen = found.take(np.sort(rng.choice(usable, count, replace=False)))
-    cover = _cover(chosen)
+    drawn = found.take(np.sort(rng.choice(usable, count, replace=False)))
+    cover = _cover(drawn)
     pasted = np.where(cover[:, :, None], patch, image)
-    return pasted, objects.covered(cover, min_visible).joined(chosen)
+    return pasted, objects.covered(cover, min_visible).joined(drawn)
 
 
 def _placed(
@@ -137,7 +137,7 @@ def _placed(
         window.append((start, start + wanted) if present > wanted else (0, present))
         place.append(0 if present > wanted else start)
     (top, bottom), (left, right) = window
-    # An object that the edge of the picture cuts must not be pasted as if it were whole.
+    # An object that the edge of the image cuts must not be pasted as if it were whole.
     part = objects.cropped((left, top, right, bottom), min_visible=0.5)
     canvas = np.zeros((*size_hw, image.shape[2]), image.dtype)
     inner = (

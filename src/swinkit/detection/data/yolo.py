@@ -19,7 +19,7 @@ BOX_VALUES = 4  # cx cy w h
 MOST_CLASSES = 100_000
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 SPLIT_KEYS = ("train", "val", "valid", "test")
-ENOUGH = 50  # images looked at before a folder counts as one without labels
+ENOUGH = 50  # images without a label file from which a folder counts as one without labels
 TOLERANCE = 1.0  # of the image's side; coordinates farther outside are pixels or nonsense
 
 

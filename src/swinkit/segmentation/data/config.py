@@ -1,8 +1,9 @@
-"""How training images with masks are varied. Importing this needs no PyTorch."""
+"""How training images with masks are augmented. Importing this needs no PyTorch."""
 
 from dataclasses import dataclass
 
 from swinkit.errors import ConfigError
+from swinkit.settings import probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +38,7 @@ class SegmentationAugmentation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "crop_hw", tuple(self.crop_hw))
         object.__setattr__(self, "scale", tuple(self.scale))
-        for name in ("horizontal_flip", "vertical_flip", "photometric_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
+        probabilities(self, "horizontal_flip", "vertical_flip", "photometric_probability")
         if len(self.crop_hw) != 2 or min(self.crop_hw) < 1:
             raise ConfigError(f"crop_hw is {self.crop_hw}; give height and width in pixels")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from swinkit.data.loading import EpochDataset
-from swinkit.data.photometric import vary_colors
+from swinkit.data.photometric import jitter_colors
 from swinkit.errors import ImageError
 from swinkit.images.fitting import Fit, resize_linear, resize_nearest
 from swinkit.images.reading import read_image
@@ -30,7 +30,7 @@ class SegmentationTransform:
     The scale and the crop are one cut and one resize of the original pixels.
 
     Args:
-        config: what is varied, and how much.
+        config: of the augmentation.
         fit: the model's preprocessing, to whose size the scale is relative.
     """
 
@@ -39,7 +39,7 @@ class SegmentationTransform:
         self.fit = fit
 
     def __call__(self, labeled: LabeledImage, rng: np.random.Generator) -> LabeledImage:
-        """Vary one image; the answer is at most `crop_hw` large."""
+        """Augment one image; the answer is at most `crop_hw` large."""
         config = self.config
         image, labels = labeled
         original_hw = (labels.shape[0], labels.shape[1])
@@ -53,7 +53,7 @@ class SegmentationTransform:
         if rng.random() < config.vertical_flip:
             image, labels = image[::-1], labels[::-1]
         if rng.random() < config.photometric_probability:
-            image = vary_colors(image, rng, config.photometric_strength)
+            image = jitter_colors(image, rng, config.photometric_strength)
         return image, labels
 
     def scaled_size(self, original_hw: tuple[int, int], factor: float) -> tuple[int, int]:
@@ -91,7 +91,7 @@ class SegmentationTransform:
 
 
 class SegmentationDataset(EpochDataset):
-    """Reads, varies and normalizes; `dataset[i]` is (image C H W float32, labels H W int64, index).
+    """Reads, augments, normalizes; `dataset[i]` is (image C H W float32, labels H W int64, index).
 
     With augmentation every item has the size of the crop; what lies outside the image is the mean
     color and void. Without it images have the size of prediction, and the mask follows.

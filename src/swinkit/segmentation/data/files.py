@@ -39,7 +39,7 @@ CITYSCAPES = {
 CITYSCAPES_LAST_ID = 33
 PHOTO = "_leftImg8bit.png"
 PAIRED = 0.5  # part of the images that must have a mask before a folder is taken for masks
-LOOKED_FOR = (
+LAYOUTS = (
     "folders of images and masks (images/train beside masks/train, train/images beside "
     "train/masks, train beside train_labels, JPEGImages beside SegmentationClass), x.jpg beside "
     "x_mask.png, ADE20K, Cityscapes (leftImg8bit beside gtFine), COCO panoptic or semantic"
@@ -128,7 +128,7 @@ def require_mask_files(path: Path) -> MaskFiles:
         raise DataError(f"{path}: no such folder; check the path")
     files = find_mask_files(path)
     if files is None or files.pairs.count() == 0:
-        raise DataError(f"{path}: no images with masks found; looked for {LOOKED_FOR}")
+        raise DataError(f"{path}: no images with masks found; looked for {LAYOUTS}")
     return files
 
 
@@ -281,8 +281,8 @@ def _images_folder(root: Path, name: str) -> Path:
     """train2017, images/train2017, images/train, train or images, whichever exists first."""
     split = _split_of(name)
     aliases = [alias for alias, target in SPLIT_ALIASES.items() if target == split]
-    choices = [name, f"images/{name}", *(f"images/{alias}" for alias in aliases), *aliases]
-    for choice in (*choices, "images"):
-        if (root / choice).is_dir():
-            return root / choice
+    candidates = [name, f"images/{name}", *(f"images/{alias}" for alias in aliases), *aliases]
+    for candidate in (*candidates, "images"):
+        if (root / candidate).is_dir():
+            return root / candidate
     return root

@@ -1,4 +1,4 @@
-"""Finding pairs of image and mask in folders, whatever the folders are called."""
+"""Pairs of image and mask in folders, whatever the folders are called."""
 
 import re
 from collections import defaultdict
@@ -158,7 +158,7 @@ def _by_role(root: Path) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
 def _side_by_side(
     files: list[Path], places: dict[Path, FolderMeaning]
 ) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
-    """Images and masks in one folder: told apart by the stem's ending, or JPEG from PNG."""
+    """Images and masks in one folder: distinguished by the stem's ending, or JPEG from PNG."""
     photos = {
         (path.parent, path.stem) for path in files if path.suffix.lower() in (".jpg", ".jpeg")
     }

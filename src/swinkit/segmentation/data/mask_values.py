@@ -54,7 +54,7 @@ class Meaning:
 
     Attributes:
         names: K names. table: of all masks.
-        palette: colors of the classes, or None. notes: what a person should know.
+        palette: colors of the classes, or None. notes: remarks.
     """
 
     names: tuple[str, ...]

@@ -8,7 +8,7 @@ import numpy as np
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problems, refuse_unsound
 from swinkit.data.scan import check_images
-from swinkit.data.splits import Splits, fill_splits, name_some, select_split
+from swinkit.data.splits import SPLIT_NAMES, Splits, fill_splits, name_some, select_split
 from swinkit.errors import DataError
 from swinkit.segmentation.data.files import MaskFiles, require_mask_files
 from swinkit.segmentation.data.folders import Pair
@@ -141,7 +141,7 @@ def load_segmentation(
 def load_segmentation_samples(
     path: str | Path, class_names: tuple[str, ...] | None = None, *, split: str | None = None
 ) -> tuple[list[SegmentationSample], SegmentationSplits]:
-    """The samples to evaluate a trained model on, or to look at.
+    """The samples to evaluate a trained model on, or to show.
 
     Args:
         path: anything that `load_segmentation` reads.
@@ -187,6 +187,7 @@ def load_parts(
         split: [s for pair in pairs if (s := checker.sample(pair, checked[pair.path])) is not None]
         for split, pairs in files.pairs.by_split.items()
     }
+    parts = {name: parts[name] for name in (*SPLIT_NAMES, "all") if name in parts}
     refuse_unsound(config, problems)
     palette = None if meaning.palette is None else np.array(meaning.palette, np.uint8)
     loaded = SegmentationSplits(
