@@ -16,7 +16,7 @@ from PIL import Image
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import VARIANTS
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.classification.model import SwinClassifier
 from swinkit.cli import main
 from swinkit.detection.variants import DETECTORS

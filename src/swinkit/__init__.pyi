@@ -4,7 +4,7 @@ from .backbones.create import create_backbone as create_backbone
 from .backbones.swin import SwinBackbone as SwinBackbone
 from .checkpoints.convert import convert as convert
 from .checkpoints.load import load as load
-from .checkpoints.native import save as save
+from .checkpoints.save import save as save
 from .classification.model import SwinClassifier as SwinClassifier
 from .classification.model import create_model as create_model
 from .classification.result import Classification as Classification

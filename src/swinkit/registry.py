@@ -1,38 +1,54 @@
 """The tasks by name, by model and by data.
 
-A new task is a folder with a `task.py` that holds its `TASK`, and one line in `TASKS`. Importing
-this needs no PyTorch.
+A new task is a folder with a `task.py` that holds its `TASK` and a `checkpoint.py` that holds its
+`WEIGHTS`, and one line in `TASKS`. Importing this needs no PyTorch.
 """
 
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError, DataError
 from swinkit.task.base import Progress, Recognized, Report, Split, Task
 
 if TYPE_CHECKING:
+    from swinkit.data.config import DataConfig
     from swinkit.task.model import TaskModel
     from swinkit.task.options import EvaluateOptions
+    from swinkit.task.weights import TaskWeights
 
 # In the order in which data is tried: the folders of a detection or segmentation data set could be
 # taken for classes, not the other way round.
 TASKS: dict[str, str] = {
-    "detection": "swinkit.detection.task",
-    "segmentation": "swinkit.segmentation.task",
-    "classification": "swinkit.classification.task",
+    "detection": "swinkit.detection",
+    "segmentation": "swinkit.segmentation",
+    "classification": "swinkit.classification",
 }
 DEFAULT = "classification"
 
 
 def get_task(name: str) -> Task[Any, Any]:
     """The task of that name. Raises ConfigError where there is none; the message lists them."""
+    task: Task[Any, Any] = _import(name, "task").TASK
+    return task
+
+
+def task_weights(name: str) -> "TaskWeights[Any]":
+    """What the task's weight files need to know of it; imports neither its data nor its pictures.
+
+    Raises:
+        ConfigError: no such task; the message lists them.
+    """
+    weights: TaskWeights[Any] = _import(name, "checkpoint").WEIGHTS
+    return weights
+
+
+def _import(name: str, module: str) -> ModuleType:
     if name not in TASKS:
         raise ConfigError(f"no task named {name!r}; choose one of {', '.join(sorted(TASKS))}")
-    task: Task[Any, Any] = import_module(TASKS[name]).TASK
-    return task
+    return import_module(f"{TASKS[name]}.{module}")
 
 
 def all_tasks() -> list[Task[Any, Any]]:
@@ -81,7 +97,7 @@ def option_owners(options: Callable[[Task[Any, Any]], type[Any]]) -> dict[str, l
 
 def evaluate(
     model: "TaskModel",
-    data: str | Path | DataConfig | Any,
+    data: "str | Path | DataConfig | Any",
     *,
     split: Split | None = None,
     options: "EvaluateOptions | None" = None,

@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.checkpoints import native
+from swinkit.checkpoints import save as saving
 from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.errors import CheckpointError, SwinkitError
 
 
@@ -177,7 +177,7 @@ def test_full_disk_keeps_the_earlier_file(tmp_path: Path, monkeypatch: pytest.Mo
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(native, "save_file", full)
+    monkeypatch.setattr(saving, "save_file", full)
     with pytest.raises(SwinkitError, match="No space left"):
         save(tiny(), path)
     assert path.read_bytes() == before
@@ -199,7 +199,7 @@ def test_own_header_damaged_or_newer(tmp_path: Path) -> None:
     tensors = {name: value.contiguous() for name, value in tiny().state_dict().items()}
     save_file(tensors, path, metadata={"swinkit": "{"})
     assert "damaged" in message(path)
-    header = native.header_of(tiny())["swinkit"]
+    header = saving.header_of(tiny())["swinkit"]
     header = header.replace('"format_version": 1', '"format_version": 9')
     save_file(tensors, path, metadata={"swinkit": header})
     assert "update swinkit" in message(path)

@@ -19,7 +19,7 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.convert import convert, export_tensors
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
 

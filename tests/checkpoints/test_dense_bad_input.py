@@ -8,10 +8,9 @@ import torch
 from dense_peers import detector, golden, segmenter, state_of
 
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.checkpoints.convert import convert
-from swinkit.checkpoints.export import export_tensors
+from swinkit.checkpoints.convert import convert, export_tensors
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import header_of, save
+from swinkit.checkpoints.save import header_of, save
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.detection.config import DetectorConfig, RetinaNetConfig
 from swinkit.detection.create import create_detector
 from swinkit.detection.model import SwinDetector

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from swinkit.checkpoints import hub
 from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id
 from swinkit.checkpoints.load import load
+from swinkit.checkpoints.opening import files_beside
 from swinkit.errors import CheckpointError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -85,7 +86,12 @@ def test_hub_id(served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.Mo
         "label_names": [f"class {i}" for i in range(11)],
     }
     (repository / "config.json").write_text(json.dumps(settings))
-    path = fetch_hub("timm/swinv2_nano_window8_128", endpoint=endpoint, cache=tmp_path / "cache")
+    path = fetch_hub(
+        "timm/swinv2_nano_window8_128",
+        files_beside(),
+        endpoint=endpoint,
+        cache=tmp_path / "cache",
+    )
     model = load(path, strict=True, report=None)
     assert model.config.window_size == ((8, 8), (8, 8), (8, 8), (4, 4))
     assert model.class_names[3] == "class 3"  # type: ignore[union-attr]

@@ -5,15 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swinkit.checkpoints.buffers import attention_mask
+from swinkit.checkpoints.convert import attention_mask
 from swinkit.checkpoints.infer_window import (
     fit_window,
     map_hw,
     pretrained_from_table,
+    sizes_from_name,
     window_from_index,
 )
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.sidecar import from_name
 from swinkit.errors import CheckpointError
 from swinkit.windows.position_bias import log_spaced_coordinates, relative_position_index
 
@@ -45,12 +45,12 @@ def test_pretrained_window_from_coordinates(h: int, w: int, trained_h: int, trai
     ],
 )
 def test_names(name: str, window: int, pretrained: int, size: int) -> None:
-    facts = from_name(name, "name", proven=False)
+    facts = sizes_from_name(name, "name", proven=False)
     assert facts is not None
     assert facts.window_size == window
     assert facts.pretrained_window_size == pretrained
     assert facts.image_hw == (size, size)
-    assert from_name("model.safetensors", "name", proven=False) is None
+    assert sizes_from_name("model.safetensors", "name", proven=False) is None
 
 
 def test_official_shrinking() -> None:

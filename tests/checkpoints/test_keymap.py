@@ -5,10 +5,11 @@ import torch
 from checkpoint_peers import huggingface, timm_v1, timm_v2, torchvision_swin
 from torch import Tensor
 
-from swinkit.checkpoints.infer import Wanted, infer
-from swinkit.checkpoints.mmdet import from_unfold, to_unfold
-from swinkit.checkpoints.sources import recognise
-from swinkit.checkpoints.translation import read, write
+from swinkit.checkpoints.infer import infer_backbone
+from swinkit.checkpoints.infer_window import BackboneEvidence
+from swinkit.checkpoints.renaming import read_backbone, write_backbone
+from swinkit.checkpoints.sources import recognize
+from swinkit.checkpoints.sources.openmmlab import from_unfold, to_unfold
 
 PEERS = {
     "timm v1": (timm_v1, {}, "timm"),
@@ -28,19 +29,27 @@ def parameters(model: torch.nn.Module) -> dict[str, Tensor]:
 def test_every_tensor_is_explained_and_comes_back(peer: str) -> None:
     build, settings, name = PEERS[peer]
     state = dict(build(**settings).state_dict())
-    source = recognise(state, "file")
-    assert source.name == name
-    native = read(source, state)
+    _, table = recognize(state, "file")
+    assert table.name == name
+    native = read_backbone(table, state)
     assert not native.unexpected
     assert not native.incomplete
     assert not native.other
-    found = infer(native, source.small_map_rule, None, Wanted(window_size=8), "file")
+    evidence = BackboneEvidence(
+        origin="file",
+        version=native.version,
+        tensors=native.tensors,
+        derived=native.derived,
+        rule=table.small_map_rule,
+        window_size=8,
+    )
+    found = infer_backbone(evidence)
     assert found.config.depths == (2, 2, 2, 2)
     assert found.config.num_heads == (1, 2, 4, 8)
     assert found.config.embed_dim == 16
     assert found.config.mlp_ratio == 4
-    assert found.num_classes == 11
-    again = read(source, write(source, native.tensors, native.version))
+    assert native.tensors["head.fc.weight"].shape[0] == 11
+    again = read_backbone(table, write_backbone(table, native.tensors, native.version))
     assert again.tensors.keys() == native.tensors.keys()
     for key, value in native.tensors.items():
         assert torch.equal(value, again.tensors[key]), key
@@ -60,7 +69,7 @@ def test_unfold_order_is_the_documented_one() -> None:
 
 def test_key_bias_of_torchvision_v2_is_left_out() -> None:
     state = dict(torchvision_swin(2, (8, 8)).state_dict())
-    native = read(recognise(state, "file"), state)
+    native = read_backbone(recognize(state, "file")[1], state)
     fused = state["features.1.0.attn.qkv.bias"]
     assert torch.equal(native.tensors["stages.0.blocks.0.attention.q_bias"], fused[:16])
     assert torch.equal(native.tensors["stages.0.blocks.0.attention.v_bias"], fused[32:])

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.sources import recognise
-from swinkit.checkpoints.translation import read
+from swinkit.checkpoints.renaming import read_backbone
+from swinkit.checkpoints.sources import recognize
 from swinkit.classification.model import SwinClassifier
 
 TOLERANCE = 1e-5
@@ -96,7 +96,7 @@ def test_logits_and_gradients(case: str, kind: str) -> None:
         name: value.grad if value.grad is not None else torch.zeros_like(value)
         for name, value in peer.named_parameters()
     }
-    expected = read(recognise(state, "peer"), given).tensors
+    expected = read_backbone(recognize(state, "peer")[1], given).tensors
     scale = max(float(value.abs().max()) for value in expected.values())
     for name, value in model.named_parameters():
         assert value.grad is not None, name

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.opening import WeightFile
-from swinkit.checkpoints.provenance import label_list
 from swinkit.checkpoints.published import PUBLISHED, published_of
+from swinkit.checkpoints.sources.base import WeightFile
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.variants import DETECTORS
 from swinkit.detection.variants import PARAMETERS as DETECTOR_PARAMETERS
+from swinkit.registry import task_weights
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.variants import PARAMETERS as SEGMENTER_PARAMETERS
 from swinkit.segmentation.variants import SEGMENTERS
@@ -91,7 +91,7 @@ def test_a_published_name_gives_names_metrics_and_provenance(
     entry = DENSE["mask_rcnn_swin_t.coco_3x"]
     state = detector("mask_rcnn", num_classes=80).state_dict()
     opened = WeightFile(tensors=state, origin=entry.name, published=entry)
-    monkeypatch.setattr("swinkit.checkpoints.load.open_source", lambda *_, **__: opened)
+    monkeypatch.setattr("swinkit.checkpoints.load.open_weights", lambda *_, **__: opened)
     model = load(entry.name, report=None)
     assert isinstance(model, SwinDetector)
     assert model.info.metrics == {"coco_box_ap": 46.0, "coco_mask_ap": 41.6}
@@ -99,9 +99,10 @@ def test_a_published_name_gives_names_metrics_and_provenance(
     assert model.class_names[0] == "person"
 
 
-@pytest.mark.parametrize(("file", "count"), [("coco_80.txt", 80), ("ade20k_150.txt", 150)])
-def test_label_lists(file: str, count: int) -> None:
-    names = label_list(file)
+@pytest.mark.parametrize(("task", "count"), [("detection", 80), ("segmentation", 150)])
+def test_label_lists(task: str, count: int) -> None:
+    names = task_weights(task).class_names(count, published=False)
+    assert names is not None
     assert len(set(names)) == len(names) == count
     assert all(name == name.strip() for name in names)
 
@@ -111,7 +112,7 @@ def test_coco_as_torchvision_has_it() -> None:
 
     theirs = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]
     expected = [name for name in theirs if name not in ("__background__", "N/A")]
-    assert list(label_list("coco_80.txt")) == expected
+    assert list(task_weights("detection").class_names(80, published=False) or ()) == expected
 
 
 def test_stated_parameters_are_counted_ones() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from dense_peers import detector
 
-from swinkit.checkpoints.export import export_tensors
+from swinkit.checkpoints.convert import export_tensors
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.recorded import LONGEST_TEXT, recorded_model
+from swinkit.checkpoints.unpickling import LONGEST_TEXT, read_assignment
 from swinkit.detection.config import Suppression
 
 TEXT = """
@@ -73,5 +73,5 @@ def test_what_makes_no_sense_is_left_aside(text: str) -> None:
 def test_nothing_is_run(tmp_path: Path) -> None:
     path = tmp_path / "made"
     text = f"model = dict(a=open({str(path)!r}, 'w'), b=-2, c=-[1], d={{1: 2, **x}})"
-    assert recorded_model({"config": text}) == {"a": None, "b": -2, "c": None, "d": {1: 2}}
+    assert read_assignment(text, "model") == {"a": None, "b": -2, "c": None, "d": {1: 2}}
     assert not path.exists()

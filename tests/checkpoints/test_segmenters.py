@@ -10,8 +10,7 @@ from checkpoint_peers import deviation
 from dense_peers import golden, official, same_tensors, segmenter, shaken, state_of
 from torch import nn
 
-from swinkit.checkpoints.convert import convert
-from swinkit.checkpoints.export import export_tensors
+from swinkit.checkpoints.convert import convert, export_tensors
 from swinkit.checkpoints.load import load
 from swinkit.segmentation.model import SwinSegmenter
 
@@ -120,7 +119,7 @@ def test_another_number_of_classes() -> None:
     reports: list[Any] = []
     moved = load(model.state_dict(), num_classes=3, strict=True, report=reports.append)
     assert moved(torch.randn(1, 3, 64, 64)).shape == (1, 3, 64, 64)
-    assert set(reports[0].initialised) == {
+    assert set(reports[0].initialized) == {
         f"{head}.logits.{leaf}" for head in ("head", "auxiliary") for leaf in ("weight", "bias")
     }
     own, new = model.state_dict(), moved.state_dict()

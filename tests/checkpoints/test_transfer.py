@@ -7,11 +7,17 @@ import torch
 from checkpoint_peers import deviation, strengthen, timm_v1, timm_v2
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.checkpoints.infer import BackboneWeights
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import native_tensors
-from swinkit.checkpoints.transfer import imagenet_22k_to_1k
+from swinkit.checkpoints.report import LoadReport
+from swinkit.checkpoints.transfer import move_image, move_windows
+from swinkit.classification.checkpoint import imagenet_22k_to_1k
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
+
+
+def native_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name.removeprefix("backbone."): value for name, value in model.state_dict().items()}
 
 
 def loaded(state: dict[str, torch.Tensor], **settings: Any) -> tuple[Any, Any]:
@@ -57,10 +63,7 @@ def test_v2_keeps_the_scale_it_was_trained_with() -> None:
     )
     state = dict(first.state_dict())
     assert first.config.window_size == ((8, 8), (8, 8), (8, 8), (4, 4))
-    from swinkit.checkpoints.report import LoadReport
-    from swinkit.checkpoints.transfer import Weights, move_image, move_windows
-
-    weights = Weights(tensors=state, config=first.config, image_hw=(128, 128), num_classes=11)
+    weights = BackboneWeights(tensors=state, config=first.config, image_hw=(128, 128))
     account = LoadReport(origin="test", source="test")
     move_windows(weights, (256, 256), 16, account)
     move_image(weights, (256, 256), account)
@@ -113,7 +116,7 @@ def test_unknown_policy() -> None:
 def test_other_classes_start_afresh_and_strict_accepts_it() -> None:
     model, report = loaded(dict(timm_v1().state_dict()), num_classes=4, strict=True)
     assert model.head.fc.out_features == 4
-    assert report.initialised == ["head.fc.weight", "head.fc.bias"]
+    assert report.initialized == ["head.fc.weight", "head.fc.bias"]
     assert any("11 classes to 4" in line for line in report.changed)
 
 
@@ -124,7 +127,7 @@ def test_imagenet_22k_to_1k_keeps_the_rows() -> None:
     image = torch.randn(1, 3, 112, 112)
     with torch.no_grad():
         assert deviation(model(image), peer(image)[:, rows]) <= 1e-5
-    assert not report.initialised
+    assert not report.initialized
 
 
 def test_the_mapping_agrees_with_wordnet_order() -> None:

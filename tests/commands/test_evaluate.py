@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from demo_shapes import write_shapes
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.cli import main
 from swinkit.detection.create import create_detector
 from swinkit.detection.data.splits import load_detection_samples

@@ -10,7 +10,7 @@ import torch
 from faster_coco_eval.core import mask as coco_mask
 from PIL import Image
 
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.cli import main
 from swinkit.detection.create import create_detector
 from swinkit.images.fitting import Fit

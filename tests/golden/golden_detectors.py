@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.checkpoints.mmdet import MMDET
-from swinkit.checkpoints.translation import read
+from swinkit.checkpoints.renaming import read_backbone
+from swinkit.checkpoints.sources.openmmlab import TABLE
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import OutputConfig, RCNNConfig, RPNConfig
 from swinkit.detection.model import SwinRCNN
@@ -134,7 +134,9 @@ def native_name(name: str) -> str:
 
 def native_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     backbone = {key: value for key, value in state.items() if key.startswith("backbone.")}
-    native = {"backbone." + key: value for key, value in read(MMDET, backbone).tensors.items()}
+    native = {
+        "backbone." + key: value for key, value in read_backbone(TABLE, backbone).tensors.items()
+    }
     return native | {native_name(key): value for key, value in state.items() if key not in backbone}
 
 
@@ -153,11 +155,11 @@ def native_gradients(recording: Recording) -> dict[str, Tensor]:
     backbone = {
         key: recorded.get(key, value) for key, value in state.items() if key.startswith("backbone.")
     }
-    read_backbone = read(MMDET, backbone)
+    renamed = read_backbone(TABLE, backbone)
     found = {
         "backbone." + name: value
-        for name, value in read_backbone.tensors.items()
-        if read_backbone.renamed[name][0] in recorded
+        for name, value in renamed.tensors.items()
+        if renamed.renamed[name][0] in recorded
     }
     for key, value in recorded.items():
         if key not in backbone:

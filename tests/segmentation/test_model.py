@@ -16,7 +16,7 @@ from upernet_peers import STAGES, deviation, fill, shake_norms, small_config
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import header_of
+from swinkit.checkpoints.save import header_of
 from swinkit.errors import ConfigError, DataError
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmentationLossConfig, SegmenterConfig

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from upernet_peers import decoder_name, deviation, fill, small_config
 
-from swinkit.checkpoints.mmdet import to_unfold
+from swinkit.checkpoints.sources.openmmlab import to_unfold
 from swinkit.segmentation.config import SegmentationLossConfig
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.network import upernet

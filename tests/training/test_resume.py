@@ -134,7 +134,7 @@ def test_full_disk_is_one_line_and_keeps_weights(tiny_config, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("swinkit.checkpoints.native.save_file", full)
+    monkeypatch.setattr("swinkit.checkpoints.save.save_file", full)
     monkeypatch.setattr("swinkit.training.run_folder.torch.save", full)
     resume = replace(config, runtime=replace(config.runtime, resume=folder))
     with pytest.raises(SwinkitError, match="No space left on device") as caught:

@@ -16,7 +16,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTraining
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError

@@ -1,50 +1,40 @@
-"""`swinkit convert`: the same weights in another package's names and files."""
+"""`swinkit.convert`: the same weights in another package's names and files.
 
-import json
+Legend: M window (Mh, Mw), T tokens per window, nW windows, H W map.
+"""
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from swinkit.backbones.swin import SwinBackbone
-from swinkit.checkpoints.export import (
-    Layout,
-    backbone_config,
-    export_tensors,
-    layout_of,
-    wrapped,
-)
-from swinkit.checkpoints.export_heads import head_differences
-from swinkit.checkpoints.huggingface import HUGGINGFACE_BACKBONE
-from swinkit.checkpoints.huggingface_config import (
-    model_config,
-    processor_config,
-    segmenter_processor_config,
-    upernet_config,
-)
-from swinkit.checkpoints.keymap import Tensors
+from swinkit.checkpoints.infer_window import WindowSize, map_hw
 from swinkit.checkpoints.load import load
-from swinkit.checkpoints.native import Model, header_of, save, write_safetensors
+from swinkit.checkpoints.renaming import write_backbone, write_heads
 from swinkit.checkpoints.report import ConvertReport, LoadReport
-from swinkit.classification.model import SwinClassifier
+from swinkit.checkpoints.save import Model, backbone_of, state_on_cpu
+from swinkit.checkpoints.sources import all_sources, source_of_target
+from swinkit.checkpoints.sources.base import Export, HeadTable, Source, WeightFile
+from swinkit.checkpoints.sources.tables import KeyTable, Tensors
 from swinkit.errors import CheckpointError
-from swinkit.files import atomic_write
-from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.segmentation.config import SegmenterConfig
+from swinkit.registry import get_task, task_weights
 from swinkit.settings import SizeHW
+from swinkit.task.model import TaskModel
+from swinkit.windows.position_bias import log_spaced_coordinates
+from swinkit.windows.shift_mask import FORBIDDEN
 
 
 def convert(
     source: str | Path | Mapping[str, Any] | Model,
     out: str | Path,
     *,
-    to: Layout,
-    image_size: int | tuple[int, int] | None = None,
-    window_size: Any = None,
-    pretrained_window_size: Any = None,
+    to: str,
+    image_size: int | SizeHW | None = None,
+    window_size: WindowSize | None = None,
+    pretrained_window_size: WindowSize | None = None,
     strict: bool = False,
     report: Callable[[ConvertReport], object] | None = print,
 ) -> Path:
@@ -57,71 +47,77 @@ def convert(
         source: anything `load` takes, or a model.
         out: .safetensors or .pth file; for "huggingface" a folder that `from_pretrained` opens;
             for "native" a .safetensors file.
-        to: layout of the result. "microsoft" means the official detection or segmentation fork
+        to: layout of the result: "native", "microsoft", "timm", "torchvision", "huggingface",
+            "mmdet" or "mmseg". "microsoft" means the official detection or segmentation fork
             for models with such heads; "mmdet" and "mmseg" name the backbone alike.
         image_size, window_size, pretrained_window_size, strict: see `load`.
         report: called with the ConvertReport; None keeps quiet.
 
     Raises:
         CheckpointError: the source cannot be read, or the target cannot express the model.
+
+    Example:
+        >>> import swinkit, tempfile
+        >>> model = swinkit.create_model("swin_nano", num_classes=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = swinkit.convert(model, f"{folder}/nano.pth", to="timm", report=None)
+        ...     back = swinkit.load(path, report=None)
+        >>> back.config == model.config
+        True
     """
-    if to not in get_args(Layout):
-        raise CheckpointError(f"layout {to!r} is unknown; choose {', '.join(get_args(Layout))}")
-    loaded: LoadReport | None = None
+    target = source_of_target(to)
+    loaded: list[LoadReport] = []
     if isinstance(source, nn.Module):
         model: Model = source
     else:
-        accounts: list[LoadReport] = []
         model = load(
             source,
             image_size=image_size,
             window_size=window_size,
             pretrained_window_size=pretrained_window_size,
             strict=strict,
-            report=accounts.append,
+            report=loaded.append,
         )
-        loaded = accounts[0]
-    origin = loaded.origin if loaded else "a model"
-    account = ConvertReport(source=origin, target=str(out), layout=to, load=loaded)
-    _export(model, Path(out), to, image_size, account)
+    account = ConvertReport(
+        source=loaded[0].origin if loaded else "a model",
+        target=str(out),
+        layout=to,
+        load=loaded[0] if loaded else None,
+    )
+    export = _export(model, to, image_size)
+    target.write(export, _named_tensors(export, target, account), Path(out))
     if report is not None:
         report(account)
     return Path(out)
 
 
-def _export(
-    model: Model,
-    path: Path,
-    to: Layout,
-    image_size: int | tuple[int, int] | None,
-    account: ConvertReport,
-) -> None:
-    if to == "native":
-        account.written = len(model.state_dict())
-        save(model, path)
-        return
-    image_hw = _image_hw(model, image_size)
-    tensors = export_tensors(model, to, image_hw, account)
-    account.notes += head_differences(model.config, to)
-    if to == "huggingface":
-        _write_folder(model, path, tensors, image_hw)
-    elif path.suffix == ".safetensors":
-        write_safetensors(tensors, path, header_of(model))
-    elif path.suffix in (".pth", ".pt"):
-        with atomic_write(path) as temporary:
-            _torch_save(wrapped(model, to, tensors), temporary)
-    else:
-        raise CheckpointError(f"{path}: give the target a name in .safetensors or .pth")
+def export_tensors(model: Model, to: str, image_hw: SizeHW) -> Tensors:
+    """The model's tensors and the target's persistent buffers under the target's names.
+
+    Raises:
+        CheckpointError: the target cannot express the model; says why.
+    """
+    account = ConvertReport(source="a model", target="tensors", layout=to)
+    return _named_tensors(_export(model, to, image_hw), source_of_target(to), account)
 
 
-def _image_hw(model: Model, image_size: int | tuple[int, int] | None) -> SizeHW:
-    if isinstance(image_size, int):
-        return image_size, image_size
-    if image_size is not None:
-        return image_size
-    if isinstance(model, SwinClassifier) and isinstance(model.info.preprocessing, Preprocessing):
-        return model.info.preprocessing.size_hw
-    config = backbone_config(model)
+def _export(model: Model, to: str, image_size: int | SizeHW | None) -> Export:
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    task = model.task if isinstance(model, TaskModel) else None
+    return Export(
+        model=model,
+        target=to,
+        image_hw=size or _image_hw(model),
+        task=task,
+        has_heads=task is not None and task_weights(task).head_anchor is not None,
+    )
+
+
+def _image_hw(model: Model) -> SizeHW:
+    prepare = model.info.preprocessing if isinstance(model, TaskModel) else None
+    if isinstance(prepare, Preprocessing):
+        return prepare.size_hw
+    config = backbone_of(model).config
     if config.absolute_position_hw is not None:
         height, width = config.absolute_position_hw
         return height * config.patch_size, width * config.patch_size
@@ -132,43 +128,101 @@ def _image_hw(model: Model, image_size: int | tuple[int, int] | None) -> SizeHW:
     return side, side
 
 
-def _torch_save(content: Any, path: Path) -> None:
-    try:
-        torch.save(content, path)
-    except RuntimeError as error:
-        # torch reports a full disk as a RuntimeError from its zip writer.
-        raise OSError(None, "PyTorch could not finish the file, the disk may be full") from error
+def _named_tensors(export: Export, source: Source, account: ConvertReport) -> Tensors:
+    """All tensors of the target; what it computes otherwise is noted."""
+    config, image_hw = export.backbone, export.image_hw
+    table = source.table_for(config)
+    own = state_on_cpu(export.model)
+    body = {name.removeprefix("backbone."): value for name, value in own.items()}
+    heads: Tensors = {}
+    if export.has_heads:
+        inside = backbone_of(export.model).state_dict()
+        native = {name: value for name, value in body.items() if name not in inside}
+        body = {name: value for name, value in body.items() if name in inside}
+        head_table = _head_table(export, source)
+        blocked = head_table.obstacles(export.model.config)
+        _refuse(table, blocked or source.obstacles(config, image_hw))
+        heads = write_heads(head_table, native, export.target)
+        assumed = head_table.settings(WeightFile(tensors={}, origin=export.target))
+        account.notes += task_weights(str(export.task)).differences(export.model.config, assumed)
+    else:
+        _refuse(table, source.obstacles(config, image_hw))
+    written = write_backbone(table, body, config.version)
+    buffers = _derived_buffers(export, source)
+    account.written, account.derived = len(written) + len(heads), len(buffers)
+    account.notes += source.differences(config, image_hw)
+    prefix = source.prefix(export)
+    outer = {row.foreign[0].split(".")[0] for row in table.rows if row.outer}
+    named = {
+        name if not heads and name.split(".")[0] in outer else prefix + name: value.contiguous()
+        for name, value in {**written, **buffers}.items()
+    }
+    return {**named, **heads}
 
 
-def _write_folder(model: Model, path: Path, tensors: Tensors, image_hw: SizeHW) -> None:
-    if path.suffix in (".safetensors", ".pth", ".pt"):
-        raise CheckpointError(f"{path}: transformers wants a folder; leave the suffix off")
-    config, processor = _folder_settings(model, image_hw)
-    write_safetensors(tensors, path / "model.safetensors", header_of(model))
-    for name, values in (("config.json", config), ("preprocessor_config.json", processor)):
-        with atomic_write(path / name) as temporary:
-            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+def _refuse(table: KeyTable, obstacles: list[str]) -> None:
+    if obstacles:
+        raise CheckpointError(f"{table.title} cannot express this model: {'; '.join(obstacles)}")
 
 
-def _folder_settings(model: Model, image_hw: SizeHW) -> tuple[dict[str, Any], dict[str, Any]]:
-    """config.json and preprocessor_config.json."""
-    if isinstance(model.config, SegmenterConfig):
-        fit = model.info.preprocessing if not isinstance(model, SwinBackbone) else None
-        return (
-            upernet_config(model.config, image_hw, class_names=model.class_names),
-            segmenter_processor_config(fit if isinstance(fit, Fit) else Fit()),
-        )
-    several = layout_of(model, "huggingface") is HUGGINGFACE_BACKBONE
-    classifier = isinstance(model, SwinClassifier)
-    head = "ForImageClassification" if classifier else ("Backbone" if several else "Model")
-    config = model_config(
-        backbone_config(model),
-        image_hw,
-        head=head,
-        num_classes=model.num_classes if isinstance(model, SwinClassifier) else None,
-        class_names=model.class_names if isinstance(model, SwinClassifier) else None,
+def _head_table(export: Export, source: Source) -> HeadTable:
+    """The source's names for the model's heads.
+
+    Raises:
+        CheckpointError: the target has none; says which have.
+    """
+
+    def of_task(tables: tuple[HeadTable, ...]) -> list[HeadTable]:
+        return [table for table in tables if table.task == export.task]
+
+    for table in of_task(source.head_tables()):
+        if export.target in table.targets:
+            return table
+    targets = dict.fromkeys(
+        target
+        for other in all_sources()
+        for table in of_task(other.head_tables())
+        for target in table.targets
     )
-    known = model.info.preprocessing if isinstance(model, SwinClassifier) else None
-    if not isinstance(known, Preprocessing):
-        known = Preprocessing.for_size(image_hw)
-    return config, processor_config(known)
+    kind = get_task(str(export.task)).model_kind
+    obstacle = f"{kind}s go to {', '.join(targets)}, not to {export.target}"
+    table_title = source.table_for(export.backbone).title
+    raise CheckpointError(f"{table_title} cannot express this model: {obstacle}")
+
+
+def _derived_buffers(export: Export, source: Source) -> Tensors:
+    """Buffers that the target stores beside the weights and expects back when it loads strictly."""
+    config, table = export.backbone, source.table_for(export.backbone)
+    wanted, (step, first) = source.buffers(config), table.stage_numbering
+    buffers: Tensors = {}
+    for stage, depth in enumerate(config.depths):
+        window = config.windows[stage]
+        for number in range(depth):
+            block = table.block.format(stage=step * stage + first, block=number)
+            attention = f"{block}.{table.attention}"
+            if "relative_position_index" in wanted:
+                buffers[f"{attention}.relative_position_index"] = source.position_index(window)
+            if "relative_coords_table" in wanted and config.version == 2:
+                coordinates = log_spaced_coordinates(window, config.pretrained_windows[stage])
+                buffers[f"{attention}.relative_coords_table"] = coordinates[None].clone()
+            if "attn_mask" in wanted and number % 2:
+                mask = attention_mask(map_hw(export.image_hw, config.patch_size, stage), window)
+                if mask is not None:
+                    buffers[f"{block}.attn_mask"] = mask
+    return buffers
+
+
+def attention_mask(size_hw: SizeHW, window: SizeHW) -> Tensor | None:
+    """(nW, T, T) mask of the official classifier in map order, or None where it does not shift."""
+    if min(size_hw) <= max(window) or size_hw[0] % window[0] or size_hw[1] % window[1]:
+        return None
+    axes = []
+    for side, extent in zip(size_hw, window, strict=True):
+        position = torch.arange(side)
+        band = (position >= side - extent).long() + (position >= side - extent // 2).long()
+        axes.append(band.view(-1, extent))  # nWh Mh
+    rows, columns = axes
+    region = 3 * rows[:, None, :, None] + columns[None, :, None, :]  # nWh nWw Mh Mw
+    region = region.reshape(-1, window[0] * window[1])  # nW T
+    apart = region[:, :, None] != region[:, None, :]
+    return torch.zeros(apart.shape).masked_fill_(apart, FORBIDDEN)

@@ -26,7 +26,6 @@ from swinkit.files import atomic_write
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin")
-_BESIDE = ("config.json", "preprocessor_config.json")
 TIMEOUT_SECONDS = 60
 
 
@@ -44,8 +43,14 @@ def cache_folder() -> Path:
     return Path(torch.hub.get_dir()) / "swinkit"
 
 
-def fetch_hub(name: str, *, endpoint: str | None = None, cache: Path | None = None) -> Path:
-    """Folder with the weights of `owner/name` and the settings beside them.
+def fetch_hub(
+    name: str,
+    beside: tuple[str, ...] = (),
+    *,
+    endpoint: str | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """Folder with the weights of `owner/name` and the files beside them that it has.
 
     Raises:
         CheckpointError: no such repository, no weights in it, or no connection.
@@ -55,7 +60,7 @@ def fetch_hub(name: str, *, endpoint: str | None = None, cache: Path | None = No
         raise CheckpointError(
             f"{name} has neither {' nor '.join(_WEIGHTS_IN_REPOSITORY)} in its repository"
         )
-    for file in _BESIDE:
+    for file in beside:
         _first_present(name, (file,), endpoint, cache)
     return fetched.parent
 
@@ -115,11 +120,11 @@ def fetch_url(
     folder = cache or cache_folder()
     place = hashlib.sha256(address.encode()).hexdigest()[:12]
     target = folder / f"{place}-{name}"
-    if not (target.is_file() and (expected is None or _sha256(target).startswith(expected))):
+    if not (target.is_file() and (expected is None or sha256_of(target).startswith(expected))):
         _download(address, target, expected)
     if expected:
         return target, []
-    return target, [f"no hash is published for this file; its sha256 is {_sha256(target)}"]
+    return target, [f"no hash is published for this file; its sha256 is {sha256_of(target)}"]
 
 
 def _expected_hash(fragment: str, name: str) -> str | None:
@@ -142,7 +147,7 @@ def _download(address: str, target: Path, expected: str | None) -> None:
             fetched = Path(scratch) / "download"
             _copy_with_progress(answer, fetched, target.name)
             if expected is not None:
-                actual = _sha256(fetched)
+                actual = sha256_of(fetched)
                 if not actual.startswith(expected):
                     raise CheckpointError(
                         f"{address} has sha256 {actual[:16]}..., expected {expected[:16]}...; "
@@ -171,7 +176,8 @@ def _copy_with_progress(answer: object, path: Path, name: str) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's contents."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -1,43 +1,46 @@
 """`swinkit.load`: a model that computes what its source computed, from any Swin checkpoint."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
+from typing import Any
 
-from swinkit.backbones.config import SwinConfig, per_stage
+from torch import Tensor, nn
+
+from swinkit.backbones.config import per_stage
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints import transfer
-from swinkit.checkpoints.building import build_backbone, build_classifier
-from swinkit.checkpoints.infer import Inferred, Wanted, describe, infer
-from swinkit.checkpoints.opening import open_source
-from swinkit.checkpoints.provenance import classifier_info
-from swinkit.checkpoints.reading import Reading, read_weights
+from swinkit.checkpoints.checkpoint import (
+    Checkpoint,
+    model_info,
+    read_checkpoint,
+    small_map_rule,
+    stated_sizes,
+)
+from swinkit.checkpoints.infer import BackboneWeights, infer_backbone
+from swinkit.checkpoints.infer_window import BackboneEvidence, WindowSize
+from swinkit.checkpoints.opening import open_weights
 from swinkit.checkpoints.report import LoadReport
-from swinkit.checkpoints.sidecar import Facts, facts_beside
-from swinkit.checkpoints.transfer import ChannelPolicy, Weights
-from swinkit.classification.model import SwinClassifier
+from swinkit.checkpoints.save import BACKBONE, Model
+from swinkit.checkpoints.sources.tables import Tensors
+from swinkit.checkpoints.transfer import ChannelPolicy
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.registry import DEFAULT, TASKS, all_tasks, get_task, task_weights
+from swinkit.settings import SizeHW
+from swinkit.task.model import TaskModel
+from swinkit.task.weights import Evidence, TaskConfig, TaskWeights, describe_backbone
 
-if TYPE_CHECKING:
-    from swinkit.detection.model import SwinDetector
-    from swinkit.segmentation.model import SwinSegmenter
-
-Task = Literal["classification", "backbone", "detection", "segmentation"]
 Reporter = Callable[[LoadReport], object]
-Model: TypeAlias = Union[SwinClassifier, SwinBackbone, "SwinDetector", "SwinSegmenter"]
-
-_DENSE = {"detection": "detector", "segmentation": "segmenter"}
 
 
 def load(
     source: str | Path | Mapping[str, Any],
     *,
-    image_size: int | tuple[int, int] | None = None,
-    pretrained_window_size: Any = None,
-    window_size: Any = None,
-    task: Task | None = None,
+    image_size: int | SizeHW | None = None,
+    pretrained_window_size: WindowSize | None = None,
+    window_size: WindowSize | None = None,
+    task: str | None = None,
     num_classes: int | None = None,
     in_channels: int | None = None,
     channel_policy: ChannelPolicy = "mean",
@@ -54,8 +57,9 @@ def load(
         image_size: pixels, side or (height, width), to which the weights are moved.
         pretrained_window_size: V2, where the file does not tell: window of the bias coordinates.
         window_size: tokens; moves the weights, or for V2 files that do not tell says which it is.
-        task: None takes what the file holds.
-        num_classes: another head, initialised anew; ImageNet-22K to 1K keeps the shared rows.
+        task: "classification", "detection", "segmentation" or "backbone"; None takes what the
+            file holds.
+        num_classes: another head, initialized anew; ImageNet-22K to 1K keeps the shared rows.
         in_channels, channel_policy: see `swinkit.checkpoints.transfer.move_channels`.
         strict: raise on anything unexplained: missing or unexpected tensors, guesses.
         report: called with the LoadReport; None keeps quiet.
@@ -63,8 +67,15 @@ def load(
 
     Raises:
         CheckpointError: missing, damaged, unsafe, of another family, or it does not fit.
+
+    Example:
+        >>> import swinkit
+        >>> weights = swinkit.create_model("swin_nano", num_classes=10).state_dict()
+        >>> model = swinkit.load(weights, num_classes=3, report=None)
+        >>> model.num_classes
+        3
     """
-    wanted = Request(
+    request = Request(
         image_hw=None if image_size is None else per_stage(image_size, 3, "image_size", 1)[0],
         window_size=window_size,
         pretrained_window_size=pretrained_window_size,
@@ -73,115 +84,205 @@ def load(
         in_channels=in_channels,
         channel_policy=channel_policy,
     )
-    reading = read_weights(open_source(source, endpoint=endpoint))
-    model, account = _restore(reading, wanted), reading.account
+    checkpoint = read_checkpoint(open_weights(source, endpoint=endpoint))
+    model = _restore(checkpoint, request)
     if report is not None:
-        report(account)
-    if strict and account.unexplained:
-        raise CheckpointError(_strict_message(account.origin, account.unexplained))
+        report(checkpoint.report)
+    unexplained = checkpoint.report.unexplained
+    if strict and unexplained:
+        more = f"; and {len(unexplained) - 3} more" if len(unexplained) > 3 else ""
+        raise CheckpointError(
+            f"{checkpoint.origin}: strict loading refuses {'; '.join(unexplained[:3])}{more}"
+        )
     return model.eval()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Wanted):
+class Request:
     """The arguments of `load` that shape the model."""
 
-    task: Task | None
+    image_hw: SizeHW | None
+    window_size: WindowSize | None
+    pretrained_window_size: WindowSize | None
+    task: str | None
     num_classes: int | None
     in_channels: int | None
     channel_policy: ChannelPolicy
 
 
-def _restore(reading: Reading, wanted: Request) -> Model:
+def _restore(checkpoint: Checkpoint, request: Request) -> Model:
     """Infer, transfer, build and fill."""
-    dense = _dense_task(reading, wanted.task)
-    found = _architecture(reading, wanted, dense)
-    account = reading.account
-    account.guesses += found.guesses
-    account.notes += found.notes
-    weights = Weights(
-        tensors=reading.native.tensors,
-        config=found.config,
-        image_hw=found.image_hw,
-        num_classes=found.num_classes,
-    )
-    transfer.move_windows(weights, wanted.image_hw, wanted.window_size, account)
-    transfer.move_image(weights, wanted.image_hw, account)
-    transfer.move_channels(weights, wanted.in_channels, wanted.channel_policy, account)
-    if dense is not None:
-        # With it come torchvision's operators, which take two seconds to import.
-        from swinkit.checkpoints.dense import build_dense
-
-        return build_dense(
-            reading, weights, wanted.num_classes, wanted.image_hw, wanted.channel_policy
-        )
-    if not _wants_head(wanted, weights, reading.where):
-        account.summary = describe(weights.config, None)
-        return build_backbone(weights, account, reading.where)
-    transfer.move_classes(weights, wanted.num_classes, account)
-    model = build_classifier(weights, account, reading.where)
-    model.info = classifier_info(reading, weights)
-    account.summary = describe(weights.config, weights.num_classes)
-    return model
+    name, report = _task(checkpoint, request), checkpoint.report
+    task = None if name is None else task_weights(name)
+    weights = _backbone(checkpoint, request, task)
+    transfer.move_windows(weights, request.image_hw, request.window_size, report)
+    transfer.move_image(weights, request.image_hw, report)
+    transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
+    if task is not None:
+        return _with_heads(checkpoint, request, task, weights)
+    backbone = SwinBackbone(weights.config)
+    _set_aside(checkpoint.classifier_head(), report)
+    _fill(backbone, weights.tensors, checkpoint)
+    report.summary = f"{describe_backbone(weights.config)}, backbone"
+    return backbone
 
 
-def _dense_task(reading: Reading, task: str | None) -> str | None:
-    """ "detection" or "segmentation" where the model has such heads, None for other models.
+def _task(checkpoint: Checkpoint, request: Request) -> str | None:
+    """The task of the model that is built, None for a bare backbone.
 
     Raises:
         CheckpointError: an unknown task, or one that the file has no heads for.
     """
-    if task is not None and task not in get_args(Task):
-        raise CheckpointError(f"task is {task!r}; choose {', '.join(get_args(Task))}")
-    held = reading.heads.family.task if reading.heads else None
-    if task in _DENSE and task != held:
-        other = f"a {_DENSE[held]}" if held else "no detector or segmenter that swinkit builds"
+    wanted, held = request.task, checkpoint.task
+    if wanted is None:
+        return held or (None if request.num_classes is None else DEFAULT)
+    if wanted == BACKBONE:
+        return None
+    if wanted not in TASKS:
         raise CheckpointError(
-            f"{reading.where} holds {other}; leave task out, or take task='backbone'"
+            f"task is {wanted!r}; choose {', '.join((*reversed(TASKS), BACKBONE))}"
         )
-    return held if task in (None, held) else None
+    if wanted == held:
+        return held
+    if task_weights(wanted).head_anchor is None:
+        if request.num_classes is None:
+            raise CheckpointError(
+                f"{checkpoint.origin} holds a backbone without a {get_task(wanted).model_kind}; "
+                "give num_classes= for a fresh one, or task='backbone'"
+            )
+        return wanted
+    with_heads = [task for task in all_tasks() if task_weights(task.name).head_anchor]
+    other = f"no {' or '.join(task.model_kind for task in with_heads)} that swinkit builds"
+    if checkpoint.heads is not None and held is not None:
+        other = f"a {get_task(held).model_kind}"
+    raise CheckpointError(
+        f"{checkpoint.origin} holds {other}; leave task out, or take task='backbone'"
+    )
 
 
-def _architecture(reading: Reading, wanted: Wanted, dense: str | None) -> Inferred:
-    """The backbone's, from swinkit's own header where there is one, else inferred."""
-    header = reading.header
-    if header is None:
-        facts, rule = facts_beside(reading.opened), reading.family.small_map_rule
-        if dense and reading.native.version == 1:
-            # The heads take any size; the file's name and window say nothing about one.
-            facts = Facts(said_by="the heads", proven=True, image_hw=(224, 224))
-        if dense == "detection" or (dense and reading.native.version == 1):
-            rule = "keep"
-        return infer(reading.native, rule, facts, wanted, reading.where)
-    config = header.config if isinstance(header.config, SwinConfig) else header.config.backbone
-    size = (224, 224)
-    if header.info and isinstance(header.info.preprocessing, Preprocessing):
-        size = header.info.preprocessing.size_hw
-    classes = header.num_classes if isinstance(header.config, SwinConfig) else None
-    return Inferred(config=config, num_classes=classes, image_hw=size)
+def _backbone(
+    checkpoint: Checkpoint, request: Request, task: TaskWeights[Any] | None
+) -> BackboneWeights:
+    """The backbone, from swinkit's own header where there is one, else inferred."""
+    header, head = checkpoint.header, checkpoint.classifier_head()
+    own = checkpoint.backbone
+    tensors = {name: value for name, value in own.tensors.items() if name not in head}
+    if header is not None:
+        prepare = header.info.preprocessing if header.info else None
+        image_hw = prepare.size_hw if isinstance(prepare, Preprocessing) else (224, 224)
+        return BackboneWeights(tensors=tensors, config=header.backbone, image_hw=image_hw)
+    evidence = BackboneEvidence(
+        origin=checkpoint.origin,
+        version=own.version,
+        tensors=tensors,
+        derived=own.derived,
+        rule=small_map_rule(checkpoint, task),
+        stated=stated_sizes(checkpoint, task),
+        image_hw=request.image_hw,
+        window_size=request.window_size,
+        pretrained_window_size=request.pretrained_window_size,
+    )
+    weights = infer_backbone(evidence)
+    checkpoint.report.add(evidence)
+    return weights
 
 
-def _strict_message(where: str, unexplained: list[str]) -> str:
-    more = f"; and {len(unexplained) - 3} more" if len(unexplained) > 3 else ""
-    return f"{where}: strict loading refuses {'; '.join(unexplained[:3])}{more}"
+def _with_heads(
+    checkpoint: Checkpoint, request: Request, task: TaskWeights[Any], weights: BackboneWeights
+) -> TaskModel[Any]:
+    """The model of a task: its configuration, its classes, what it knows of itself.
+
+    Raises:
+        CheckpointError: heads that swinkit does not build, or that are incomplete.
+    """
+    report = checkpoint.report
+    heads = checkpoint.take_heads() if task.task == checkpoint.task else {}
+    config = _config(checkpoint, task, heads, weights)
+    held = config.num_classes
+    classes = transfer.move_classes(task, heads, config, request.num_classes, report)
+    transfer.move_image_kernels(task, heads, weights.config.in_channels, request.channel_policy)
+    config = replace(config, num_classes=classes)  # type: ignore[type-var]
+    norms = {f"norms.{stage}" for stage in config.backbone.norm_stages}
+    unused = {
+        name: value
+        for name, value in weights.tensors.items()
+        if name.startswith("norms.") and name.rpartition(".")[0] not in norms
+    }
+    _set_aside(unused, report)
+    body = {name: value for name, value in weights.tensors.items() if name not in unused}
+    model = task.build(config)
+    _fill(model, {**body, **heads}, checkpoint)
+    if checkpoint.heads is not None and heads:
+        _refuse_incomplete(checkpoint, heads)
+    model.info = model_info(
+        checkpoint,
+        task,
+        weights,
+        held_classes=held,
+        num_classes=classes,
+        requested_hw=request.image_hw,
+    )
+    report.summary = task.describe(config)
+    return model
 
 
-def _wants_head(wanted: Request, weights: Weights, where: str) -> bool:
-    """Whether a classifier is built, after checking that it can be."""
-    task, num_classes = wanted.task, wanted.num_classes
-    if task == "backbone":
-        return False
-    if task is None and weights.num_classes is None and num_classes is None:
-        return False
-    last = weights.config.num_stages - 1
-    if weights.num_classes is None and num_classes is None:
+def _config(
+    checkpoint: Checkpoint, task: TaskWeights[Any], heads: Tensors, weights: BackboneWeights
+) -> TaskConfig:
+    """From swinkit's own header where there is one, else inferred; the backbone as moved."""
+    header = checkpoint.header
+    if header is not None and header.config is not None and header.task == task.task:
+        return replace(header.config, backbone=weights.config)  # type: ignore[type-var]
+    evidence = Evidence(origin=checkpoint.origin)
+    if checkpoint.heads is not None and heads:
+        evidence.settings = checkpoint.heads.table.settings(checkpoint.file)
+    config: TaskConfig = task.infer(heads, weights.config, evidence)
+    checkpoint.report.add(evidence)
+    return config
+
+
+def _set_aside(tensors: Tensors, report: LoadReport) -> None:
+    for name in tensors:
+        report.ignored[name] = f"{name.rpartition('.')[0]} is no part of this task's model"
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
+    """Load the tensors, the backbone's named without `backbone.`, and report each.
+
+    Raises:
+        CheckpointError: a tensor of another shape than the model's.
+    """
+    own, report = model.state_dict(), checkpoint.report
+    expected = {name.removeprefix("backbone."): name for name in own}
+    present = {name: value for name, value in tensors.items() if name in expected}
+    for name, value in present.items():
+        shape = tuple(own[expected[name]].shape)
+        if tuple(value.shape) != shape:
+            raise CheckpointError(
+                f"{checkpoint.origin}: {name} has shape {tuple(value.shape)}, expected {shape}; "
+                "the file contradicts itself"
+            )
+    report.unexpected += [
+        " + ".join(report.renamed.get(name, (name,))) for name in tensors if name not in expected
+    ]
+    report.missing += [
+        name for name in expected if name not in present and name not in report.initialized
+    ]
+    model.load_state_dict({expected[name]: value for name, value in present.items()}, strict=False)
+    report.loaded = len(present)
+    report.parameters = sum(value.numel() for value in present.values())
+
+
+def _refuse_incomplete(checkpoint: Checkpoint, heads: Tensors) -> None:
+    """Heads with holes are heads of another kind: their results would mean nothing.
+
+    Raises:
+        CheckpointError: a tensor of the heads is missing.
+    """
+    modules = {name.split(".")[0] for name in heads}
+    missing = [name for name in checkpoint.report.missing if name.split(".")[0] in modules]
+    if missing:
         raise CheckpointError(
-            f"{where} holds a backbone without a classifier; give num_classes= for a fresh one, "
-            "or task='backbone'"
+            f"{checkpoint.origin} lacks {missing[0]}; its heads are incomplete or of another kind, "
+            "take task='backbone' for the rest"
         )
-    if last not in weights.config.norm_stages:
-        raise CheckpointError(
-            f"{where} lacks the norm after the last stage that a classifier needs; "
-            "load it with task='backbone'"
-        )
-    return True

@@ -1,9 +1,7 @@
 """From any kind of source to plain tensors by foreign name, with what stands beside them."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id, is_url
+from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id, is_url, sha256_of
 from swinkit.checkpoints.published import PUBLISHED, PublishedWeights
+from swinkit.checkpoints.sources import all_sources
+from swinkit.checkpoints.sources.base import WeightFile
 from swinkit.checkpoints.unpickling import load_pickle
 from swinkit.errors import CheckpointError
 
@@ -23,39 +23,11 @@ IN_FOLDER = (
     "pytorch_model.pth",
     "model.pth",
 )
-WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module", "net")
+# Beside the sources' own keys: where other training programs keep the state dict.
+COMMON_WRAPPERS = ("module", "net")
 
 
-@dataclass(kw_only=True)
-class WeightFile:
-    """An opened source.
-
-    Attributes:
-        tensors: by foreign name.
-        origin: how messages call it.
-        name: file name, hub id or published name: it may tell the window and the image size.
-        sha256: of the file, None for a state dict.
-        metadata: header of a .safetensors file.
-        config: contents of config.json beside the weights.
-        processor: contents of preprocessor_config.json beside the weights.
-        published: the row of swinkit's own tables, when it was loaded by that name.
-        meta: what OpenMMLab's training writes beside the weights: versions, class names.
-        notes: what opening decided.
-    """
-
-    tensors: dict[str, Tensor]
-    origin: str
-    name: str = ""
-    sha256: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
-    processor: dict[str, Any] = field(default_factory=dict)
-    published: PublishedWeights | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-def open_source(
+def open_weights(
     source: str | Path | Mapping[str, Any], *, endpoint: str | None = None
 ) -> WeightFile:
     """Open a state dict, a file, a folder, a published name, a URL or a hub id.
@@ -81,7 +53,7 @@ def open_source(
     elif Path(source).suffix in SUFFIXES:
         raise CheckpointError(f"{source}: no such file; check the path")
     elif is_hub_id(source):
-        opened = _open_path(fetch_hub(source, endpoint=endpoint))
+        opened = _open_path(fetch_hub(source, files_beside(), endpoint=endpoint))
         opened.origin = opened.name = source
     else:
         raise CheckpointError(
@@ -94,7 +66,7 @@ def open_source(
 
 def _open_published(entry: PublishedWeights, endpoint: str | None) -> WeightFile:
     if entry.hub_id:
-        opened = _open_path(fetch_hub(entry.hub_id, endpoint=endpoint))
+        opened = _open_path(fetch_hub(entry.hub_id, files_beside(), endpoint=endpoint))
     else:
         path, note = fetch_url(entry.url, need_hash=False)
         opened = _open_file(path)
@@ -113,8 +85,7 @@ def _open_path(path: Path) -> WeightFile:
         if (path / name).is_file():
             opened = _open_file(path / name)
             opened.origin, opened.name = str(path), path.name
-            opened.config = _read_json(path / "config.json")
-            opened.processor = _read_json(path / "preprocessor_config.json")
+            opened.beside = {name: _read_json(path / name) for name in files_beside()}
             return opened
     raise CheckpointError(f"{path} holds none of {', '.join(IN_FOLDER)}")
 
@@ -146,8 +117,9 @@ def unwrap(content: Any, opened: WeightFile) -> dict[str, Tensor]:
     Raises:
         CheckpointError: there is no mapping of tensors in it.
     """
+    wrappers = _wrappers()
     while isinstance(content, Mapping):
-        inside = [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        inside = [key for key in wrappers if isinstance(content.get(key), Mapping)]
         if not inside:
             break
         if len(inside) > 1:
@@ -168,15 +140,16 @@ def unwrap(content: Any, opened: WeightFile) -> dict[str, Tensor]:
     return tensors
 
 
-def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """Hexadecimal SHA-256 of a file's contents."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-            if progress:
-                progress(len(chunk))
-    return digest.hexdigest()
+def files_beside() -> tuple[str, ...]:
+    """Names of the JSON files that any source reads beside the weights."""
+    names = (name for source in all_sources() for name in source.files_beside)
+    return tuple(dict.fromkeys(names))
+
+
+def _wrappers() -> list[str]:
+    """Keys under which training programs keep the state dict, averaged weights first."""
+    own = [key for source in reversed(all_sources()) for key in source.wrappers]
+    return sorted(dict.fromkeys([*own, *COMMON_WRAPPERS]), key=lambda key: "ema" not in key)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from swinkit.task.weights import Evidence
+
 SHOWN = 6  # names listed per heading; the lists themselves are complete
 
 
 @dataclass(kw_only=True)
 class LoadReport:
-    """The account of one `load`. `str(report)` is what is printed; nothing is left out silently.
+    """What happened in one `load`. `str(report)` is what is printed; nothing is left out silently.
 
     Attributes:
         origin: file, hub id, URL or "state dict".
@@ -21,7 +23,7 @@ class LoadReport:
         derived: buffers in the file that swinkit computes itself.
         ignored: foreign name to reason.
         other: names that belong to other parts of a larger model.
-        initialised: native names that got fresh random values on request.
+        initialized: native names that got fresh random values on request.
         missing: native names that the file lacks, left at fresh values.
         unexpected: foreign names that nothing explains.
         guesses: decisions that the file does not prove.
@@ -38,11 +40,16 @@ class LoadReport:
     derived: int = 0
     ignored: dict[str, str] = field(default_factory=dict)
     other: list[str] = field(default_factory=list)
-    initialised: list[str] = field(default_factory=list)
+    initialized: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     guesses: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def add(self, evidence: Evidence) -> None:
+        """Enter what was concluded from it."""
+        self.guesses += evidence.guesses
+        self.notes += evidence.notes
 
     @property
     def unexplained(self) -> list[str]:
@@ -65,7 +72,7 @@ class LoadReport:
             lines += _row("ignored", f"{count} tensors: {reason}")
         lines += _row("other parts", _roots(self.other))
         lines += [line for text in self.changed for line in _row("changed", text)]
-        lines += _row("new values", _names(self.initialised))
+        lines += _row("new values", _names(self.initialized))
         lines += _row("missing", _names(self.missing))
         lines += _row("unexpected", _names(self.unexpected))
         lines += [line for text in self.guesses for line in _row("guessed", text)]
@@ -75,7 +82,7 @@ class LoadReport:
 
 @dataclass(kw_only=True)
 class ConvertReport:
-    """The account of one `convert`.
+    """What happened in one `convert`.
 
     Attributes:
         source, target: file or folder read and written.

@@ -4,32 +4,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.classification.model import SwinClassifier
-from swinkit.detection.config import DetectorConfig
 from swinkit.errors import CheckpointError, SwinkitError
 from swinkit.files import atomic_write
-from swinkit.segmentation.config import SegmenterConfig
+from swinkit.registry import task_weights
 from swinkit.task.info import ModelInfo
+from swinkit.task.model import TaskModel
+from swinkit.task.weights import TaskConfig
 
-if TYPE_CHECKING:
-    from swinkit.detection.model import SwinDetector
-    from swinkit.segmentation.model import SwinSegmenter
-
-Model: TypeAlias = Union[SwinClassifier, SwinBackbone, "SwinDetector", "SwinSegmenter"]
-AnyConfig = SwinConfig | DetectorConfig | SegmenterConfig
+Model: TypeAlias = TaskModel[Any] | SwinBackbone
 
 # 2 added detectors and segmenters; backbones and classifiers are still written as 1.
 FORMAT_VERSION = 2
 FIRST_VERSION = 1
 HEADER = "swinkit"
+BACKBONE = "backbone"  # what the header calls the task of a bare one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +34,16 @@ class Header:
     """What `save` writes beside the tensors.
 
     Attributes:
-        config: its kind tells the task.
-        num_classes: of a classifier, None for a bare backbone.
-        info: None for a bare backbone.
+        backbone: its architecture.
+        task: None for a bare backbone; then so are the others.
+        config: of the whole model.
+        info: class names, preprocessing, metrics, provenance.
     """
 
-    config: AnyConfig
-    num_classes: int | None
-    info: ModelInfo | None
-
-
-def native_tensors(model: Model) -> dict[str, Tensor]:
-    """The model's tensors by native name without the `backbone.` prefix, on the CPU."""
-    return {
-        name.removeprefix("backbone."): value.detach().cpu().contiguous()
-        for name, value in model.state_dict().items()
-    }
+    backbone: SwinConfig
+    task: str | None = None
+    config: TaskConfig | None = None
+    info: ModelInfo | None = None
 
 
 def save(model: Model, path: str | Path) -> Path:
@@ -64,40 +55,83 @@ def save(model: Model, path: str | Path) -> Path:
     Raises:
         CheckpointError: the path does not end in .safetensors.
         SwinkitError: the system refused the write.
+
+    Example:
+        >>> import swinkit, tempfile
+        >>> model = swinkit.create_model("swin_nano", class_names=["cat", "dog"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = swinkit.save(model, f"{folder}/pets.safetensors")
+        ...     swinkit.load(path, report=None).class_names
+        ('cat', 'dog')
     """
     path = Path(path)
+    check_suffix(path)
+    write_safetensors(state_on_cpu(model), path, header_of(model))
+    return path
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse names that do not show what the file is. Raises CheckpointError."""
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: swinkit's own files end in .safetensors; rename it")
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    write_safetensors(tensors, path, header_of(model))
-    return path
+
+
+def backbone_of(model: Model) -> SwinBackbone:
+    """The backbone of any model."""
+    backbone = model.get_submodule("backbone") if isinstance(model, TaskModel) else model
+    assert isinstance(backbone, SwinBackbone)
+    return backbone
+
+
+def state_on_cpu(model: Model) -> dict[str, Tensor]:
+    """The model's tensors by native name."""
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
 
 
 def header_of(model: Model) -> dict[str, str]:
     """Metadata of a .safetensors file: the architecture, and how to use the model."""
-    dense = not isinstance(model.config, SwinConfig)
     header: dict[str, Any] = {
-        "format_version": FORMAT_VERSION if dense else FIRST_VERSION,
-        "task": task_of(model.config, isinstance(model, SwinClassifier)),
-        "config": model.config.to_dict(),
+        "format_version": FIRST_VERSION,
+        "task": BACKBONE,
+        "config": None,
         "num_classes": None,
         "info": None,
     }
-    if not isinstance(model, SwinBackbone):
-        header["num_classes"] = len(model.class_names)
+    if isinstance(model, TaskModel):
+        header["format_version"] = task_weights(model.task).format_version
+        header["task"] = model.task
+        header["num_classes"] = model.num_classes
         header["info"] = model.info.to_dict()
+    header["config"] = model.config.to_dict()  # type: ignore[union-attr,operator]
     return {HEADER: json.dumps(header)}
 
 
-def task_of(config: AnyConfig, classifier: bool) -> str:
-    """The task, as `load` calls it."""
-    if isinstance(config, DetectorConfig):
-        return "detection"
-    if isinstance(config, SegmenterConfig):
-        return "segmentation"
-    return "classification" if classifier else "backbone"
+def read_header(metadata: Mapping[str, str], origin: str) -> Header | None:
+    """The header that `save` wrote, or None for a file without one.
+
+    Raises:
+        CheckpointError: damaged, or written by a newer swinkit.
+    """
+    if HEADER not in metadata:
+        return None
+    try:
+        values = json.loads(metadata[HEADER])
+        version = int(values["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{origin}: its swinkit header is damaged ({error})") from error
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{origin} has format {version}, newer than {FORMAT_VERSION}; update swinkit"
+        )
+    try:
+        task = values.get("task", BACKBONE)
+        if task == BACKBONE:
+            return Header(backbone=SwinConfig.from_dict(values["config"]))
+        config = task_weights(task).read_config(values["config"], values["num_classes"])
+        info = ModelInfo.from_dict(values["info"]) if values["info"] else None
+        return Header(task=task, backbone=config.backbone, config=config, info=info)
+    except (SwinkitError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{origin}: its swinkit header is damaged ({error})") from error
 
 
 def write_safetensors(
@@ -113,32 +147,18 @@ def write_safetensors(
             raise OSError(None, str(error)) from error
 
 
-def read_header(metadata: Mapping[str, str], where: str) -> Header | None:
-    """The header that `save` wrote, or None for a file without one.
+def write_pickle(content: dict[str, Any], path: Path) -> None:
+    """Write a .pth file atomically. Raises SwinkitError where the system refuses."""
+    with atomic_write(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:
+            # torch reports a full disk as a RuntimeError from its zip writer.
+            reason = "PyTorch could not finish the file, the disk may be full"
+            raise OSError(None, reason) from error
 
-    Raises:
-        CheckpointError: damaged, or written by a newer swinkit.
-    """
-    if HEADER not in metadata:
-        return None
-    try:
-        values = json.loads(metadata[HEADER])
-        version = int(values["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{where}: its swinkit header is damaged ({error})") from error
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{where} has format {version}, newer than {FORMAT_VERSION}; update swinkit"
-        )
-    kinds: dict[str, type[AnyConfig]] = {
-        "detection": DetectorConfig,
-        "segmentation": SegmenterConfig,
-    }
-    try:
-        return Header(
-            config=kinds.get(values.get("task", ""), SwinConfig).from_dict(values["config"]),
-            num_classes=values["num_classes"],
-            info=ModelInfo.from_dict(values["info"]) if values["info"] else None,
-        )
-    except (SwinkitError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{where}: its swinkit header is damaged ({error})") from error
+
+def write_json(values: dict[str, Any], path: Path) -> None:
+    """Write a JSON file atomically. Raises SwinkitError where the system refuses."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -1,46 +1,34 @@
 """Moving weights to another window, resolution, number of classes or of input channels.
 
-Each step returns a changed config and writes one line per change into the report.
+Each step returns a changed config or changes `BackboneWeights`, and writes one line per change into
+the report.
 
 Legend: C channels, N heads, M window (Mh, Mw), h w grid of absolute positions.
 """
 
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.backbones.config import SwinConfig, per_stage
-from swinkit.checkpoints.infer_window import fit_window, map_hw
-from swinkit.checkpoints.keymap import Tensors
+from swinkit.checkpoints.infer import BackboneWeights
+from swinkit.checkpoints.infer_window import Windows, WindowSize, fit_window, fit_windows, map_hw
 from swinkit.checkpoints.report import LoadReport
+from swinkit.checkpoints.sources.tables import Tensors
 from swinkit.errors import CheckpointError
 from swinkit.settings import SizeHW
+from swinkit.task.weights import TaskConfig, TaskWeights
 from swinkit.windows.position_bias import resize_bias_table
 
 ChannelPolicy = Literal["mean", "repeat", "zeros"]
-IMAGENET_22K, IMAGENET_1K = 21841, 1000
-
-
-@dataclass(kw_only=True)
-class Weights:
-    """What is being moved: changed in place, step by step.
-
-    Attributes:
-        image_hw: size in pixels that the model is made for.
-        num_classes: of the head, None without one.
-    """
-
-    tensors: Tensors
-    config: SwinConfig
-    image_hw: SizeHW
-    num_classes: int | None
 
 
 def move_windows(
-    weights: Weights, image_hw: SizeHW | None, window_size: Any, report: LoadReport
+    weights: BackboneWeights,
+    image_hw: SizeHW | None,
+    window_size: WindowSize | None,
+    report: LoadReport,
 ) -> None:
     """Window per stage for a new image size or window.
 
@@ -50,16 +38,9 @@ def move_windows(
     """
     config, before = weights.config, weights.config.windows
     image_hw = image_hw or weights.image_hw
-    rule = config.small_map_rule
     if window_size is not None:
-        asked = per_stage(window_size, config.num_stages, "window_size", 1)
-        explicit = len(set(asked)) > 1
-        after = tuple(
-            window
-            if explicit
-            else fit_window(window, map_hw(image_hw, config.patch_size, stage), rule)
-            for stage, window in enumerate(asked)
-        )
+        patch, rule = config.patch_size, config.small_map_rule
+        after = fit_windows(window_size, config.num_stages, image_hw, patch, rule)
     else:
         after = _regrown(weights, image_hw)
     if after == before:
@@ -80,7 +61,7 @@ def move_windows(
     weights.config = replace(config, window_size=after, pretrained_window_size=tuple(pretrained))
 
 
-def _regrown(weights: Weights, image_hw: SizeHW) -> tuple[SizeHW, ...]:
+def _regrown(weights: BackboneWeights, image_hw: SizeHW) -> Windows:
     config = weights.config
     largest = max(config.windows, key=lambda window: window[0] * window[1])
     windows: list[SizeHW] = []
@@ -94,7 +75,7 @@ def _regrown(weights: Weights, image_hw: SizeHW) -> tuple[SizeHW, ...]:
     return tuple(windows)
 
 
-def _resize_tables(weights: Weights, stage: int, old: SizeHW, new: SizeHW) -> str:
+def _resize_tables(weights: BackboneWeights, stage: int, old: SizeHW, new: SizeHW) -> str:
     depth = weights.config.depths[stage]
     for block in range(depth):
         name = f"stages.{stage}.blocks.{block}.attention.position_bias.table"
@@ -102,7 +83,7 @@ def _resize_tables(weights: Weights, stage: int, old: SizeHW, new: SizeHW) -> st
     return f"{depth} bias tables resized (bicubic)"
 
 
-def move_image(weights: Weights, image_hw: SizeHW | None, report: LoadReport) -> None:
+def move_image(weights: BackboneWeights, image_hw: SizeHW | None, report: LoadReport) -> None:
     """The learned absolute embedding on the grid of a new image size, bicubic (1, h, w, C)."""
     if image_hw is None or image_hw == weights.image_hw:
         return
@@ -124,7 +105,7 @@ def move_image(weights: Weights, image_hw: SizeHW | None, report: LoadReport) ->
 
 
 def move_channels(
-    weights: Weights, in_channels: int | None, policy: ChannelPolicy, report: LoadReport
+    weights: BackboneWeights, in_channels: int | None, policy: ChannelPolicy, report: LoadReport
 ) -> None:
     """The patch projection (C, old, p, p) for another number of input channels.
 
@@ -165,37 +146,46 @@ def moved_kernel(kernel: Tensor, in_channels: int, policy: ChannelPolicy) -> Ten
     return moved.contiguous()
 
 
-def move_classes(weights: Weights, num_classes: int | None, report: LoadReport) -> None:
-    """The head for another number of classes.
+def move_image_kernels(
+    task: TaskWeights[Any], tensors: Tensors, in_channels: int, policy: ChannelPolicy
+) -> None:
+    """Kernels of the heads that read the image follow the backbone's number of bands."""
+    for name in task.image_kernels:
+        if name in tensors and tensors[name].shape[1] != in_channels:
+            tensors[name] = moved_kernel(tensors[name], in_channels, policy)
 
-    ImageNet-22K to 1K keeps the rows of the classes that both have, in the authors' order; any
-    other change drops the head's tensors, so that the model's fresh values stay.
+
+def move_classes(
+    task: TaskWeights[Any],
+    tensors: Tensors,
+    config: TaskConfig,
+    num_classes: int | None,
+    report: LoadReport,
+) -> int:
+    """Heads for another number of classes; returns that number.
+
+    Rows that the classes of both data sets share are kept. Any other change drops what belongs to
+    the old classes, so that the model's fresh values stay.
 
     Raises:
         CheckpointError: fewer than one class.
     """
-    old = weights.num_classes
+    old = config.num_classes
     if num_classes is None or num_classes == old:
-        return
+        return old
     if num_classes < 1:
         raise CheckpointError(f"num_classes is {num_classes}; it must be at least 1")
-    names = [name for name in weights.tensors if name.startswith("head.fc.")]
-    if (old, num_classes) == (IMAGENET_22K, IMAGENET_1K):
-        rows = imagenet_22k_to_1k()
+    names = task.class_tensors(tensors, config)
+    shared = task.shared_rows(old, num_classes)
+    if shared is not None:
+        rows, text = shared
         for name in names:
-            weights.tensors[name] = weights.tensors[name][rows].contiguous()
-        report.changed.append("head: the 1000 ImageNet-1K rows of the ImageNet-22K classifier")
-    else:
-        for name in names:
-            del weights.tensors[name]
-        report.initialised += ["head.fc.weight", "head.fc.bias"]
-        before = f"{old} classes to " if old else "none in the file, "
-        report.changed.append(f"head: {before}{num_classes} classes, freshly initialised")
-    weights.num_classes = num_classes
-
-
-def imagenet_22k_to_1k() -> list[int]:
-    """Index among the 21841 official 22K classes of each ImageNet-1K class."""
-    text = files("swinkit.checkpoints").joinpath("imagenet_22k_to_1k.txt").read_text("utf-8")
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return [int(number) for line in lines for number in line.split()]
+            tensors[name] = tensors[name][rows].contiguous()
+        report.changed.append(text)
+        return num_classes
+    for name in names:
+        tensors.pop(name, None)
+    report.initialized += names
+    before = f"{old} classes to" if old else "none in the file,"
+    report.changed.append(f"head: {before} {num_classes}, freshly initialized")
+    return num_classes

@@ -1,10 +1,11 @@
-"""Reading .pth files without running what they say.
+"""Reading .pth files, and Python text in them, without running what they say.
 
 torch.load(weights_only=True) refuses any class or function it does not know. Training scripts
 left a few harmless ones beside the weights (settings, histories); they are read as inert
 stand-ins, which keep nothing and do nothing. Everything else is refused by name.
 """
 
+import ast
 import pickle
 import struct
 import warnings
@@ -121,3 +122,44 @@ def _refusal(path: Path, message: str) -> str:
             "get the weights as .safetensors, or save only the state dict"
         )
     return f"{path} is truncated or no PyTorch checkpoint; download or copy it again"
+
+
+LONGEST_TEXT = 1_000_000  # characters; real configurations have ten thousand
+
+
+def read_assignment(text: object, name: str) -> Any:
+    """What Python text assigns to a name, as OpenMMLab records its configuration.
+
+    Constants, lists and `dict(...)` are read from the syntax tree; anything else counts as
+    unknown, None, and so does text that is no Python.
+    """
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        return None
+    try:
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.Assign) and _target(statement) == name:
+                return _constant(statement.value)
+    except (SyntaxError, ValueError, RecursionError):
+        pass
+    return None
+
+
+def _target(statement: ast.Assign) -> str | None:
+    target = statement.targets[0]
+    return target.id if len(statement.targets) == 1 and isinstance(target, ast.Name) else None
+
+
+def _constant(node: ast.expr) -> Any:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_constant(item) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {key.value: _constant(item) for key, item in pairs if isinstance(key, ast.Constant)}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        return {keyword.arg: _constant(keyword.value) for keyword in node.keywords if keyword.arg}
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _constant(node.operand)
+        return -inner if isinstance(inner, (int, float)) else None
+    return None

@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
-Target = Literal["native", "microsoft", "timm", "torchvision", "huggingface", "mmdet", "mmseg"]
+from swinkit.checkpoints.sources import SOURCES
+
+if TYPE_CHECKING:
+    Target = str
+else:
+    Target = tyro.extras.literal_type_from_choices(tuple(SOURCES))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convert:
     """Write a checkpoint for another package, bit for bit the same numbers.
 
-    The source's family is recognised; what happened to every tensor is printed.
+    The source's family is recognized; what happened to every tensor is printed.
     """
 
     source: tyro.conf.Positional[str]

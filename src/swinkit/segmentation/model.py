@@ -11,7 +11,7 @@ from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.network.segmenter import SegmentationNetwork
 from swinkit.segmentation.predict import SegmentationPredictor, windows_of
 from swinkit.segmentation.result import SemanticMap
-from swinkit.segmentation.variants import find_segmenter
+from swinkit.segmentation.variants import PAPER_FIT, find_segmenter
 from swinkit.settings import SizeHW
 from swinkit.task.base import OnError, Progress
 from swinkit.task.info import ModelInfo
@@ -19,9 +19,6 @@ from swinkit.task.model import TaskModel
 from swinkit.task.predicting import Source
 from swinkit.task.views import TestAugmentation
 from swinkit.windows.kernels.choice import Kernel
-
-# The evaluation of the published models on ADE20K: short side 512, nothing padded.
-PAPER_FIT = Fit(short_side=512, long_side=2048, divisor=1)
 
 
 class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmenterConfig
-from swinkit.segmentation.model import PAPER_FIT, SwinSegmenter
+from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.train_config import SegmentationTrainConfig
-from swinkit.segmentation.variants import SEGMENTERS, find_segmenter
+from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS, find_segmenter
 from swinkit.task.info import ModelInfo
 from swinkit.task.starting_weights import adapt_backbone, adapt_fit, load_whole, start_from
 from swinkit.task.training import LoadWeights

@@ -11,10 +11,13 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.flops import count_flops
 from swinkit.backbones.variants import VARIANTS
 from swinkit.errors import ConfigError
+from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.settings import SizeHW
 
 DROP_PATH_RATE = 0.3
+# The evaluation of the published models on ADE20K: short side 512, nothing padded.
+PAPER_FIT = Fit(short_side=512, long_side=2048, divisor=1)
 ALL_STAGES = (0, 1, 2, 3)
 
 # Patches of 4 pixels, not the classifier's 2: street scenes are larger than thumbnails.

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from swinkit.data.config import DataConfig
-from swinkit.data.inspection import Inspection
 from swinkit.task.options import EvaluateOptions, PredictOptions
 from swinkit.task.train_config import TrainConfig
 
 if TYPE_CHECKING:
+    from swinkit.data.config import DataConfig
+    from swinkit.data.inspection import Inspection
     from swinkit.task.model import TaskModel
     from swinkit.task.training import TrainingTask
 
@@ -152,7 +152,7 @@ class Task(ABC, Generic[Model, Result]):
         """What `recognize` looks for, for the message where nothing is found."""
 
     @abstractmethod
-    def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+    def inspect(self, config: "DataConfig", *, pictures: int, seed: int) -> "Inspection":
         """Counts, problems and pictures of a data set. Raises DataError."""
 
     @abstractmethod

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from swinkit.checkpoints.native import save
+from swinkit.checkpoints.save import save
 from swinkit.data.loading import EpochDataset
 from swinkit.errors import TrainingError
 from swinkit.pictures.drawing import save_figure

@@ -1,34 +1,35 @@
-"""Which family of files a set of keys belongs to."""
+"""The sources: packages whose files swinkit reads and writes, and how a file is recognized.
+
+Importing this needs no PyTorch.
+"""
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from swinkit.checkpoints.huggingface import HUGGINGFACE, HUGGINGFACE_BACKBONE
-from swinkit.checkpoints.keymap import Source
-from swinkit.checkpoints.microsoft import DETECTION_FORK, MICROSOFT
-from swinkit.checkpoints.mmdet import MMDET
-from swinkit.checkpoints.native_names import NATIVE
-from swinkit.checkpoints.timm import TIMM
-from swinkit.checkpoints.torchvision import TORCHVISION
-from swinkit.checkpoints.translation import prefix_of
 from swinkit.errors import CheckpointError
 
-# Relatives with stricter marks stand before the family they resemble.
-SOURCES: tuple[Source, ...] = (
-    NATIVE,
-    MMDET,
-    TORCHVISION,
-    HUGGINGFACE_BACKBONE,
-    HUGGINGFACE,
-    DETECTION_FORK,
-    TIMM,
-    MICROSOFT,
-)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from swinkit.checkpoints.sources.base import Source
+    from swinkit.checkpoints.sources.tables import KeyTable
+
+# Target of `swinkit convert --to`: module with a `SOURCE`. A new source is one line here; one that
+# resembles another stands after it.
+SOURCES: dict[str, str] = {
+    "native": "swinkit.checkpoints.sources.native",
+    "microsoft": "swinkit.checkpoints.sources.microsoft",
+    "timm": "swinkit.checkpoints.sources.timm",
+    "torchvision": "swinkit.checkpoints.sources.torchvision",
+    "huggingface": "swinkit.checkpoints.sources.huggingface",
+    "mmdet": "swinkit.checkpoints.sources.openmmlab",
+    "mmseg": "swinkit.checkpoints.sources.openmmlab",
+}
 
 # (expression of a telling key, what the file is)
-_STRANGERS: tuple[tuple[str, str], ...] = (
+_OTHER_FAMILIES: tuple[tuple[str, str], ...] = (
     (r"(.*\.)?blocks\.0\.attn\.meta_mlp\..*", "timm's Swin V2 CR"),
     (r"(.*\.)?stages[._]0\.blocks\.0\.attn\.meta_mlp\..*", "timm's Swin V2 CR"),
     (r"(.*\.)?layers\.0\.blocks\.0\.spatial_mlp\..*", "a Swin MLP"),
@@ -40,35 +41,47 @@ _STRANGERS: tuple[tuple[str, str], ...] = (
     (r"(.*\.)?(h|layers?|block)\.0\..*(mlp|ffn|self_attn).*", "a language or text model"),
 )
 _MOE = r"(.*\.)?layers\.\d+\.blocks\.\d+\.mlp\._?(moe|experts|gates).*"
-EXPECTED = "microsoft, timm, torchvision, transformers, mmdet/mmseg or swinkit Swin weights"
 
 
-def recognise(state: Mapping[str, Tensor], where: str) -> Source:
-    """The source whose anchor and marks the keys carry.
+def all_sources() -> list["Source"]:
+    """Every source once, in the order of the list."""
+    return [import_module(module).SOURCE for module in dict.fromkeys(SOURCES.values())]
+
+
+def source_of_target(target: str) -> "Source":
+    """The source that writes a layout.
+
+    Raises:
+        CheckpointError: no such layout; the message lists them.
+    """
+    if target not in SOURCES:
+        raise CheckpointError(f"layout {target!r} is unknown; choose {', '.join(SOURCES)}")
+    source: Source = import_module(SOURCES[target]).SOURCE
+    return source
+
+
+def recognize(state: Mapping[str, "Tensor"], origin: str) -> tuple["Source", "KeyTable"]:
+    """The source, and its table, whose anchor and marks the keys carry.
 
     Raises:
         CheckpointError: no source fits; says what the file looks like.
     """
-    moe = any(re.fullmatch(_MOE, key) for key in state)
+    sources = all_sources()
+    own, *others = [source.name for source in sources]
+    expected = f"expected {', '.join(others)} or {own} Swin weights"
     video = any(
         key.endswith("patch_embed.proj.weight") and value.dim() == 5 for key, value in state.items()
     )
-    if video or moe:
+    if video or any(re.fullmatch(_MOE, key) for key in state):
         raise CheckpointError(
-            f"{where} is {'a Video Swin' if video else 'a Swin MoE'}; expected {EXPECTED}"
+            f"{origin} is {'a Video Swin' if video else 'a Swin MoE'}; {expected}"
         )
-    for source in SOURCES:
-        if prefix_of(source, state) is not None and _fits(source, state):
-            return source
-    for expression, name in _STRANGERS:
+    for source in reversed(sources):
+        for table in source.tables:
+            if table.matches(state):
+                return source, table
+    for expression, name in _OTHER_FAMILIES:
         if any(re.fullmatch(expression, key) for key in state):
-            raise CheckpointError(f"{where} looks like {name}; expected {EXPECTED}")
+            raise CheckpointError(f"{origin} looks like {name}; {expected}")
     sample = ", ".join(list(state)[:3]) or "no tensors at all"
-    raise CheckpointError(f"{where} is no Swin that swinkit knows ({sample}); expected {EXPECTED}")
-
-
-def _fits(source: Source, state: Mapping[str, Tensor]) -> bool:
-    def met(expression: str) -> bool:
-        return any(re.fullmatch(expression, key) for key in state)
-
-    return all(map(met, source.marks)) and not any(map(met, source.absent))
+    raise CheckpointError(f"{origin} is no Swin that swinkit knows ({sample}); {expected}")

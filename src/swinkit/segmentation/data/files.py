@@ -134,7 +134,7 @@ def require_mask_files(path: Path) -> MaskFiles:
 
 def ade20k_names() -> tuple[str, ...]:
     """The 150 classes of the scene parsing benchmark."""
-    text = (resources.files("swinkit.checkpoints") / ADE_CLASSES).read_text(encoding="utf-8")
+    text = (resources.files("swinkit.segmentation") / ADE_CLASSES).read_text(encoding="utf-8")
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 

@@ -1,0 +1,162 @@
+"""What weight files need to know of a task: one object per task, in its folder's `checkpoint.py`.
+
+Importing such a file does not import the task's networks, which bring torchvision's operators.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from torch import Tensor
+
+from swinkit.backbones.config import SmallMapRule, SwinConfig
+from swinkit.images.fitting import Fit
+from swinkit.images.preprocessing import Preprocessing
+from swinkit.settings import SizeHW
+from swinkit.task.model import TaskModel
+
+Tensors = Mapping[str, Tensor]
+
+
+class TaskConfig(Protocol):
+    """The architecture of a task's model: a frozen dataclass."""
+
+    @property
+    def backbone(self) -> SwinConfig: ...
+    @property
+    def num_classes(self) -> int: ...
+
+
+Config = TypeVar("Config", bound=TaskConfig)
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """What is known beside the tensors when an architecture is inferred, and what was concluded.
+
+    Attributes:
+        origin: how messages call the file.
+        settings: of the task's configuration, by its own names, as something beside the tensors
+            states them.
+        guesses: conclusions that nothing proves.
+        notes: where the rest was read.
+    """
+
+    origin: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    guesses: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class TaskWeights(ABC, Generic[Config]):
+    """How a task's model is made from named tensors.
+
+    Attributes:
+        task: its name in `swinkit.registry`.
+        head_anchor: regular expression of a native key that the heads of every such model have;
+            None for a classifier, whose head stands in the tables of the backbones.
+        format_version: of swinkit's own files, the first that held such models.
+        image_kernels: native names of kernels, beside the backbone's, that read the image.
+        labels: number of classes to the data set that it stands for in published files, and the
+            list of its classes, one a line.
+        published_fit: preprocessing of the published evaluation, of models for any image size.
+    """
+
+    task: ClassVar[str]
+    head_anchor: ClassVar[str | None]
+    format_version: ClassVar[int] = 2
+    image_kernels: ClassVar[tuple[str, ...]] = ()
+    labels: ClassVar[Mapping[int, tuple[str, Path]]] = {}
+    published_fit: ClassVar[Fit] = Fit()
+
+    @abstractmethod
+    def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> Config:
+        """The configuration in the header of a file of swinkit's own.
+
+        Raises:
+            ConfigError, KeyError, TypeError: values that are none.
+        """
+
+    @abstractmethod
+    def infer(self, tensors: Tensors, backbone: SwinConfig, evidence: Evidence) -> Config:
+        """The configuration from the heads' tensors, in native names.
+
+        Raises:
+            CheckpointError: heads that swinkit does not build, or that contradict each other.
+        """
+
+    @abstractmethod
+    def class_tensors(self, tensors: Tensors, config: Config) -> list[str]:
+        """Names of the tensors whose rows belong to the classes."""
+
+    @abstractmethod
+    def build(self, config: Config) -> TaskModel[Any]:
+        """The network with fresh weights."""
+
+    @abstractmethod
+    def describe(self, config: Config) -> str:
+        """The architecture in a line."""
+
+    def small_map_rule(self, version: int) -> SmallMapRule | None:
+        """That the heads' packages compute with; None: the source's own."""
+        return None
+
+    def differences(self, config: Config, assumed: Mapping[str, Any]) -> list[str]:
+        """What another package's own configuration must say for the same results.
+
+        Args:
+            assumed: settings that the package has where nothing else is said.
+        """
+        return []
+
+    def shared_rows(self, old: int, new: int) -> tuple[list[int], str] | None:
+        """Rows that the classes of two data sets share, and how a report says it."""
+        return None
+
+    def class_names(self, num_classes: int, *, published: bool) -> tuple[str, ...] | None:
+        """Names that a number of classes stands for.
+
+        Args:
+            published: whether the weights were loaded by a published name.
+        """
+        if num_classes not in self.labels:
+            return None
+        lines = self.labels[num_classes][1].read_text("utf-8").splitlines()
+        return tuple(line for line in lines if not line.startswith("#"))
+
+    def preprocessing(
+        self,
+        *,
+        size_hw: SizeHW,
+        requested_hw: SizeHW | None,
+        channels: int,
+        stated: Mapping[str, Any],
+        stored: Preprocessing | Fit | None,
+    ) -> Preprocessing | Fit:
+        """How images are prepared for a loaded model.
+
+        Args:
+            size_hw: that the backbone is made for, in pixels.
+            requested_hw: that the caller asks for; with two equal sides the long one grows in
+                proportion.
+            stated: fields of `Preprocessing` from what stands beside the weights.
+            stored: in swinkit's own header.
+        """
+        fit = stored if isinstance(stored, Fit) else self.published_fit
+        if requested_hw is not None and fit.short_side and fit.long_side:
+            short, long = min(requested_hw), max(requested_hw)
+            if short == long:
+                long = round(short * fit.long_side / fit.short_side)
+            fit = replace(fit, short_side=short, long_side=long)
+        statistics = {name: stated[name] for name in ("mean", "std") if name in stated}
+        return replace(fit.for_channels(channels), **statistics)
+
+
+def describe_backbone(config: SwinConfig) -> str:
+    """Its architecture in a line."""
+    return (
+        f"Swin V{config.version}, {config.embed_dim} channels, depths {list(config.depths)}, "
+        f"heads {list(config.num_heads)}"
+    )
