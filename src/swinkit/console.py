@@ -1,9 +1,36 @@
-"""Progress bars on a terminal."""
+"""Tables and progress bars on a terminal."""
 
+from collections.abc import Container, Iterable, Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+WIDE = 200  # columns where output is no terminal; addresses then stay on one line
+
+
+def standard_output() -> Console:
+    """The terminal, or a wide page where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Container[int] = (),
+    title: str | None = None,
+) -> Table:
+    """A table to print on a console; the columns `numbers`, counted from 0, stand to the right."""
+    drawn = Table(title=title, header_style="bold", title_justify="left")
+    for place, name in enumerate(header):
+        drawn.add_column(name, justify="right" if place in numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(Text, row))
+    return drawn
 
 
 def progress_bar(console: Console, title: str, *columns: ProgressColumn) -> Progress:

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+from rich.text import Text
 
+from swinkit.console import standard_output, table
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
 from swinkit.registry import get_task, recognize
 
 if TYPE_CHECKING:
-    from swinkit.data.inspection import FactTable, Inspection
+    from swinkit.data.inspection import Inspection
 
-WIDE = 160  # columns where output is no terminal
 SHOWN_PROBLEMS = 3  # items of each kind; the page lists more
 
 
@@ -22,7 +23,7 @@ class Inspect:
     """Look at a data set before training: classes, counts, sizes, problems, and pictures.
 
     Folders of classes, CSV lists, COCO, Pascal VOC, YOLO, and folders of images with masks are
-    recognised by looking.
+    recognized by looking.
     """
 
     data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]]
@@ -63,32 +64,16 @@ class Inspect:
 
 
 def _print(inspection: "Inspection") -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     from swinkit.data.problems import describe_problems
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = standard_output()
     console.print(Text(f"{inspection.path}: {inspection.title}", style="bold"))
-    for table in inspection.tables:
-        console.print(_as_rich(table))
+    for facts in inspection.tables:
+        numbers = range(1, len(facts.header))
+        console.print(table(facts.header, facts.rows, numbers=numbers, title=facts.title))
     for note in inspection.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     for line in describe_problems(inspection.problems, SHOWN_PROBLEMS):
         console.print(Text(line, style="red"), soft_wrap=True)
     if not inspection.problems:
         console.print("no problems found")
-
-
-def _as_rich(table: "FactTable") -> object:
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(title=table.title, header_style="bold", title_justify="left")
-    for place, head in enumerate(table.header):
-        drawn.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    return drawn

@@ -3,17 +3,14 @@
 import json
 import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Table
 
 from swinkit.checkpoints.published import published_of
+from swinkit.console import standard_output, table
 from swinkit.registry import all_tasks
 from swinkit.task.base import NetworkSummary, Task
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-WIDE = 200  # columns where output is no terminal; addresses then stay on one line
 
 SCORES = {
     "top-1": "top1",
@@ -69,39 +66,30 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_tables() -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
-    _print_networks(console)
+    console = standard_output()
     for task in _tasks():
-        _print_weights(console, task)
+        console.print(_networks_table(task))
+    for task in _tasks():
+        console.print(_weights_table(task))
     console.print(NOTES)
 
 
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> "Table":
-    from rich.table import Table
-
-    table = Table(title=title, header_style="bold")
-    for head in left:
-        table.add_column(head, no_wrap=True)
-    for head in right:
-        table.add_column(head, justify="right")
-    return table
-
-
-def _print_networks(console: "Console") -> None:
-    for task in _tasks():
-        networks = task.networks()
-        sized = any(row.image_size for row in networks)
-        columns = ("window", "params", "FLOPs")
-        title = f"{task.model_kind.capitalize()}s: swinkit.{task.creator}(NAME)"
-        table = _table(title, ("name",), ("image", *columns) if sized else columns)
-        for row in networks:
-            image = (str(row.image_size),) if sized else ()
-            table.add_row(row.name, *image, str(row.windows[0][0]), row.params, _flops(row))
-        console.print(table)
+def _networks_table(task: Task[Any, Any]) -> Table:
+    networks = task.networks()
+    sized = any(row.image_size for row in networks)
+    header = ("name", *(("image",) if sized else ()), "window", "params", "FLOPs")
+    rows = [
+        (
+            row.name,
+            *((str(row.image_size),) if sized else ()),
+            str(row.windows[0][0]),
+            row.params,
+            _flops(row),
+        )
+        for row in networks
+    ]
+    title = f"{task.model_kind.capitalize()}s: swinkit.{task.creator}(NAME)"
+    return table(header, rows, numbers=range(1, len(header)), title=title)
 
 
 def _flops(row: NetworkSummary) -> str:
@@ -113,22 +101,29 @@ def _flops(row: NetworkSummary) -> str:
     return f"{billions:.1f}G" if billions < 100 and row.image_size else f"{billions:.0f}G"
 
 
-def _print_weights(console: "Console", task: Task[Any, Any]) -> None:
+def _weights_table(task: Task[Any, Any]) -> Table:
     entries = [entry for row in task.networks() for entry in published_of(row.name)]
-    scores = [
-        (head, name)
+    scores = {
+        head: name
         for head, name in SCORES.items()
         if any(getattr(entry, name) is not None for entry in entries)
+    }
+    rows = [
+        (
+            entry.name,
+            str(entry.num_classes),
+            *(_percent(getattr(entry, name)) for name in scores.values()),
+            entry.license,
+            entry.url,
+        )
+        for entry in entries
     ]
-    heads = tuple(head for head, _ in scores)
-    title = f"Weights of {task.model_kind}s: swinkit.load(NAME), --weights NAME"
-    table = _table(title, ("name",), ("classes", *heads))
-    table.add_column("license")
-    table.add_column("source", overflow="fold")
-    for entry in entries:
-        cells = (_percent(getattr(entry, name)) for _, name in scores)
-        table.add_row(entry.name, str(entry.num_classes), *cells, entry.license, entry.url)
-    console.print(table)
+    return table(
+        ("name", "classes", *scores, "license", "source"),
+        rows,
+        numbers=range(1, 2 + len(scores)),
+        title=f"Weights of {task.model_kind}s: swinkit.load(NAME), --weights NAME",
+    )
 
 
 def _percent(value: float | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.console import Console
 
 from swinkit.commands.loading import (
     Device,
@@ -17,7 +18,7 @@ from swinkit.commands.loading import (
     task_options,
     with_task_options,
 )
-from swinkit.console import ImagesBar
+from swinkit.console import ImagesBar, table
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
 from swinkit.images.sources import find_images
@@ -165,14 +166,5 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _print_table(written: _Written, heading: tuple[str, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(header_style="bold")
-    table.add_column("image", overflow="fold")
-    for name in heading:
-        table.add_column(name, overflow="fold", justify="right" if name == "%" else "left")
-    for cells in written.cells:
-        table.add_row(*map(Text, cells))
-    Console().print(table)
+    numbers = [place for place, name in enumerate(heading, start=1) if name == "%"]
+    Console().print(table(("image", *heading), written.cells, numbers=numbers))
