@@ -10,6 +10,7 @@ import numpy as np
 
 from swinkit.data.problems import Problem, count_kinds
 from swinkit.data.scan import check_images
+from swinkit.settings import SizeHW
 
 Sample = TypeVar("Sample")
 
@@ -71,7 +72,7 @@ class Inspection:
         return count_kinds(self.problems)
 
 
-def sizes_table(sizes_by_split: Mapping[str, list[tuple[int, int]]]) -> FactTable:
+def sizes_table(sizes_by_split: Mapping[str, list[SizeHW]]) -> FactTable:
     """Number and (height, width) of the images of each split."""
     return FactTable(
         title="Images",
@@ -80,7 +81,7 @@ def sizes_table(sizes_by_split: Mapping[str, list[tuple[int, int]]]) -> FactTabl
     )
 
 
-def _size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
+def _size_row(name: str, sizes_hw: list[SizeHW]) -> tuple[str, ...]:
     """A split's images: how many, smallest, median and largest sides, and frequent sizes."""
     if not sizes_hw:
         return (name, "0", "-", "-", "-")
@@ -100,7 +101,7 @@ def _size_row(name: str, sizes_hw: list[tuple[int, int]]) -> tuple[str, ...]:
     )
 
 
-def file_sizes(paths: list[Path]) -> list[tuple[int, int]]:
+def file_sizes(paths: list[Path]) -> list[SizeHW]:
     """(height, width) of the files that can be opened."""
     found = check_images(paths, scan="none", channels=3)
     return [size for size in found.values() if not isinstance(size, str)]

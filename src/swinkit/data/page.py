@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from swinkit.data.inspection import DrawnImage, FactTable, Inspection
 from swinkit.files import atomic_write
 from swinkit.images.preprocessing import resize_pixels
+from swinkit.pictures.drawing import font_path
 
 PAGE_SIDE = 900  # pixels of a picture's long side on the page
 SHEET_SIDE = 460  # and of its cell on the sheet
@@ -87,7 +88,7 @@ def contact_sheet(pictures: tuple[DrawnImage, ...], legend: Legend = ()) -> Imag
     small = [[_shrunk(picture.image_rgb, SHEET_SIDE) for picture in row] for row in rows]
     heights = [max(image.height for image in row) + CAPTION_HEIGHT + MARGIN for row in small]
     width = columns * (SHEET_SIDE + MARGIN) + MARGIN
-    font = _font()
+    font = ImageFont.truetype(str(font_path()), 13)
     places = _legend_places(legend, width, font)
     legend_height = max((top for _, top in places), default=-CAPTION_HEIGHT) + CAPTION_HEIGHT
     sheet = Image.new("RGB", (width, sum(heights) + legend_height + MARGIN), "white")
@@ -172,13 +173,6 @@ def _shrunk(image_rgb: np.ndarray, side: int) -> Image.Image:
     scale = min(1.0, side / max(height, width))
     size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
     return Image.fromarray(resize_pixels(image_rgb, size_hw, "lanczos"))
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    # matplotlib brings a font with most of the world's alphabets; Pillow's own has ASCII.
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 13)
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:

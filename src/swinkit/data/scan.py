@@ -19,6 +19,7 @@ from swinkit.images.reading import (
     explain,
     quiet_pillow,
 )
+from swinkit.settings import SizeHW
 
 END_OF_JPEG = b"\xff\xd9"
 TAIL_BYTES = 4096  # cameras append a little after the end of the image
@@ -79,8 +80,8 @@ def check_images(
     *,
     scan: Literal["header", "full", "none"],
     channels: int,
-    stated: Mapping[Path, tuple[int, int]] | None = None,
-) -> dict[Path, tuple[int, int] | str]:
+    stated: Mapping[Path, SizeHW] | None = None,
+) -> dict[Path, SizeHW | str]:
     """(height, width) of each image as it will be read (upright), or why it cannot be.
 
     Args:
@@ -145,7 +146,7 @@ def _tail(path: Path) -> bytes:
         return file.read()
 
 
-def _size(path: Path) -> tuple[int, int] | str:
+def _size(path: Path) -> SizeHW | str:
     try:
         if path.suffix.lower() == ".npy":
             shape = np.load(path, mmap_mode="r", allow_pickle=False).shape

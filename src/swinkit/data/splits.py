@@ -100,6 +100,34 @@ def select_split(parts: Mapping[str, Sequence[object]], split: str | None, path:
     return name
 
 
+def load_samples(
+    load_parts: Callable[
+        [DataConfig, tuple[str, ...] | None], tuple[AnySplits, dict[str, list[Sample]]]
+    ],
+    path: str | Path,
+    class_names: tuple[str, ...] | None,
+    split: str | None,
+) -> tuple[list[Sample], AnySplits]:
+    """The samples to evaluate a trained model on, or to show.
+
+    Args:
+        load_parts: reads a data set of the task.
+        path: where it is.
+        class_names: the model's classes; None takes those of the files.
+        split: "train", "val" or "test"; None takes the test split, else the validation split,
+            else, where there are no splits, every image.
+
+    Returns:
+        The samples, and the data set they come from: its names, notes and problems.
+
+    Raises:
+        DataError: no such split, or a class that the model does not know.
+    """
+    config = DataConfig(path=Path(path))
+    loaded, parts = load_parts(config, class_names)
+    return parts[select_split(parts, split, config.path)], loaded
+
+
 def fill_splits(loaded: AnySplits, parts: dict[str, list[Any]], config: DataConfig) -> AnySplits:
     """A data set with its samples, those of absent splits taken from the training images.
 

@@ -3,7 +3,6 @@
 Legend: H W map, C channels. NumPy and OpenCV only.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ import numpy as np
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Normalization
 from swinkit.images.reading import check_size, from_array, to_channels
-from swinkit.settings import SizeHW, from_plain, to_plain
+from swinkit.settings import SizeHW
 
 MOST_BANDS = 128  # that OpenCV 5 resizes at once
 KIND = "fit"  # names this way of preparing where a file holds either
@@ -154,17 +153,7 @@ class Fit(Normalization):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; `kind` tells them from those of `Preprocessing`."""
-        return {"kind": KIND, **to_plain(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Fit":
-        """Inverse of `to_dict`, also after a trip through JSON.
-
-        Raises:
-            ConfigError: a key that this version does not know.
-        """
-        settings = {key: value for key, value in values.items() if key != "kind"}
-        return from_plain(cls, settings)
+        return {"kind": KIND, **super().to_dict()}
 
 
 def resize_linear(pixels: np.ndarray, size_hw: SizeHW) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from swinkit.settings import SizeHW, from_plain, to_plain
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+Own = TypeVar("Own", bound="Normalization")
 ResizeMode = Literal["crop", "squash", "pad"]
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
@@ -65,6 +66,19 @@ class Normalization:
         std = np.asarray(self.std, np.float32)[:, None, None]
         pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
         return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls: type[Own], values: Mapping[str, Any]) -> Own:
+        """Inverse of `to_dict`, also after a trip through JSON.
+
+        Raises:
+            ConfigError: a key that this version does not know.
+        """
+        return from_plain(cls, {key: value for key, value in values.items() if key != "kind"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,19 +187,6 @@ class Preprocessing(Normalization):
         values -= np.asarray(self.mean, np.float32)[:, None, None]
         values /= np.asarray(self.std, np.float32)[:, None, None]
         return self._padded(values) if self.resize == "pad" else np.ascontiguousarray(values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """Inverse of `to_dict`, also after a trip through JSON.
-
-        Raises:
-            ConfigError: a key that this version does not know.
-        """
-        return from_plain(cls, values)
 
     def _fit(self, pixels: np.ndarray) -> np.ndarray:
         target_hw = self.size_hw

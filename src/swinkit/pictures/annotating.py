@@ -4,14 +4,14 @@ Legend: N objects, K classes, H W image, h w picture.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
-from swinkit.pictures.drawing import class_colors, readable_on
+from swinkit.pictures.drawing import class_colors, font_path, readable_on
+from swinkit.settings import SizeHW
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ DPI = 120
 
 def draw_objects(
     image_rgb: np.ndarray | None,
-    size_hw: tuple[int, int],
+    size_hw: SizeHW,
     *,
     boxes_xyxy: np.ndarray,
     labels: np.ndarray,
@@ -75,7 +75,7 @@ def draw_objects(
     writer = sv.RichLabelAnnotator(
         color=palette,
         text_color=_palette(readable_on(colors)),
-        font_path=str(_font()),
+        font_path=str(font_path()),
         font_size=_font_size((height, width), len(order)),
         text_padding=max(2, round(max(height, width) / 400)),
         smart_position=len(order) <= SPREAD_LABELS,
@@ -150,7 +150,7 @@ def regions_figure(
     return figure
 
 
-def on_canvas(image_rgb: np.ndarray | None, size_hw: tuple[int, int]) -> np.ndarray:
+def on_canvas(image_rgb: np.ndarray | None, size_hw: SizeHW) -> np.ndarray:
     """The image in a size to display, its aspect kept; gray where there is none."""
     longest = max(size_hw)
     wanted = min(max(longest, LONG_SIDE[0]), LONG_SIDE[1])
@@ -185,13 +185,6 @@ def _palette(colors_rgb: np.ndarray) -> Any:
     return sv.ColorPalette([sv.Color(*map(int, color)) for color in colors_rgb])
 
 
-def _font() -> Path:
-    # matplotlib brings a font with most of the world's alphabets; supervision's own has ASCII.
-    from matplotlib import get_data_path
-
-    return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-
-
-def _font_size(shape_hw: tuple[int, int], objects: int) -> int:
+def _font_size(shape_hw: SizeHW, objects: int) -> int:
     crowding = 1.0 if objects <= 30 else 0.75 if objects <= 60 else 0.6
     return max(10, round(crowding * max(shape_hw) / 70))

@@ -36,6 +36,14 @@ def readable_on(colors_rgb: np.ndarray) -> np.ndarray:
     return np.where(luma[:, None] > 140, 0, 255).repeat(3, axis=1).astype(np.uint8)
 
 
+def font_path() -> Path:
+    """A font with most of the world's alphabets: matplotlib's; those of Pillow and supervision have
+    ASCII."""
+    from matplotlib import get_data_path
+
+    return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
 def check_image(image: np.ndarray, where: str) -> None:
     """Raises SwinkitError for anything but (H, W, 3) uint8."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

@@ -14,6 +14,7 @@ from swinkit.classification.data.splits import ClassificationSample
 from swinkit.data.loading import EpochDataset
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
+from swinkit.settings import SizeHW
 
 Transform = Callable[[np.ndarray], Tensor]
 
@@ -162,7 +163,7 @@ def train_transform(config: AugmentationConfig, preprocessing: Preprocessing) ->
     return TrainTransform(config, preprocessing)
 
 
-def _geometry(config: AugmentationConfig, size_hw: tuple[int, int]) -> list[v2.Transform]:
+def _geometry(config: AugmentationConfig, size_hw: SizeHW) -> list[v2.Transform]:
     return [
         v2.RandomResizedCrop(
             size_hw,

@@ -16,6 +16,7 @@ import numpy as np
 from swinkit.data.problems import Problems
 from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.detection.data.rle import Segment
+from swinkit.settings import SizeHW
 
 AnnotationKind = Literal["coco", "voc", "yolo"]
 
@@ -33,7 +34,7 @@ class RawImage:
 
     path: Path | None
     image_id: int | None
-    size_hw: tuple[int, int] | None
+    size_hw: SizeHW | None
     where: str
 
 

@@ -18,6 +18,7 @@ from swinkit.detection.data.transforms import AnnotatedImage, DetectionTransform
 from swinkit.errors import DataError, ImageError
 from swinkit.images.fitting import Fit
 from swinkit.images.reading import read_image
+from swinkit.settings import SizeHW
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class DetectionBatch:
         return len(self.targets)
 
     @property
-    def sizes_hw(self) -> list[tuple[int, int]]:
+    def sizes_hw(self) -> list[SizeHW]:
         """The size of each image without padding."""
         return [target.size_hw for target in self.targets]
 

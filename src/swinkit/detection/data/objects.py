@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swinkit.images.fitting import resize_nearest
+from swinkit.settings import SizeHW
 
 THINNEST = 1.0  # pixels; what is left of an object at an edge and thinner than this is ignored
 
@@ -28,7 +29,7 @@ class Objects:
     labels: np.ndarray
     is_crowd: np.ndarray
     masks: np.ndarray | None
-    size_hw: tuple[int, int]
+    size_hw: SizeHW
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,7 +85,7 @@ class Objects:
         )
         return changed if inside.all() else changed.take(np.flatnonzero(inside))
 
-    def resized(self, size_hw: tuple[int, int]) -> "Objects":
+    def resized(self, size_hw: SizeHW) -> "Objects":
         """Scaled with the image; masks by the nearest pixel."""
         if size_hw == self.size_hw:
             return self

@@ -15,6 +15,8 @@ import numpy as np
 # Its package alone would bring the evaluation; this module is the compiled mask code.
 from faster_coco_eval.core import mask as coco_mask
 
+from swinkit.settings import SizeHW
+
 FIRST_CHARACTER = 48
 LAST_CHARACTER = FIRST_CHARACTER + 63
 CONTINUES = 0x20
@@ -37,16 +39,16 @@ class Segment:
 
     polygons: tuple[np.ndarray, ...] = ()
     counts: bytes = b""
-    size_hw: tuple[int, int] | None = None
+    size_hw: SizeHW | None = None
 
-    def to_rle(self, size_hw: tuple[int, int]) -> dict[str, Any]:
+    def to_rle(self, size_hw: SizeHW) -> dict[str, Any]:
         """COCO's {"size": [H, W], "counts": bytes} for an image of `size_hw`."""
         if not self.polygons:
             return {"size": list(self.size_hw or size_hw), "counts": self.counts}
         parts = coco_mask.frPyObjects([part.tolist() for part in self.polygons], *size_hw)
         return parts[0] if len(parts) == 1 else coco_mask.merge(parts)
 
-    def to_coco(self, size_hw: tuple[int, int]) -> list[list[float]] | dict[str, Any]:
+    def to_coco(self, size_hw: SizeHW) -> list[list[float]] | dict[str, Any]:
         """What a COCO annotation holds under "segmentation"."""
         if self.polygons:
             return [part.tolist() for part in self.polygons]
@@ -116,7 +118,7 @@ def _read_polygons(parts: list[Any]) -> Segment | str:
     return Segment(polygons=tuple(polygons)) if polygons else "no polygon has three corners"
 
 
-def decode_segments(segments: Sequence[Segment], size_hw: tuple[int, int]) -> np.ndarray:
+def decode_segments(segments: Sequence[Segment], size_hw: SizeHW) -> np.ndarray:
     """Masks (G, H, W) uint8 of 0 and 1. Segments are sound, as the loaders leave them."""
     if not segments:
         return np.zeros((0, *size_hw), np.uint8)
@@ -133,7 +135,7 @@ def encode_masks(masks: np.ndarray) -> list[Segment]:
     return [Segment(counts=rle["counts"], size_hw=size_hw) for rle in coco_mask.encode(columns)]
 
 
-def compress_counts(counts: Sequence[int], size_hw: tuple[int, int]) -> bytes | None:
+def compress_counts(counts: Sequence[int], size_hw: SizeHW) -> bytes | None:
     """The compressed form of plain counts; None where they do not fill the image exactly."""
     try:
         values = np.asarray(counts, np.float64)
@@ -178,7 +180,7 @@ def read_counts(codes: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     return merged[order], np.cumsum(np.bincount(merged_owner, minlength=len(codes)))
 
 
-def rle_areas(codes: Sequence[bytes], sizes_hw: Sequence[tuple[int, int]]) -> np.ndarray:
+def rle_areas(codes: Sequence[bytes], sizes_hw: Sequence[SizeHW]) -> np.ndarray:
     """Pixels of each code (len(codes),) int64; -1 where a code does not fill its image exactly."""
     if not codes:
         return np.zeros(0, np.int64)

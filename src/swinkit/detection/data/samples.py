@@ -39,7 +39,7 @@ class DetectionSample:
 
     path: Path
     image_id: int
-    size_hw: tuple[int, int]
+    size_hw: SizeHW
     boxes_xyxy: np.ndarray
     labels: np.ndarray
     is_crowd: np.ndarray
@@ -82,7 +82,7 @@ def check_samples(
 
     Args:
         raw: what the files say.
-        checked: what looking at each image file gave.
+        checked: the size of each image file, or why it is bad.
         labels: (classes of the split,) the data set's label for each.
         problems: takes what is not sound.
         masks: whether the data set has masks; objects without one are then ignored.
@@ -90,14 +90,7 @@ def check_samples(
     """
     sizes = _image_sizes(raw.images, checked, problems)
     objects = raw.objects
-    boxes = objects.boxes_xyxy
-    # One row more, so that -1 for an unusable image finds zeros.
-    size_table = np.array([*(size or (0, 0) for size in sizes), (0, 0)], np.float64)
-    of_object_hw = size_table[objects.images]  # N 2
-    if objects.normalized:
-        boxes = boxes * np.tile(of_object_hw[:, ::-1], 2)
-    present = of_object_hw.min(axis=1, initial=np.inf) > 0
-    clipped, sound = _check_boxes(boxes, of_object_hw, present, objects, problems)
+    clipped, sound = _check_boxes(objects, sizes, problems)
     rows = np.flatnonzero(sound)
     # Sorted by image, so that each sample's objects are one slice of shared arrays.
     rows = rows[np.argsort(objects.images[rows], kind="stable")]
@@ -107,13 +100,18 @@ def check_samples(
         segments = [_segment(objects, row, sizes, problems) for row in rows.tolist()]
         crowd |= np.array([segment is None for segment in segments], bool)
     boxes32 = clipped[rows].astype(np.float32)
-    areas = _areas(objects.areas[rows], boxes32, segments)
+    columns = {
+        "boxes_xyxy": boxes32,
+        "labels": labels[objects.names[rows]],
+        "is_crowd": crowd,
+        "areas": _areas(objects.areas[rows], boxes32, segments),
+    }
+    ids = [image.image_id for image in raw.images]
+    numbers = list(range(first_id, first_id + len(ids))) if None in ids else ids
     owners = objects.images[rows]
-    own_ids = all(image.image_id is not None for image in raw.images)
     samples = []
-    for index, image in enumerate(raw.images):
-        size = sizes[index]
-        if size is None or image.path is None:
+    for index, (image, size, number) in enumerate(zip(raw.images, sizes, numbers, strict=True)):
+        if size is None or image.path is None or number is None:
             continue
         part = slice(*np.searchsorted(owners, (index, index + 1)).tolist())
         if part.start == part.stop:
@@ -121,15 +119,10 @@ def check_samples(
         samples.append(
             DetectionSample(
                 path=image.path,
-                image_id=image.image_id
-                if own_ids and image.image_id is not None
-                else first_id + index,
+                image_id=number,
                 size_hw=size,
-                boxes_xyxy=boxes32[part],
-                labels=labels[objects.names[rows[part]]],
-                is_crowd=crowd[part],
                 segments=None if segments is None else tuple(segments[part]),
-                areas=areas[part],
+                **{name: column[part] for name, column in columns.items()},
             )
         )
     return sorted(samples, key=lambda sample: sample.path)
@@ -166,13 +159,15 @@ def _image_sizes(
 
 
 def _check_boxes(
-    boxes: np.ndarray,
-    size_hw: np.ndarray,
-    present: np.ndarray,
-    objects: RawObjects,
-    problems: Problems,
+    objects: RawObjects, sizes: list[SizeHW | None], problems: Problems
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (N, 4) cut at the image's edges, and (N,) which of them can be used."""
+    """Boxes (N, 4) in pixels, cut at the image's edges, and (N,) which of them can be used."""
+    size_hw = np.array([size or (0, 0) for size in sizes], np.float64).reshape(-1, 2)
+    size_hw = size_hw[objects.images]  # N 2
+    boxes = objects.boxes_xyxy
+    if objects.normalized:
+        boxes = boxes * np.tile(size_hw[:, ::-1], 2)
+    present = size_hw.min(axis=1, initial=np.inf) > 0
     finite = np.isfinite(boxes).all(axis=1)
     filled = np.where(finite[:, None], boxes, 0)
     limits = np.tile(size_hw[:, ::-1], 2)  # N 4: w h w h
@@ -181,7 +176,7 @@ def _check_boxes(
     outside = ~empty & _thin(clipped)
     beyond = np.abs(clipped - filled).max(axis=1, initial=0) > EDGE_TOLERANCE
     sound = present & finite & ~empty & ~outside
-    faults = (
+    faults: tuple[tuple[ProblemKind, np.ndarray, str], ...] = (
         ("unreadable entry", present & ~finite, "a coordinate is not finite: left out"),
         ("box of zero area", present & finite & empty, "left out"),
         ("box outside the image", present & finite & outside, "left out"),
@@ -190,7 +185,7 @@ def _check_boxes(
     for kind, faulty, done in faults:
         for row in np.flatnonzero(faulty).tolist():
             box = ", ".join(f"{value:g}" for value in boxes[row])
-            problems.add(kind, objects.name_object(row), f"[{box}] x y x y: {done}")  # type: ignore[arg-type]
+            problems.add(kind, objects.name_object(row), f"[{box}] x y x y: {done}")
     return clipped, sound
 
 

@@ -16,8 +16,8 @@ from swinkit.data.splits import (
     SPLIT_NAMES,
     Splits,
     fill_splits,
+    load_samples,
     name_some,
-    select_split,
 )
 from swinkit.detection.data.annotations import AnnotationFiles, RawSplit
 from swinkit.detection.data.coco import find_coco
@@ -145,23 +145,9 @@ def load_detection(
 def load_detection_samples(
     path: str | Path, class_names: tuple[str, ...] | None = None, *, split: str | None = None
 ) -> tuple[list[DetectionSample], DetectionSplits]:
-    """The samples to evaluate a trained model on, or to show.
-
-    Args:
-        path: anything that `load_detection` reads.
-        class_names: the model's classes; None takes those of the files.
-        split: "train", "val" or "test"; None takes the test split, else the validation split,
-            else, where there are no splits, every image.
-
-    Returns:
-        The samples, and the data set they come from: its names, notes and problems.
-
-    Raises:
-        DataError: no such split, or a class that the model does not know.
-    """
-    config = DataConfig(path=Path(path))
-    loaded, parts = load_parts(config, class_names)
-    return parts[select_split(parts, split, config.path)], loaded
+    """The samples to evaluate a trained model on, and the data set they come from; see
+    `data.splits.load_samples`."""
+    return load_samples(load_parts, path, class_names, split)
 
 
 def load_parts(

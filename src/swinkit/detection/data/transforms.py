@@ -13,6 +13,7 @@ from swinkit.data.photometric import jitter_colors
 from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.objects import Objects
 from swinkit.images.fitting import Fit, resize_linear
+from swinkit.settings import SizeHW
 
 AnnotatedImage = tuple[np.ndarray, Objects]  # (H, W, C) and what is on it
 
@@ -79,9 +80,7 @@ class DetectionTransform:
             image, objects = image[::-1], objects.flipped()
         return image, objects
 
-    def _window(
-        self, size_hw: tuple[int, int], rng: np.random.Generator
-    ) -> tuple[int, int, int, int]:
+    def _window(self, size_hw: SizeHW, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """x y x y of a crop, in pixels of the original; its sides are drawn in pixels of the
         resized image."""
         low, high = self.config.crop_sides
@@ -125,9 +124,7 @@ def paste_objects(
     return pasted, objects.covered(cover, min_visible).joined(drawn)
 
 
-def _placed(
-    source: AnnotatedImage, size_hw: tuple[int, int], rng: np.random.Generator
-) -> AnnotatedImage:
+def _placed(source: AnnotatedImage, size_hw: SizeHW, rng: np.random.Generator) -> AnnotatedImage:
     """The source cut or filled up with zeros to `size_hw`."""
     image, objects = source
     place = []

@@ -16,6 +16,7 @@ from swinkit.images.reading import read_image
 from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import SegmentationSample
+from swinkit.settings import SizeHW
 
 TRIES = 10  # crops drawn until no class dominates
 
@@ -56,7 +57,7 @@ class SegmentationTransform:
             image = jitter_colors(image, rng, config.photometric_strength)
         return image, labels
 
-    def scaled_size(self, original_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+    def scaled_size(self, original_hw: SizeHW, factor: float) -> SizeHW:
         """The size of evaluation times a factor, aspect kept."""
         base_hw = self.fit.size_for(original_hw)
         height, width = (max(1, int(side * factor + 0.5)) for side in base_hw)
@@ -65,8 +66,8 @@ class SegmentationTransform:
     def _window(
         self,
         labels: np.ndarray,
-        scaled_hw: tuple[int, int],
-        crop_hw: tuple[int, int],
+        scaled_hw: SizeHW,
+        crop_hw: SizeHW,
         rng: np.random.Generator,
     ) -> Window:
         """A crop in pixels of the original in which no class dominates, if one is found."""
@@ -168,7 +169,7 @@ def _as_tensor(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _padded(image: Tensor, labels: Tensor, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _padded(image: Tensor, labels: Tensor, size_hw: SizeHW) -> tuple[Tensor, Tensor]:
     if tuple(labels.shape) == size_hw:
         return image, labels
     height, width = labels.shape

@@ -24,6 +24,7 @@ from swinkit.segmentation.data.masks import (
     read_mask,
     unpack,
 )
+from swinkit.settings import SizeHW
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class MaskFacts:
     """
 
     kind: MaskKind
-    size_hw: tuple[int, int]
+    size_hw: SizeHW
     codes: np.ndarray
     counts: np.ndarray
     palette: np.ndarray | None

@@ -10,6 +10,7 @@ from PIL import Image
 
 from swinkit.errors import ImageError
 from swinkit.images.reading import explain
+from swinkit.settings import SizeHW
 
 IGNORE = 255  # label of pixels that do not count
 MOST_CLASSES = 255
@@ -34,7 +35,7 @@ class RawMask:
     palette: np.ndarray | None = None
 
     @property
-    def size_hw(self) -> tuple[int, int]:
+    def size_hw(self) -> SizeHW:
         return self.codes.shape[0], self.codes.shape[1]
 
 

@@ -8,12 +8,13 @@ import numpy as np
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problems, refuse_unsound
 from swinkit.data.scan import check_images
-from swinkit.data.splits import SPLIT_NAMES, Splits, fill_splits, name_some, select_split
+from swinkit.data.splits import SPLIT_NAMES, Splits, fill_splits, load_samples, name_some
 from swinkit.errors import DataError
 from swinkit.segmentation.data.files import MaskFiles, require_mask_files
 from swinkit.segmentation.data.folders import Pair
 from swinkit.segmentation.data.mask_values import MaskFacts, Meaning, infer_meaning, scan_masks
 from swinkit.segmentation.data.masks import IGNORE, LabelTable, read_labels, unpack
+from swinkit.settings import SizeHW
 
 PROBED = 16  # masks that are read where the scan is off
 
@@ -33,7 +34,7 @@ class SegmentationSample:
     path: Path
     mask_path: Path
     table: LabelTable
-    size_hw: tuple[int, int]
+    size_hw: SizeHW
     pixels: np.ndarray | None = None
 
     def labels(self) -> np.ndarray:
@@ -141,23 +142,9 @@ def load_segmentation(
 def load_segmentation_samples(
     path: str | Path, class_names: tuple[str, ...] | None = None, *, split: str | None = None
 ) -> tuple[list[SegmentationSample], SegmentationSplits]:
-    """The samples to evaluate a trained model on, or to show.
-
-    Args:
-        path: anything that `load_segmentation` reads.
-        class_names: the model's classes; None takes those of the data set.
-        split: "train", "val" or "test"; None takes the test split, else the validation split,
-            else, where there are no splits, every image.
-
-    Returns:
-        The samples, and the data set they come from: its names, notes and problems.
-
-    Raises:
-        DataError: no such split, or a class that the model does not know.
-    """
-    config = DataConfig(path=Path(path))
-    loaded, parts = load_parts(config, class_names)
-    return parts[select_split(parts, split, config.path)], loaded
+    """The samples to evaluate a trained model on, and the data set they come from; see
+    `data.splits.load_samples`."""
+    return load_samples(load_parts, path, class_names, split)
 
 
 def load_parts(
@@ -252,7 +239,7 @@ class _Checker:
     facts: dict[Path, MaskFacts | str]
     problems: Problems
 
-    def sample(self, pair: Pair, size_hw: tuple[int, int] | str) -> SegmentationSample | None:
+    def sample(self, pair: Pair, size_hw: SizeHW | str) -> SegmentationSample | None:
         facts = self.facts.get(pair.mask_path)
         if isinstance(size_hw, str):
             self.problems.add("bad image", pair.path, f"{size_hw}; left out")
