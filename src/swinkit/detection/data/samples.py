@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.problems import Problems
+from swinkit.data.problems import ProblemKind, Problems
 from swinkit.detection.data.annotations import RawImage, RawObjects, RawSplit
 from swinkit.detection.data.rle import Segment, decode_segments, rle_areas
 from swinkit.errors import DataError
