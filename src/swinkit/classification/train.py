@@ -1,6 +1,7 @@
 """Training a classifier. B batch, C channels, H W map, K classes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,13 +24,18 @@ from swinkit.classification.data.splits import (
     load_classification,
 )
 from swinkit.classification.evaluate import evaluate
-from swinkit.classification.model import SwinClassifier
-from swinkit.classification.start import build_classifier
+from swinkit.classification.model import SwinClassifier, create_model
 from swinkit.classification.train_config import ClassificationTrainConfig
+from swinkit.errors import ConfigError
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures.figures import ScorePanel
 from swinkit.task.base import Progress
+from swinkit.task.info import ModelInfo
 from swinkit.task.mean_loss import MeanLoss
+from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
+
+DEFAULT_SIZE = 224  # pixels, of an architecture without a name
 
 
 class ClassificationTraining(TrainingTask[SwinClassifier]):
@@ -55,12 +61,53 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
         )
 
     def load(self) -> ClassificationSplits:
-        """Folders or lists of labelled images."""
+        """Folders or lists of labeled images."""
         return load_classification(self.config.data)
 
     def build_model(self, load: LoadWeights) -> SwinClassifier:
         """A classifier of the data's classes."""
-        return build_classifier(self.config, self.splits.class_names, load)
+        config, names = self.config, self.splits.class_names
+        if config.model.weights is not None:
+            return self._from_weights(config.model.weights, load)
+        if config.architecture is not None:
+            size = config.model.image_size or DEFAULT_SIZE
+            preprocessing = Preprocessing.for_size(size, channels=config.data.channels)
+            info = ModelInfo(class_names=names, preprocessing=preprocessing)
+            architecture = adapt_backbone(config.architecture, config)
+            return SwinClassifier(architecture, num_classes=len(names), info=info)
+        return create_model(
+            config.model.name,
+            num_classes=len(names),
+            class_names=names,
+            image_size=config.model.image_size,
+            in_channels=config.data.channels,
+            window_size=config.model.window_size,
+            drop_path_rate=config.model.drop_path_rate,
+            gradient_checkpointing=config.model.gradient_checkpointing,
+        )
+
+    def _from_weights(self, weights: str, load: LoadWeights) -> SwinClassifier:
+        config, names = self.config, self.splits.class_names
+        loaded = load(
+            weights,
+            image_size=config.model.image_size,
+            window_size=config.model.window_size,
+            task=self.name,
+            num_classes=len(names),
+            in_channels=config.data.channels,
+        )
+        if not isinstance(loaded, SwinClassifier):
+            raise ConfigError(f"{weights} did not give a classifier; choose other weights")
+        preprocessing = adapt_preprocessing(loaded.preprocessing, config)
+        info = replace(loaded.info, class_names=names, preprocessing=preprocessing)
+        architecture = loaded.config.adapted(
+            in_channels=config.data.channels,
+            drop_path_rate=config.model.drop_path_rate,
+            gradient_checkpointing=config.model.gradient_checkpointing,
+        )
+        model = SwinClassifier(architecture, num_classes=len(names), info=info)
+        model.load_state_dict(loaded.state_dict())
+        return model
 
     def dataset(
         self, model: SwinClassifier, samples: list[ClassificationSample], *, train: bool

@@ -13,7 +13,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, distributed
 
-from swinkit.data.problems import describe_problems
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
 from swinkit.detection.create import find_detector
@@ -27,14 +26,19 @@ from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import in_image
 from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, sides_of
-from swinkit.errors import ConfigError, TrainingError
+from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import SeenObjects, detection_preview
 from swinkit.task.base import Progress
 from swinkit.task.info import ModelInfo
-from swinkit.task.starting_weights import adapt_backbone, adapt_fit, load_whole, start_from
-from swinkit.task.training import SHOWN_PROBLEMS, Batch, LoadWeights, Step, TrainingTask, Validation
+from swinkit.task.starting_weights import (
+    adapt_backbone,
+    adapt_preprocessing,
+    load_whole,
+    start_from,
+)
+from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +181,7 @@ class DetectionTraining(TrainingTask[SwinDetector]):
 
     def evaluate(
         self,
-        model: Any,
+        model: SwinDetector,
         samples: list[DetectionSample],
         *,
         batch_size: int,
@@ -186,8 +190,6 @@ class DetectionTraining(TrainingTask[SwinDetector]):
         progress: Progress,
     ) -> dict[str, float]:
         """COCO's numbers; curves, tables and pictures."""
-        if not isinstance(model, SwinDetector):
-            raise TrainingError("the best weights of this run are no detector; train again")
         report = evaluate_detector(
             model,
             samples,
@@ -203,10 +205,6 @@ class DetectionTraining(TrainingTask[SwinDetector]):
         """Short and long side."""
         fit = model.preprocessing
         return f"short side {fit.short_side}, long side up to {fit.long_side}"
-
-    def problems(self) -> list[str]:
-        """What of the data is not sound, counted by kind, and the first of each."""
-        return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
 
 
 class DetectionValidation(Validation):
@@ -266,7 +264,7 @@ def build_detector(
         architecture, fit = _architecture(config)
         info = ModelInfo(preprocessing=fit)
     architecture = _for_data(architecture, splits, config)
-    fit = adapt_fit(fit, config)
+    fit = adapt_preprocessing(fit, config)
     info = replace(info, class_names=splits.class_names, preprocessing=fit)
     model = SwinDetector.from_config(architecture, info=info)
     start_from(model, whole, architecture.backbone, config.model, load)

@@ -8,7 +8,12 @@ from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS, find_segmenter
 from swinkit.task.info import ModelInfo
-from swinkit.task.starting_weights import adapt_backbone, adapt_fit, load_whole, start_from
+from swinkit.task.starting_weights import (
+    adapt_backbone,
+    adapt_preprocessing,
+    load_whole,
+    start_from,
+)
 from swinkit.task.training import LoadWeights
 
 
@@ -29,7 +34,7 @@ def build_segmenter(
         info = ModelInfo(preprocessing=fit)
     backbone = adapt_backbone(architecture.backbone, config)
     architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
-    fit = adapt_fit(fit, config)
+    fit = adapt_preprocessing(fit, config)
     model = SwinSegmenter(
         architecture, info=replace(info, class_names=class_names, preprocessing=fit)
     )

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.images.fitting import Fit
+from swinkit.task.model import Prepare
 from swinkit.task.train_config import ModelConfig, TrainConfig
 from swinkit.task.training import LoadWeights
 
@@ -27,10 +27,11 @@ def adapt_backbone(backbone: SwinConfig, config: TrainConfig) -> SwinConfig:
     )
 
 
-def adapt_fit(fit: Fit, config: TrainConfig) -> Fit:
-    """The preparation with the short side that is wanted, the long side in proportion."""
-    fit, side = fit.for_channels(config.data.channels), config.model.image_size
-    return fit if side is None else fit.of_size(side)
+def adapt_preprocessing(preprocessing: Prepare, config: TrainConfig) -> Prepare:
+    """The preprocessing of a run's images: their size and channels, else as it was."""
+    if config.model.image_size is not None:
+        preprocessing = preprocessing.of_size(config.model.image_size)
+    return preprocessing.for_channels(config.data.channels)
 
 
 def load_whole(config: ModelConfig, kind: type[Whole], load: LoadWeights) -> Whole | None:
