@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swinkit.errors import SwinkitError
-from swinkit.pictures.drawing import check_image, save_figure
+from swinkit.images.reading import check_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ class Classification:
             )
         _check_probabilities(values, where)
         if self.image_rgb is not None:
-            check_image(self.image_rgb, where)
+            check_rgb(self.image_rgb, where)
 
     @property
     def index(self) -> int:
@@ -110,6 +110,8 @@ class Classification:
         """
         # Imported here because it takes longer than everything else that a prediction imports.
         from matplotlib.figure import Figure
+
+        from swinkit.pictures.drawing import save_figure
 
         best = self.top(k)
         columns = 1 if self.image_rgb is None else 2

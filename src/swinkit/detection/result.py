@@ -11,8 +11,9 @@ import numpy as np
 from swinkit.data.splits import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.images.masks import compact_masks, to_coco
+from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import as_figure, draw_objects
-from swinkit.pictures.drawing import check_image, save_figure
+from swinkit.pictures.drawing import save_figure
 
 if TYPE_CHECKING:
     import supervision
@@ -73,7 +74,7 @@ class Detections:
         _check_shapes(self, where)
         _check_values(self, where)
         if self.image_rgb is not None:
-            check_image(self.image_rgb, where)
+            check_rgb(self.image_rgb, where)
             if self.image_rgb.shape[:2] != self.size_hw:
                 raise SwinkitError(
                     f"image_rgb{where}: expected {self.size_hw} (height, width) as size_hw says, "

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from swinkit.errors import ImageError
+from swinkit.errors import ImageError, SwinkitError
 
 ImageSource = str | Path | np.ndarray | Image.Image
 
@@ -88,6 +88,14 @@ def check_size(height: int, width: int, name: str) -> None:
         raise ImageError(
             f"{name}: {height}x{width} pixels (height x width), smaller than one "
             f"{SMALLEST_SIDE}x{SMALLEST_SIDE} patch; use a larger image"
+        )
+
+
+def check_rgb(image: np.ndarray, where: str) -> None:
+    """Raises SwinkitError for anything but (H, W, 3) uint8."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise SwinkitError(
+            f"image_rgb{where}: expected (H, W, 3) uint8, got {image.shape} {image.dtype}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What every picture shares: one color per class, the check of an image, writing. K classes."""
+"""What every picture shares: one color per class, and writing. K classes."""
 
 import colorsys
 import warnings
@@ -42,14 +42,6 @@ def font_path() -> Path:
     from matplotlib import get_data_path
 
     return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-
-
-def check_image(image: np.ndarray, where: str) -> None:
-    """Raises SwinkitError for anything but (H, W, 3) uint8."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise SwinkitError(
-            f"image_rgb{where}: expected (H, W, 3) uint8, got {image.shape} {image.dtype}"
-        )
 
 
 def save_figure(figure: "Figure", path: str | Path, *, dpi: int = 120) -> None:

@@ -13,8 +13,9 @@ from swinkit.data.splits import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco
+from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import draw_regions, regions_figure
-from swinkit.pictures.drawing import check_image, class_colors, save_figure
+from swinkit.pictures.drawing import class_colors, save_figure
 
 if TYPE_CHECKING:
     import supervision
@@ -72,7 +73,7 @@ class SemanticMap:
         palette.flags.writeable = False
         object.__setattr__(self, "palette", palette)
         if self.image_rgb is not None:
-            check_image(self.image_rgb, where)
+            check_rgb(self.image_rgb, where)
             if self.image_rgb.shape[:2] != labels.shape:
                 raise SwinkitError(
                     f"image_rgb{where}: expected {labels.shape} (height, width) as the labels, "

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from swinkit.task.options import EvaluateOptions, PredictOptions
-from swinkit.task.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
     from swinkit.task.model import TaskModel
+    from swinkit.task.train_config import TrainConfig
     from swinkit.task.training import TrainingTask
 
 Model = TypeVar("Model", bound="TaskModel")
@@ -123,7 +123,7 @@ class Task(ABC, Generic[Model, Result]):
     name: ClassVar[str]
     model_kind: ClassVar[str]
     data_kinds: ClassVar[tuple[str, ...]]
-    train_config: ClassVar[type[TrainConfig]]
+    train_config: ClassVar[type["TrainConfig"]]
     recipe: ClassVar[str]
     creator: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]] = PredictOptions

@@ -1,0 +1,31 @@
+"""`load` imports what a model needs to compute, and no more."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from swinkit.checkpoints.save import save
+from swinkit.classification.model import create_model
+
+MOST = 70  # files of swinkit
+LOAD = """
+import sys, swinkit
+swinkit.load({path!r}, report=None)
+print(*sys.modules)
+"""
+
+
+def test_loading_a_classifier_is_light(tmp_path: Path) -> None:
+    path = save(create_model("swin_nano", num_classes=3), tmp_path / "model.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD.format(path=str(path))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = done.stdout.split()
+    own = [name for name in modules if name.split(".")[0] == "swinkit"]
+    assert len(own) <= MOST, sorted(own)
+    for heavy in ("swinkit.pictures", "swinkit.training", "swinkit.data", "swinkit.detection"):
+        assert not any(name.startswith(heavy) for name in own), heavy
+    assert not {"matplotlib", "lightning", "torchmetrics", "torchvision"} & set(modules)
