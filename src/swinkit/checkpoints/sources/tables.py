@@ -152,7 +152,9 @@ def rename(
     )
 
 
-def fuse(native: str, parts: tuple[str, ...], version: Version | None = None) -> KeyRow:
+def fuse(
+    native: str, parts: tuple[str, ...], version: Version | None = None, *, first: int = 0
+) -> KeyRow:
     """Several foreign tensors as one native tensor, along the first axis."""
     return KeyRow(
         native=(native,),
@@ -160,6 +162,7 @@ def fuse(native: str, parts: tuple[str, ...], version: Version | None = None) ->
         read=lambda group: (torch.cat(group),),
         write=lambda group: tuple(part.clone() for part in group[0].chunk(len(parts))),
         version=version,
+        first=first,
     )
 
 
