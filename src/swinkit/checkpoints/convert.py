@@ -61,9 +61,8 @@ def convert(
         >>> model = swinkit.create_model("swin_nano", num_classes=10)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = swinkit.convert(model, f"{folder}/nano.pth", to="timm", report=None)
-        ...     back = swinkit.load(path, report=None)
-        >>> back.config == model.config
-        True
+        ...     swinkit.load(path, report=None).num_classes
+        10
     """
     target = source_of_target(to)
     loaded: list[LoadReport] = []
