@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, distributed
+from torch import Tensor
 
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
@@ -38,7 +38,7 @@ from swinkit.task.starting_weights import (
     load_whole,
     start_from,
 )
-from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
+from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation, gather
 
 logger = logging.getLogger(__name__)
 
@@ -230,10 +230,7 @@ class DetectionValidation(Validation):
 
     def compute(self) -> dict[str, float]:
         """AP and AP50; the processes' detections come together first."""
-        if distributed.is_available() and distributed.is_initialized():
-            states: list[Any] = [None] * distributed.get_world_size()
-            distributed.all_gather_object(states, self.evaluator.state())
-            self.evaluator.merge(states)
+        self.evaluator.merge(gather(self.evaluator.state()))
         return average_precisions(self.evaluator.compute(), "val_")
 
 

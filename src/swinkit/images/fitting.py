@@ -114,6 +114,10 @@ class Fit(Normalization):
         ]
         return scaled_size(original_hw, min(factors))
 
+    def padded_size(self, size_hw: SizeHW) -> SizeHW:
+        """(height, width) with the padding."""
+        return _up(size_hw[0], self.divisor), _up(size_hw[1], self.divisor)
+
     def __call__(
         self, image: np.ndarray, *, name: str | None = None, size_hw: SizeHW | None = None
     ) -> FittedImage:
@@ -139,8 +143,7 @@ class Fit(Normalization):
     def normalize(self, pixels: np.ndarray, original_hw: SizeHW) -> FittedImage:
         """Normalize and pad an (H, W, C) uint8 or 0..1 float image that has its size already."""
         size_hw = (pixels.shape[0], pixels.shape[1])
-        padded_hw = (_up(size_hw[0], self.divisor), _up(size_hw[1], self.divisor))
-        values = np.zeros((self.channels, *padded_hw), np.float32)
+        values = np.zeros((self.channels, *self.padded_size(size_hw)), np.float32)
         inside = values[:, : size_hw[0], : size_hw[1]]
         inside[:] = pixels.transpose(2, 0, 1)
         if pixels.dtype != np.uint8:

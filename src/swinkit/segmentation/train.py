@@ -1,17 +1,20 @@
 """Training a semantic segmenter. B batch, C channels, H W map, K classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
+from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import segmentation_preview
+from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
 from swinkit.segmentation.data.splits import (
     SegmentationSample,
@@ -21,11 +24,19 @@ from swinkit.segmentation.data.splits import (
 from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter
-from swinkit.segmentation.start import build_segmenter
+from swinkit.segmentation.predict import Pieces, whole_images
 from swinkit.segmentation.train_config import SegmentationTrainConfig
+from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS, find_segmenter
 from swinkit.task.base import Progress
+from swinkit.task.info import ModelInfo
 from swinkit.task.mean_loss import MeanLoss
-from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
+from swinkit.task.starting_weights import (
+    adapt_backbone,
+    adapt_preprocessing,
+    load_whole,
+    start_from,
+)
+from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation, gather
 
 
 class SegmentationTraining(TrainingTask[SwinSegmenter]):
@@ -93,7 +104,9 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
 
     def validation(self, model: SwinSegmenter) -> "SegmentationValidation":
         """Cross-entropy and IoU."""
-        return SegmentationValidation(model.class_names, self.loss.ignore_index)
+        return SegmentationValidation(
+            self.splits.val, model.preprocessing, model.class_names, self.loss.ignore_index
+        )
 
     def score(self, row: Mapping[str, float]) -> tuple[float, ...]:
         """Mean IoU; among equals the smaller loss."""
@@ -155,12 +168,26 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
 
 
 class SegmentationValidation(Validation):
-    """Cross-entropy and confusion of the validation images, as the loader gives them."""
+    """Cross-entropy and IoU of the validation images, in their own pixels.
 
-    def __init__(self, class_names: tuple[str, ...], ignore_index: int) -> None:
+    Args:
+        samples: which the loader's indices count.
+        fit: how images are prepared.
+        class_names: K names.
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[SegmentationSample],
+        fit: Fit,
+        class_names: tuple[str, ...],
+        ignore_index: int,
+    ) -> None:
         super().__init__()
+        self.samples = samples
+        self.fit = fit
         self.loss = MeanLoss()
-        self.ignore_index = ignore_index
         self.evaluator = SegmentationEvaluator(
             class_names, ignore_index=ignore_index, boundary_tolerance=None
         )
@@ -172,24 +199,43 @@ class SegmentationValidation(Validation):
 
     def update(self, model: SwinSegmenter, batch: Batch, real: Tensor) -> None:
         """Count the images of a batch that are real."""
-        images, labels, _ = batch
-        labels, logits = labels[real], model(images)[real].float()
-        pixels = int((labels != self.ignore_index).sum())
-        if pixels == 0:
-            return
-        # The mean over labeled pixels, weighted by them, is that of the whole split.
-        loss = functional.cross_entropy(logits, labels, ignore_index=self.ignore_index)
-        self.loss.update(loss, images=pixels)
-        for predicted, truth in zip(logits.argmax(1), labels, strict=True):
-            self.evaluator.update(predicted, truth)
+        images, labels, indices = batch
+        originals_hw = [self.samples[index].size_hw for index in indices.tolist()]
+        sizes_hw = [self.fit.size_for(original_hw) for original_hw in originals_hw]
+        places = real.nonzero()[:, 0].tolist()
+        # As in prediction: what pads a batch would change the maps of smaller images.
+        for size_hw, alike in groupby(places, key=sizes_hw.__getitem__):
+            group = list(alike)
+            height, width = self.fit.padded_size(size_hw)
+            values = images[group, :, :height, :width]
+            own = [originals_hw[place] for place in group]
+            for place, (rows, columns), pieces in zip(
+                group, own, whole_images(model, values, size_hw, own), strict=True
+            ):
+                self._count(pieces, labels[place, :rows, :columns])
+
+    def _count(self, pieces: Pieces, truth: Tensor) -> None:
+        """Count one image by its logits and labels `H W`."""
+        ignored = self.evaluator.ignore_index
+        predicted = torch.empty_like(truth)
+        total = torch.zeros((), dtype=torch.float64, device=truth.device)
+        for (rows, columns), logits in pieces:
+            part = truth[slice(*rows), slice(*columns)]
+            predicted[slice(*rows), slice(*columns)] = logits.argmax(0)
+            total += functional.cross_entropy(
+                logits[None], part[None], ignore_index=ignored, reduction="sum"
+            )
+        pixels = int((truth != ignored).sum())
+        if pixels:
+            # The mean over labeled pixels, weighted by them, is that of the whole split.
+            self.loss.update(total / pixels, images=pixels)
+        self.evaluator.update(predicted, truth)
 
     def compute(self) -> dict[str, float]:
         """Over all processes."""
-        if distributed.is_available() and distributed.is_initialized():
-            states: list[Any] = [None] * distributed.get_world_size()
-            distributed.all_gather_object(states, self.evaluator.state())
-            self.evaluator.reset()
-            self.evaluator.merge(states)
+        states = gather(self.evaluator.state())
+        self.evaluator.reset()
+        self.evaluator.merge(states)
         scores = self.evaluator.compute()
         return {
             "val_loss": float(self.loss.compute()),
@@ -197,3 +243,36 @@ class SegmentationValidation(Validation):
             "val_mean_accuracy": scores.mean_accuracy,
             "val_pixel_accuracy": scores.pixel_accuracy,
         }
+
+
+def build_segmenter(
+    config: SegmentationTrainConfig, class_names: tuple[str, ...], load: LoadWeights
+) -> SwinSegmenter:
+    """The network with its starting weights, without the facts of the run.
+
+    Raises:
+        ConfigError: no such model, or settings that contradict each other.
+        CheckpointError: starting weights that cannot be used.
+    """
+    whole = load_whole(config.model, SwinSegmenter, load)
+    if whole is not None:
+        architecture, info, fit = whole.config, whole.info, whole.preprocessing
+    else:
+        architecture, fit = _architecture(config)
+        info = ModelInfo(preprocessing=fit)
+    backbone = adapt_backbone(architecture.backbone, config)
+    architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
+    fit = adapt_preprocessing(fit, config)
+    model = SwinSegmenter(
+        architecture, info=replace(info, class_names=class_names, preprocessing=fit)
+    )
+    start_from(model, whole, architecture.backbone, config.model, load)
+    return model
+
+
+def _architecture(config: SegmentationTrainConfig) -> tuple[SegmenterConfig, Fit]:
+    """Of a segmenter's name, or of a backbone's: then the UPerNet on it."""
+    name = config.model.name
+    if name not in SEGMENTERS and f"upernet_{name}" in SEGMENTERS:
+        name = f"upernet_{name}"
+    return config.architecture or find_segmenter(name), PAPER_FIT

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from swinkit.data.loading import EpochDataset
 from swinkit.data.problems import describe_problems
@@ -58,6 +58,15 @@ class LoadWeights(Protocol):
         num_classes: int | None = None,
         in_channels: int | None = None,
     ) -> nn.Module: ...
+
+
+def gather(state: Any) -> list[Any]:
+    """What each process of the run passes here, in all of them; of a single process its own."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [state]
+    states: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(states, state)
+    return states
 
 
 class Validation(nn.Module, ABC):

@@ -102,23 +102,26 @@ def test_training_items_have_the_crops_size_with_void_around(tmp_path: Path) -> 
 
 def test_evaluation_items_are_as_prediction_prepares_them(tmp_path: Path) -> None:
     splits = load_segmentation(DataConfig(path=flat(tmp_path)))
-    fit = Fit(short_side=24, long_side=None)
+    fit = Fit(short_side=20, long_side=None)
     image, labels, _ = SegmentationDataset(splits.val, fit)[0]
     pixels = np.asarray(Image.open(splits.val[0].path))
-    assert torch.equal(image, torch.from_numpy(fit(pixels).values[:, :24, :32]))
-    assert np.array_equal(labels.numpy(), blocks((24, 32)))
+    assert image.shape == (3, 32, 32), "padded to a multiple of 32"
+    assert torch.equal(image, torch.from_numpy(fit(pixels).values))
+    assert np.array_equal(labels.numpy(), blocks(pixels.shape[:2])), "in the original pixels"
 
 
 def test_batches_are_padded_with_void(tmp_path: Path) -> None:
     items = [
-        (torch.ones(3, 4, 6), torch.zeros(4, 6, dtype=torch.long), 7),
-        (torch.ones(3, 5, 3), torch.zeros(5, 3, dtype=torch.long), 2),
+        (torch.ones(3, 4, 6), torch.zeros(8, 12, dtype=torch.long), 7),
+        (torch.ones(3, 5, 3), torch.zeros(10, 6, dtype=torch.long), 2),
     ]
     images, labels, indices = collate_segmentation(items)
     assert images.shape == (2, 3, 5, 6)
+    assert labels.shape == (2, 10, 12)
     assert indices.tolist() == [7, 2]
-    assert (labels[0, 4] == IGNORE).all()
-    assert (labels[1, :, 3:] == IGNORE).all()
+    assert (labels[0, 8:] == IGNORE).all()
+    assert (labels[1, :, 6:] == IGNORE).all()
+    assert (labels == 0).sum() == 96 + 60
     assert images.sum() == 3 * (24 + 15)
     splits = load_segmentation(DataConfig(path=flat(tmp_path)))
     dataset = SegmentationDataset(splits.train, PLAIN, SegmentationAugmentation(crop_hw=(16, 16)))

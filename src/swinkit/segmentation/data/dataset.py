@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from swinkit.data.loading import EpochDataset
 from swinkit.data.photometric import jitter_colors
@@ -95,7 +96,8 @@ class SegmentationDataset(EpochDataset):
     """Reads, augments, normalizes; `dataset[i]` is (image C H W float32, labels H W int64, index).
 
     With augmentation every item has the size of the crop; what lies outside the image is the mean
-    color and void. Without it images have the size of prediction, and the mask follows.
+    color and void. Without it images are as prediction prepares them, and the labels are those of
+    the original pixels.
 
     Args:
         samples: images with masks.
@@ -117,23 +119,26 @@ class SegmentationDataset(EpochDataset):
         on_bad_image: Literal["skip", "refuse"] = "skip",
     ) -> None:
         super().__init__(samples, seed=seed, on_bad_image=on_bad_image)
-        self.fit = replace(fit, divisor=1)
+        self.fit = fit
         self.transform = None
         if augmentation is not None:
-            self.transform = SegmentationTransform(augmentation, self.fit)
+            self.transform = SegmentationTransform(augmentation, fit)
 
     def read(self, index: int) -> Item:
         """Image, labels and index of one sample. Raises ImageError."""
         image, labels = self.labeled(index)
         if self.transform is None:
-            fitted = self.fit(image)
-            resized = resize_nearest(labels, fitted.size_hw)
-            return torch.from_numpy(fitted.values), _as_tensor(resized), index
+            return torch.from_numpy(self.fit(image).values), _as_tensor(labels), index
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         image, labels = self.transform((image, labels), rng)
-        values = self.fit.normalize(image, (labels.shape[0], labels.shape[1])).values
+        unpadded = replace(self.fit, divisor=1)
+        values = unpadded.normalize(image, (labels.shape[0], labels.shape[1])).values
         crop_hw = self.transform.config.crop_hw
-        return (*_padded(torch.from_numpy(values), _as_tensor(labels), crop_hw), index)
+        return (
+            _padded(torch.from_numpy(values), crop_hw, 0),
+            _padded(_as_tensor(labels), crop_hw, IGNORE),
+            index,
+        )
 
     def labeled(self, index: int) -> LabeledImage:
         """One sample as it is: (H, W, C) uint8 or float32 in 0..1, and its labels (H, W) uint8.
@@ -153,28 +158,26 @@ class SegmentationDataset(EpochDataset):
 
 
 def collate_segmentation(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
-    """Images (B, C, H, W), labels (B, H, W) int64 and indices (B,) int64.
+    """Images (B, C, H, W), labels (B, H', W') int64 and indices (B,) int64.
 
-    Images of different sizes are padded to the largest, with the mean color and void.
+    Images of different sizes are padded to the largest with the mean color, labels with void.
     """
-    height = max(image.shape[1] for image, _, _ in items)
-    width = max(image.shape[2] for image, _, _ in items)
-    padded = [_padded(image, labels, (height, width)) for image, labels, _ in items]
-    images = torch.stack([image for image, _ in padded])
-    labels = torch.stack([labels for _, labels in padded])
-    return images, labels, torch.tensor([index for _, _, index in items])
+    images, labels, indices = zip(*items, strict=True)
+    return _stacked(images, 0), _stacked(labels, IGNORE), torch.tensor(indices)
 
 
 def _as_tensor(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _padded(image: Tensor, labels: Tensor, size_hw: SizeHW) -> tuple[Tensor, Tensor]:
-    if tuple(labels.shape) == size_hw:
-        return image, labels
-    height, width = labels.shape
-    canvas = image.new_zeros((image.shape[0], *size_hw))
-    canvas[:, :height, :width] = image
-    void = labels.new_full(size_hw, IGNORE)
-    void[:height, :width] = labels
-    return canvas, void
+def _stacked(maps: Sequence[Tensor], fill: int) -> Tensor:
+    size_hw = max(each.shape[-2] for each in maps), max(each.shape[-1] for each in maps)
+    return torch.stack([_padded(each, size_hw, fill) for each in maps])
+
+
+def _padded(maps: Tensor, size_hw: SizeHW, fill: int) -> Tensor:
+    """Filled to the right and below."""
+    height, width = maps.shape[-2:]
+    if (height, width) == size_hw:
+        return maps
+    return functional.pad(maps, (0, size_hw[1] - width, 0, size_hw[0] - height), value=fill)
