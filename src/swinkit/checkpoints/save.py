@@ -16,6 +16,7 @@ from swinkit.backbones.swin import SwinBackbone
 from swinkit.errors import CheckpointError, SwinkitError
 from swinkit.files import atomic_write
 from swinkit.registry import task_weights
+from swinkit.settings import to_plain
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 from swinkit.task.weights import TaskConfig
@@ -102,7 +103,7 @@ def header_of(model: Model) -> dict[str, str]:
         header["task"] = model.task
         header["num_classes"] = model.num_classes
         header["info"] = model.info.to_dict()
-    header["config"] = model.config.to_dict()  # type: ignore[union-attr,operator]
+    header["config"] = to_plain(model.config)
     return {HEADER: json.dumps(header)}
 
 
