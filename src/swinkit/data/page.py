@@ -6,23 +6,20 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from swinkit.data.inspection import DrawnImage, FactTable, Inspection
 from swinkit.files import atomic_write
 from swinkit.images.preprocessing import resize_pixels
-from swinkit.pictures.drawing import font_path
+from swinkit.pictures.drawing import save_figure
+from swinkit.pictures.figures import image_grid, shorten
 
 PAGE_SIDE = 900  # pixels of a picture's long side on the page
-SHEET_SIDE = 460  # and of its cell on the sheet
 COLUMNS = 4
-MARGIN = 10
-CAPTION_HEIGHT = 22
-SWATCH = 14
+CELL_INCHES = (4.0, 3.2)  # of a picture on the sheet
+LONGEST_TITLE = 60  # characters above it
 JPEG_QUALITY = 85
 LISTED_PROBLEMS = 500  # items on the page; all are counted
-
-Legend = tuple[tuple[str, np.ndarray], ...]
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -54,8 +51,14 @@ def write_page(inspection: Inspection, folder: Path) -> tuple[Path, Path]:
     page, sheet = folder / "index.html", folder / "pictures.png"
     with atomic_write(page) as temporary:
         temporary.write_text(as_html(inspection), encoding="utf-8")
-    with atomic_write(sheet) as temporary:
-        contact_sheet(inspection.pictures, inspection.legend).save(temporary, format="PNG")
+    figure = image_grid(
+        [picture.image_rgb for picture in inspection.pictures],
+        [shorten(picture.caption, LONGEST_TITLE) for picture in inspection.pictures],
+        columns=COLUMNS,
+        cell_inches=CELL_INCHES,
+        legend=inspection.legend,
+    )
+    save_figure(figure, sheet)
     return page, sheet
 
 
@@ -79,47 +82,6 @@ def as_html(inspection: Inspection) -> str:
     parts += [_picture_html(picture) for picture in inspection.pictures]
     parts.append("</div></body></html>\n")
     return "\n".join(parts)
-
-
-def contact_sheet(pictures: tuple[DrawnImage, ...], legend: Legend = ()) -> Image.Image:
-    """All pictures on one, four a row, each below its caption, and the classes' colors on top."""
-    columns = max(1, min(COLUMNS, len(pictures)))
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    small = [[_shrunk(picture.image_rgb, SHEET_SIDE) for picture in row] for row in rows]
-    heights = [max(image.height for image in row) + CAPTION_HEIGHT + MARGIN for row in small]
-    width = columns * (SHEET_SIDE + MARGIN) + MARGIN
-    font = ImageFont.truetype(str(font_path()), 13)
-    places = _legend_places(legend, width, font)
-    legend_height = max((top for _, top in places), default=-CAPTION_HEIGHT) + CAPTION_HEIGHT
-    sheet = Image.new("RGB", (width, sum(heights) + legend_height + MARGIN), "white")
-    pen = ImageDraw.Draw(sheet)
-    for (name, color), (left, top) in zip(legend, places, strict=True):
-        box = (left, top + MARGIN, left + SWATCH, top + MARGIN + SWATCH)
-        pen.rectangle(box, fill=(int(color[0]), int(color[1]), int(color[2])))
-        pen.text((left + SWATCH + 5, top + MARGIN), name, fill="black", font=font)
-    top = MARGIN + legend_height
-    for row, images, height in zip(rows, small, heights, strict=True):
-        for column, (picture, image) in enumerate(zip(row, images, strict=True)):
-            left = MARGIN + column * (SHEET_SIDE + MARGIN)
-            pen.text((left, top), _fitting(picture.caption, font), fill="black", font=font)
-            sheet.paste(image, (left, top + CAPTION_HEIGHT))
-        top += height
-    return sheet
-
-
-def _legend_places(
-    legend: Legend, width: int, font: ImageFont.FreeTypeFont
-) -> list[tuple[int, int]]:
-    """(left, top) of each swatch, in lines of the sheet's width."""
-    places = []
-    left, top = MARGIN, 0
-    for name, _ in legend:
-        needed = SWATCH + 5 + int(font.getlength(name)) + 2 * MARGIN
-        if left + needed > width and left > MARGIN:
-            left, top = MARGIN, top + CAPTION_HEIGHT
-        places.append((left, top))
-        left += needed
-    return places
 
 
 def _problems_html(inspection: Inspection) -> list[str]:
@@ -173,12 +135,3 @@ def _shrunk(image_rgb: np.ndarray, side: int) -> Image.Image:
     scale = min(1.0, side / max(height, width))
     size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
     return Image.fromarray(resize_pixels(image_rgb, size_hw, "lanczos"))
-
-
-def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
-    if font.getlength(text) <= SHEET_SIDE:
-        return text
-    keep = len(text)
-    while keep > 1 and font.getlength(text[: keep - 1] + "…") > SHEET_SIDE:
-        keep -= 1
-    return text[: keep - 1] + "…"

@@ -10,7 +10,7 @@ import numpy as np
 
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
-from swinkit.pictures.drawing import class_colors, font_path, readable_on
+from swinkit.pictures.drawing import class_colors, readable_on
 from swinkit.settings import SizeHW
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def draw_objects(
     writer = sv.RichLabelAnnotator(
         color=palette,
         text_color=_palette(readable_on(colors)),
-        font_path=str(font_path()),
+        font_path=_font(),
         font_size=_font_size((height, width), len(order)),
         text_padding=max(2, round(max(height, width) / 400)),
         smart_position=len(order) <= SPREAD_LABELS,
@@ -183,6 +183,13 @@ def _palette(colors_rgb: np.ndarray) -> Any:
     import supervision as sv
 
     return sv.ColorPalette([sv.Color(*map(int, color)) for color in colors_rgb])
+
+
+def _font() -> str:
+    # matplotlib brings a font with most of the world's alphabets; supervision's own has ASCII.
+    from matplotlib import get_data_path
+
+    return f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 
 
 def _font_size(shape_hw: SizeHW, objects: int) -> int:

@@ -36,14 +36,6 @@ def readable_on(colors_rgb: np.ndarray) -> np.ndarray:
     return np.where(luma[:, None] > 140, 0, 255).repeat(3, axis=1).astype(np.uint8)
 
 
-def font_path() -> Path:
-    """A font with most of the world's alphabets: matplotlib's; those of Pillow and supervision have
-    ASCII."""
-    from matplotlib import get_data_path
-
-    return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-
-
 def save_figure(figure: "Figure", path: str | Path, *, dpi: int = 120) -> None:
     """Write a figure, whole or not at all; its suffix decides the format (.png, .pdf, .svg).
 

@@ -12,12 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 BLUE, ORANGE, GREEN, GRAY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#bcd4ec", BLUE, "#153e75"])
 FEW_CLASSES = 20  # up to this many, each cell of a confusion matrix carries its numbers
 MANY_CLASSES = 110  # beyond this, class names would be unreadable
+LEGEND_COLUMNS = 8
 FEW_EPOCHS = 25  # fewer than this many are marked one by one
 
 Row = Mapping[str, float]
@@ -158,13 +160,31 @@ def _label_cells(axes: Axes, counts: np.ndarray, parts: np.ndarray, *, bare: boo
         )
 
 
-def image_grid(images: Sequence[np.ndarray | None], titles: Sequence[str], heading: str) -> Figure:
-    columns = min(8, max(4, math.ceil(math.sqrt(len(images)))))
+def image_grid(
+    images: Sequence[np.ndarray | None],
+    titles: Sequence[str],
+    heading: str = "",
+    *,
+    columns: int | None = None,
+    cell_inches: tuple[float, float] = (1.9, 1.8),
+    legend: Sequence[tuple[str, np.ndarray]] = (),
+) -> Figure:
+    """Pictures row by row, each below its title, and the colors of classes at the bottom.
+
+    Args:
+        images: (H, W, 1 or 3) uint8; one that is None leaves its place empty.
+        titles: one per picture.
+        heading: of the whole.
+        columns: pictures in a row; by default four to eight.
+        cell_inches: width and height of a picture's place.
+        legend: names and (3,) uint8 colors.
+    """
+    columns = columns or min(8, max(4, math.ceil(math.sqrt(len(images)))))
     rows = max(1, math.ceil(len(images) / columns))
     lines = 1 + max((title.count("\n") for title in titles), default=0)
-    figure = Figure(
-        figsize=(1.9 * columns, (1.8 + 0.17 * lines) * rows + 0.4), layout="constrained"
-    )
+    names = math.ceil(len(legend) / LEGEND_COLUMNS)
+    height = (cell_inches[1] + 0.17 * lines) * rows + 0.4 + 0.25 * names
+    figure = Figure(figsize=(cell_inches[0] * columns, height), layout="constrained")
     figure.suptitle(heading)
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
@@ -175,11 +195,19 @@ def image_grid(images: Sequence[np.ndarray | None], titles: Sequence[str], headi
             continue
         flat = image[:, :, 0] if image.shape[2] == 1 else image
         shades = "gray" if flat.ndim == 2 else None
-        axes.imshow(flat, cmap=shades, interpolation="nearest", aspect="equal")
+        axes.imshow(flat, cmap=shades, interpolation="antialiased", aspect="equal")
         # Framed, so that a white border of an image is seen as part of it.
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("#cbd5e0")
+    if legend:
+        figure.legend(
+            handles=[Patch(color=color / 255, label=shorten(name)) for name, color in legend],
+            loc="outside lower center",
+            ncols=min(LEGEND_COLUMNS, len(legend)),
+            fontsize=8,
+            frameon=False,
+        )
     return figure
 
 

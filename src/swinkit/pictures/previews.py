@@ -3,21 +3,20 @@
 Legend: C channels, H W map, G objects, K classes.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from swinkit.images.masks import compact_masks
 from swinkit.pictures.annotating import draw_objects
 from swinkit.pictures.drawing import class_colors
-from swinkit.pictures.figures import shorten
+from swinkit.pictures.figures import image_grid
 
 MOST_IMAGES = 8
 MOST_NAMES = 24  # classes that a legend has room for
+CELL_INCHES = (4.0, 3.2)
 HEADING = "a training batch, as the network sees it"
 
 
@@ -51,7 +50,7 @@ def detection_preview(seen: Sequence[SeenObjects], class_names: Sequence[str]) -
         for item in seen[:MOST_IMAGES]
     ]
     titles = [f"{len(item.labels)} objects" for item in seen[:MOST_IMAGES]]
-    return _grid(pictures, titles)
+    return image_grid(pictures, titles, HEADING, columns=4, cell_inches=CELL_INCHES)
 
 
 def segmentation_preview(
@@ -72,35 +71,9 @@ def segmentation_preview(
     present = sorted(
         {int(value) for found in labels for value in np.unique(found)} - {ignore_index}
     )
-    figure = _grid(pictures, titles)
-    handles = [
-        Patch(color=colors[label] / 255, label=shorten(class_names[label]))
-        for label in present[:MOST_NAMES]
-    ]
-    if handles:
-        columns = min(8, len(handles))
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=columns,
-            fontsize=8,
-            frameon=False,
-        )
-    return figure
+    legend = [(class_names[label], colors[label]) for label in present[:MOST_NAMES]]
+    return image_grid(pictures, titles, HEADING, columns=4, cell_inches=CELL_INCHES, legend=legend)
 
 
 def _three(image: np.ndarray) -> np.ndarray:
     return image if image.shape[2] == 3 else image[:, :, :1].repeat(3, axis=2)
-
-
-def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> Figure:
-    columns = min(4, max(1, len(pictures)))
-    rows = max(1, math.ceil(len(pictures) / columns))
-    figure = Figure(figsize=(4.0 * columns, 3.4 * rows + 0.8), layout="constrained")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.set_axis_off()
-    for axes, picture, title in zip(figure.axes, pictures, titles, strict=False):
-        axes.imshow(picture)
-        axes.set_title(title, fontsize=8)
-    figure.suptitle(HEADING)
-    return figure
