@@ -10,7 +10,7 @@ import numpy as np
 
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
-from swinkit.pictures.drawing import class_colors, readable_on
+from swinkit.pictures.drawing import as_fractions, class_colors, readable_on
 from swinkit.settings import SizeHW
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def regions_figure(
     axes.set_axis_off()
     listed = list(shares.items())[:LEGEND_CLASSES]
     handles = [
-        Patch(facecolor=_fraction(color), edgecolor="0.3", linewidth=0.5)
+        Patch(facecolor=as_fractions(color), edgecolor="0.3", linewidth=0.5)
         for color, _ in zip(colors_rgb, listed, strict=False)
     ]
     names = [f"{name}  {share:.1%}" for name, share in listed]
@@ -172,11 +172,6 @@ def as_figure(picture_rgb: np.ndarray) -> "Figure":
     axes.imshow(picture_rgb, interpolation="none", aspect="auto")
     axes.set_axis_off()
     return figure
-
-
-def _fraction(color_rgb: np.ndarray) -> tuple[float, float, float]:
-    red, green, blue = (float(part) / 255 for part in color_rgb)
-    return red, green, blue
 
 
 def _palette(colors_rgb: np.ndarray) -> Any:

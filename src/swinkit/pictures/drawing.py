@@ -36,6 +36,12 @@ def readable_on(colors_rgb: np.ndarray) -> np.ndarray:
     return np.where(luma[:, None] > 140, 0, 255).repeat(3, axis=1).astype(np.uint8)
 
 
+def as_fractions(color_rgb: np.ndarray) -> tuple[float, float, float]:
+    """A (3,) uint8 color as matplotlib takes it, from 0 to 1."""
+    red, green, blue = (float(part) / 255 for part in color_rgb)
+    return red, green, blue
+
+
 def save_figure(figure: "Figure", path: str | Path, *, dpi: int = 120) -> None:
     """Write a figure, whole or not at all; its suffix decides the format (.png, .pdf, .svg).
 

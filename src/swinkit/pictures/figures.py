@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from swinkit.pictures.drawing import as_fractions
+
 BLUE, ORANGE, GREEN, GRAY = "#2b6cb0", "#d9730d", "#2f855a", "#718096"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#bcd4ec", BLUE, "#153e75"])
 FEW_CLASSES = 20  # up to this many, each cell of a confusion matrix carries its numbers
@@ -202,7 +204,9 @@ def image_grid(
         axes.spines[:].set_color("#cbd5e0")
     if legend:
         figure.legend(
-            handles=[Patch(color=color / 255, label=shorten(name)) for name, color in legend],
+            handles=[
+                Patch(color=as_fractions(color), label=shorten(name)) for name, color in legend
+            ],
             loc="outside lower center",
             ncols=min(LEGEND_COLUMNS, len(legend)),
             fontsize=8,
