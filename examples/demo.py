@@ -12,9 +12,8 @@ from pathlib import Path
 
 from demo_digits import write_digits
 from demo_shapes import write_shapes
-from swinkit import train
+from swinkit import load_recipe, train
 from swinkit.cli import main as swinkit
-from swinkit.training.recipes import load_recipe
 
 ROOT = Path("runs")
 SHOWN = 8  # test images that are predicted and drawn

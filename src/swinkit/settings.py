@@ -165,11 +165,11 @@ def probabilities(config: object, *names: str) -> None:
             raise ConfigError(f"{name} is {getattr(config, name)}; it must lie in 0..1")
 
 
-def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is not among the choices.
+def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not among the known ones.
 
     Raises:
-        ConfigError: with the choices named.
+        ConfigError: with the known ones named.
     """
-    if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; choose {', '.join(choices)}")
+    if value not in known:
+        raise ConfigError(f"{name} is {value!r}; choose {', '.join(known)}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -46,7 +46,6 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
     the loss of their whole batch.
     """
 
-    name: ClassVar[str] = "classification"
     config: ClassificationTrainConfig
     splits: ClassificationSplits
     collate: Callable[[list[Any]], Batch] | None = None
@@ -92,7 +91,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             weights,
             image_size=config.model.image_size,
             window_size=config.model.window_size,
-            task=self.name,
+            task=SwinClassifier.task,
             num_classes=len(names),
             in_channels=config.data.channels,
         )

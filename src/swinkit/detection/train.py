@@ -57,7 +57,6 @@ class DetectionTraining(TrainingTask[SwinDetector]):
     mean of theirs, as in the published trainings.
     """
 
-    name: ClassVar[str] = "detection"
     most_skipped: ClassVar[int] = 10
     uneven: ClassVar[bool] = True
     config: DetectionTrainConfig

@@ -42,7 +42,6 @@ from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Valida
 class SegmentationTraining(TrainingTask[SwinSegmenter]):
     """The segmenter's own losses; the best epoch has the highest mean IoU."""
 
-    name: ClassVar[str] = "segmentation"
     most_skipped: ClassVar[int] = 10
     config: SegmentationTrainConfig
     splits: SegmentationSplits

@@ -90,7 +90,7 @@ def _take_backbone(model: nn.Module, given: dict[str, Tensor], config: ModelConf
 
 
 def _take_fitting(model: nn.Module, given: dict[str, Tensor]) -> None:
-    """Start a model from the tensors of another whose shapes fit; what does not is said."""
+    """Start a model from the tensors of another whose shapes fit; what does not is logged."""
     own = model.state_dict()
     fitting = {
         name: value

@@ -162,7 +162,7 @@ class RuntimeConfig:
     seed: int = 0
     """Decides weights, order and augmentation."""
     threads: int | None = None
-    """Threads PyTorch computes with on a CPU; None leaves its choice."""
+    """Threads PyTorch computes with on a CPU; None leaves it as it is."""
     ema: float | None = None
     """Decay of an average of the weights, which is then what is validated and kept; the paper
     found no gain for its recipe."""

@@ -32,7 +32,7 @@ class Step:
     """One forward pass in training.
 
     Attributes:
-        loss: what is minimised, a mean over the batch.
+        loss: what is minimized, a mean over the batch.
         terms: its parts by name, for results.csv; detached by the caller.
         shown: what `preview` needs to draw the batch.
     """
@@ -101,10 +101,9 @@ class TrainingTask(ABC, Generic[Model]):
         most_skipped: steps in a row that may be left out because they are not finite, before the
             run gives up; 0 gives up at the first.
         uneven: whether a step may leave parameters without gradients, which processes that train
-            together have to be told.
+            together need to know.
     """
 
-    name: ClassVar[str]
     most_skipped: ClassVar[int] = 0
     uneven: ClassVar[bool] = False
     collate: Callable[[list[Any]], Batch] | None = None

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from swinkit import __version__
@@ -77,7 +79,7 @@ class TrainingModule(LightningModule):
         self.val_metrics: dict[str, float] = {}
         self.skipped = self._skipped_in_a_row = 0
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW or Muon over the groups, its schedule advancing with each step."""
         settings = self.config.optimizer
         depths = self.model.backbone.config.depths
@@ -99,7 +101,7 @@ class TrainingModule(LightningModule):
 
     def configure_gradient_clipping(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:

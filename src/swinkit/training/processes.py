@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from lightning.pytorch import Trainer
@@ -56,7 +56,7 @@ class Processes:
         """The first process's value, in every process."""
         if self.size == 1:
             return value
-        box: list[Any] = [value]
+        box = [value]
         distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
@@ -75,7 +75,7 @@ def find_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
 
 @contextlib.contextmanager
 def threads(wanted: int | None) -> Iterator[None]:
-    """PyTorch computes with that many threads; None leaves its choice."""
+    """PyTorch computes with that many threads; None leaves it as it is."""
     before = torch.get_num_threads()
     if wanted is not None:
         torch.set_num_threads(wanted)

@@ -116,7 +116,7 @@ class Recorder(Callback):
     Args:
         folder: of the run.
         task: says which epoch is better and draws the first batch.
-        train_set: told the epoch before a resumed run's first batch is fetched.
+        train_set: gets the epoch before a resumed run's first batch is fetched.
         average: weights to keep instead of the current ones, or None.
         early_stop: epochs without a better validation score after which to stop, or None.
         preview: draw the first training batch.
@@ -247,7 +247,7 @@ class Recorder(Callback):
             tracker.log_metrics(
                 {name: row[name] for name in row if name != "epoch"}, len(self.rows)
             )
-        model: Any = module.model
+        model = module.model
         measured = {
             name: value for name, value in row.items() if name.startswith(("val_", "epoch"))
         }

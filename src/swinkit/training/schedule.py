@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
 
 from swinkit.task.train_config import ScheduleConfig
 from swinkit.training.processes import Processes
@@ -117,7 +118,7 @@ class Budget(Callback):
         self._read_clock()
 
     def on_before_optimizer_step(
-        self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Read the clock, just before the schedule does: the last step completes the decay."""
         self._read_clock()
