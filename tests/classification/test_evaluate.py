@@ -10,14 +10,14 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.data.splits import load_classification
-from swinkit.classification.evaluate import evaluate
+from swinkit.classification.evaluate import evaluate_classifier
 from swinkit.classification.model import SwinClassifier
 from swinkit.classification.report import ClassificationReport
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError, ImageError, SwinkitError
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.task.evaluating import MeanLoss
 from swinkit.task.info import ModelInfo
-from swinkit.task.mean_loss import MeanLoss
 
 NAMES = ("blue", "green", "red")
 
@@ -53,7 +53,7 @@ def model() -> SwinClassifier:
 
 
 def test_numbers_agree_with_predict_and_sklearn(model, folder):
-    report = evaluate(model, folder, batch_size=4)
+    report = evaluate_classifier(model, folder, batch_size=4)
     results = model.predict(sorted((folder / "test").rglob("*.png")))
     truth = [NAMES.index(Path(result.source).parent.name) for result in results]
     answers = [result.index for result in results]
@@ -82,23 +82,26 @@ def test_numbers_agree_with_predict_and_sklearn(model, folder):
 
 
 def test_batch_size_changes_nothing(model, folder):
-    one, many = evaluate(model, folder, batch_size=1), evaluate(model, folder, batch_size=7)
+    one, many = (
+        evaluate_classifier(model, folder, batch_size=1),
+        evaluate_classifier(model, folder, batch_size=7),
+    )
     assert one.loss == pytest.approx(many.loss, rel=1e-5)
     assert (one.confusion == many.confusion).all()
 
 
 def test_data_may_be_a_path_settings_splits_or_samples(model, folder):
     splits = load_classification(DataConfig(path=folder))
-    wanted = evaluate(model, folder, split="train").to_dict()["confusion"]
+    wanted = evaluate_classifier(model, folder, split="train").to_dict()["confusion"]
     for data in (DataConfig(path=folder), splits):
-        assert evaluate(model, data, split="train").to_dict()["confusion"] == wanted
-    assert evaluate(model, splits.train).to_dict()["confusion"] == wanted
-    assert evaluate(model, splits).images == 15
+        assert evaluate_classifier(model, data, split="train").to_dict()["confusion"] == wanted
+    assert evaluate_classifier(model, splits.train).to_dict()["confusion"] == wanted
+    assert evaluate_classifier(model, splits).images == 15
 
 
 def test_writes_its_files(model, folder, tmp_path):
     model.train()
-    report = evaluate(model, folder, out=tmp_path / "out", worst=3)
+    report = evaluate_classifier(model, folder, out=tmp_path / "out", worst=3)
     assert model.training
     assert len(report.mistakes) == 3
     written = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -120,8 +123,8 @@ def test_unreadable_image(model, folder, tmp_path):
     shutil.copytree(folder, data)
     (data / "test" / "red" / "0.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"0\.png"):
-        evaluate(model, data)
-    report = evaluate(model, data, on_bad_image="skip")
+        evaluate_classifier(model, data)
+    report = evaluate_classifier(model, data, on_bad_image="skip")
     assert report.images == 14, "left out, and its stand-in not counted twice"
 
 
@@ -129,9 +132,9 @@ def test_classes_that_the_model_does_not_know(model, folder, tmp_path):
     (tmp_path / "data" / "test" / "violet").mkdir(parents=True)
     Image.new("RGB", (32, 32)).save(tmp_path / "data" / "test" / "violet" / "0.png")
     with pytest.raises(DataError, match="violet"):
-        evaluate(model, tmp_path / "data")
+        evaluate_classifier(model, tmp_path / "data")
     with pytest.raises(DataError):
-        evaluate(model, tmp_path / "nowhere")
+        evaluate_classifier(model, tmp_path / "nowhere")
 
 
 def test_report_checks_its_shapes():

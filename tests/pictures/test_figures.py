@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.classification import pictures
-from swinkit.classification.report import Mistake
+from swinkit.classification.report import Mistake, worst_mistakes
+from swinkit.classification.train import batch_preview
 from swinkit.errors import SwinkitError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures import figures
@@ -42,7 +42,7 @@ def test_batch_preview_names_what_was_mixed():
     targets[1, 2] += 0.63
     targets[1, 3] += 0.27
     targets[2] = 0.25
-    figure = pictures.batch_preview(
+    figure = batch_preview(
         np.zeros((3, 3, 8, 8), np.float32),
         targets,
         ("ape", "bee", "cat", "dog"),
@@ -64,17 +64,17 @@ def test_worst_mistakes_with_gray_bands_and_missing_files(tmp_path):
             truth_probability=0.1,
         )
 
-    figure = pictures.worst_mistakes([mistake("gray.png"), mistake("missing.png")])
+    figure = worst_mistakes([mistake("gray.png"), mistake("missing.png")])
     assert "gone" in texts(figure)
     assert "dog 80%\nis cat 10%\ngray.png" in texts(figure)
-    save_figure(pictures.worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
-    save_figure(pictures.worst_mistakes([]), tmp_path / "none.png")
+    save_figure(worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
+    save_figure(worst_mistakes([]), tmp_path / "none.png")
 
 
 def test_a_refused_write_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SwinkitError, match="cannot write"):
-        save_figure(pictures.worst_mistakes([]), tmp_path / "file" / "picture.png")
+        save_figure(worst_mistakes([]), tmp_path / "file" / "picture.png")
 
 
 def test_long_names_keep_both_ends():

@@ -1,4 +1,4 @@
-"""Measure a classifier on labelled images. B batch, C channels, H W map, K classes."""
+"""Measure a classifier on labeled images. B batch, C channels, H W map, K classes."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from torchmetrics.classification import (
     MulticlassConfusionMatrix,
 )
 
-from swinkit.classification import pictures
 from swinkit.classification.data.dataset import ClassificationDataset, EvalTransform
 from swinkit.classification.data.splits import (
     ClassificationSample,
@@ -29,16 +28,13 @@ from swinkit.classification.report import ClassificationReport, Mistake
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
-from swinkit.pictures import figures
-from swinkit.pictures.drawing import save_figure
-from swinkit.task.base import Progress
-from swinkit.task.mean_loss import MeanLoss
+from swinkit.task.base import Progress, Split
+from swinkit.task.evaluating import MeanLoss, choose_samples
 
-Split = Literal["train", "val", "test"]
 Data = str | Path | DataConfig | ClassificationSplits | Sequence[ClassificationSample]
 
 
-def evaluate(
+def evaluate_classifier(
     model: SwinClassifier,
     data: Data,
     *,
@@ -51,7 +47,7 @@ def evaluate(
     worst: int = 16,
     progress: Progress | None = None,
 ) -> ClassificationReport:
-    """Accuracy, loss, confusion, calibration and the worst mistakes on labelled images.
+    """Accuracy, loss, confusion, calibration and the worst mistakes on labeled images.
 
     Args:
         model: its `info` names the classes and the preprocessing.
@@ -81,38 +77,21 @@ def evaluate(
     loader = build_loader(dataset, batch_size=batch_size, shuffle=False, workers=workers)
     report = _measure(model, loader, samples, worst, progress)
     if out is not None:
-        write_report(report, Path(out), channels=model.config.in_channels)
+        report.write(Path(out), channels=model.config.in_channels)
     return report
 
 
-def write_report(report: ClassificationReport, folder: Path, *, channels: int = 3) -> None:
-    """The report's files and pictures. Raises SwinkitError where the system refuses."""
-    report.write(folder)
-    names = report.class_names
-    save_figure(figures.confusion_matrix(report.confusion, names), folder / "confusion_matrix.png")
-    save_figure(pictures.worst_mistakes(report.mistakes, channels), folder / "worst_mistakes.png")
-
-
 def _samples(model: SwinClassifier, data: Data, split: Split | None) -> list[ClassificationSample]:
-    names = model.class_names
-    if isinstance(data, (str, Path)):
-        return load_classification_samples(data, names, split=split)
-    if isinstance(data, DataConfig):
-        data = load_classification(data, names)
-    if isinstance(data, ClassificationSplits):
-        if data.class_names != names:
-            raise DataError(
-                f"the data has the classes {', '.join(data.class_names[:5])}, the model "
-                f"{', '.join(names[:5])}; evaluate on data with the model's classes"
-            )
-        splits = data.by_name()
-        chosen = split or ("test" if "test" in splits else "val")
-        if chosen not in splits:
-            raise DataError(f"the data has no {chosen} split, only {', '.join(splits)}")
-        return splits[chosen]
-    samples = list(data)
-    if any(not 0 <= sample.label < len(names) for sample in samples):
-        raise DataError(f"a sample's label is not among the model's {len(names)} classes")
+    def load_samples(
+        path: Path, _: object, *, split: Split | None
+    ) -> tuple[list[ClassificationSample], SwinClassifier]:
+        return load_classification_samples(path, model.class_names, split=split), model
+
+    samples: list[ClassificationSample] = choose_samples(
+        model, data, split, load=load_classification, load_samples=load_samples
+    )
+    if any(not 0 <= sample.label < model.num_classes for sample in samples):
+        raise DataError(f"a sample's label is not among the model's {model.num_classes} classes")
     return samples
 
 

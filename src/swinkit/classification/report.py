@@ -1,13 +1,18 @@
 """What an evaluation found. K classes; row of a confusion matrix: truth, column: prediction."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from swinkit.errors import SwinkitError
-from swinkit.task.report_files import finite, write_numbers
+from swinkit.errors import ImageError, SwinkitError
+from swinkit.images.reading import read_image
+from swinkit.pictures.drawing import save_figure
+from swinkit.pictures.figures import confusion_matrix, image_grid, shorten
+from swinkit.task.evaluating import finite, write_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,43 @@ class ClassificationReport:
         )
         return "\n".join(lines)
 
-    def write(self, folder: Path) -> None:
-        """report.json and per_class.csv. Raises SwinkitError where the system refuses."""
+    def write(self, folder: Path, *, channels: int = 3) -> None:
+        """report.json, per_class.csv, and pictures of the confusion and of the worst mistakes.
+
+        Args:
+            channels: bands of the images.
+
+        Raises:
+            SwinkitError: the system refuses.
+        """
         write_numbers(folder, self.to_dict(), [asdict(score) for score in self.per_class])
+        confusion = confusion_matrix(self.confusion, self.class_names)
+        save_figure(confusion, folder / "confusion_matrix.png")
+        save_figure(worst_mistakes(self.mistakes, channels), folder / "worst_mistakes.png")
+
+
+def worst_mistakes(mistakes: Sequence[Mistake], channels: int = 3) -> Figure:
+    """The pictures that were classified worst, with the wrong and the right name.
+
+    Args:
+        mistakes: worst first; an image that is gone by now leaves its place empty.
+        channels: to read; of more than three bands the first three are shown.
+    """
+    shown = [_picture(Path(mistake.path), channels) for mistake in mistakes]
+    titles = [
+        f"{shorten(item.predicted)} {item.confidence:.0%}\n"
+        f"is {shorten(item.truth)} {item.truth_probability:.0%}\n{shorten(Path(item.path).name)}"
+        for item in mistakes
+    ]
+    heading = "worst mistakes: what was said, what it is, which file"
+    return image_grid(shown, titles, heading if mistakes else "no mistakes")
+
+
+def _picture(path: Path, channels: int) -> np.ndarray | None:
+    try:
+        pixels = read_image(path, channels=channels)
+    except ImageError:
+        return None
+    if pixels.shape[2] not in (1, 3):
+        pixels = pixels[:, :, :3] if pixels.shape[2] > 3 else pixels[:, :, :1]
+    return pixels

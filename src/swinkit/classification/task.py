@@ -138,9 +138,9 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         progress: Progress | None,
     ) -> tuple[Report, list[str]]:
         """Accuracy, confusion and calibration."""
-        from swinkit.classification.evaluate import evaluate
+        from swinkit.classification.evaluate import evaluate_classifier
 
-        report = evaluate(
+        report = evaluate_classifier(
             model,
             data,
             split=split,

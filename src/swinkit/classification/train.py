@@ -1,17 +1,17 @@
 """Training a classifier. B batch, C channels, H W map, K classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
-from swinkit.classification import pictures
 from swinkit.classification.data.dataset import (
     ClassificationDataset,
     EvalTransform,
@@ -23,15 +23,15 @@ from swinkit.classification.data.splits import (
     ClassificationSplits,
     load_classification,
 )
-from swinkit.classification.evaluate import evaluate
+from swinkit.classification.evaluate import evaluate_classifier
 from swinkit.classification.model import SwinClassifier, create_model
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.pictures.figures import ScorePanel
+from swinkit.pictures.figures import ScorePanel, image_grid, shorten
 from swinkit.task.base import Progress
+from swinkit.task.evaluating import MeanLoss
 from swinkit.task.info import ModelInfo
-from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
@@ -162,7 +162,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
 
     def preview(self, model: SwinClassifier, shown: dict[str, Any]) -> Figure:
         """Images with the labels they carry after mixing."""
-        return pictures.batch_preview(
+        return batch_preview(
             shown["images"].float().cpu().numpy(),
             shown["targets"].float().cpu().numpy(),
             model.info.class_names or (),
@@ -180,7 +180,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
         progress: Progress,
     ) -> dict[str, float]:
         """Accuracy and loss; confusion matrix and worst mistakes."""
-        report = evaluate(
+        report = evaluate_classifier(
             model,
             samples,
             batch_size=batch_size,
@@ -226,3 +226,38 @@ class ClassificationValidation(Validation):
             "val_top1": float(self.top1.compute()),
             "val_top5": float(self.top5.compute()),
         }
+
+
+def batch_preview(
+    images: np.ndarray,
+    targets: np.ndarray,
+    class_names: Sequence[str],
+    preprocessing: Preprocessing,
+    *,
+    most: int = 16,
+) -> Figure:
+    """Training images as the network sees them, with the labels they carry.
+
+    Args:
+        images: (B, C, H, W) normalized; varied and mixed.
+        targets: (B, K) soft targets.
+        class_names: K names; may be empty.
+        preprocessing: whose normalization is undone.
+        most: images to show.
+    """
+    shown = [preprocessing.restore(image) for image in images[:most]]
+    titles = [_describe_target(target, class_names) for target in targets[:most]]
+    return image_grid(shown, titles, "a training batch, as the network sees it")
+
+
+def _describe_target(target: np.ndarray, class_names: Sequence[str]) -> str:
+    # What label smoothing spreads evenly is not a label.
+    above = target - target.min()
+    parts = above / above.sum() if above.sum() > 0 else above
+    order = [index for index in np.argsort(-parts)[:2] if parts[index] > 0.005]
+    names = [class_names[index] if class_names else f"class {index}" for index in order]
+    if len(order) == 1:
+        return shorten(names[0])
+    return "\n".join(
+        f"{parts[index]:.0%} {shorten(name)}" for index, name in zip(order, names, strict=True)
+    )

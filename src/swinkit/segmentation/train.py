@@ -28,8 +28,8 @@ from swinkit.segmentation.predict import Pieces, whole_images
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS, find_segmenter
 from swinkit.task.base import Progress
+from swinkit.task.evaluating import MeanLoss
 from swinkit.task.info import ModelInfo
-from swinkit.task.mean_loss import MeanLoss
 from swinkit.task.starting_weights import (
     adapt_backbone,
     adapt_preprocessing,

@@ -17,7 +17,7 @@ from swinkit import __version__
 from swinkit.checkpoints.load import load
 from swinkit.data.loading import derive_seed
 from swinkit.errors import TrainingError
-from swinkit.task.mean_loss import MeanLoss
+from swinkit.task.evaluating import MeanLoss
 from swinkit.task.model import TaskModel
 from swinkit.task.training import Batch, TrainingTask
 from swinkit.training.optimizer import build_optimizer, freeze, frozen_modules, parameter_groups

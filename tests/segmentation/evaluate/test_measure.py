@@ -41,7 +41,7 @@ def test_numbers_are_those_of_the_predictions(model, scenes):
     assert (report.scores.confusion == confusion).all()
     assert report.scores.images == 4
     assert 0 <= report.scores.mean_boundary_f1 <= 1
-    mious = [scene.miou for scene in report.worst]
+    mious = [image.miou for image in report.worst]
     assert mious == sorted(mious)
     assert len(report.worst) == 4
 

@@ -16,7 +16,7 @@ from swinkit.detection.evaluate.report import DetectionReport, report_of
 from swinkit.detection.model import SwinDetector
 from swinkit.pictures.drawing import save_figure
 from swinkit.task.base import Progress, Split
-from swinkit.task.evaluating import choose_samples
+from swinkit.task.evaluating import choose_samples, with_samples
 from swinkit.task.views import TestAugmentation
 
 Data = str | Path | DataConfig | DetectionSplits | Sequence[DetectionSample]
@@ -75,7 +75,6 @@ def evaluate_detector(
         max_detections=limit if max_detections is None else max_detections,
     )
     started = time.perf_counter()
-    by_source = {str(sample.path): sample for sample in samples}
     results = model.predict_iter(
         [sample.path for sample in samples],
         batch_size=batch_size,
@@ -87,10 +86,8 @@ def evaluate_detector(
         device=device,
         keep_images=False,
     )
-    for number, found in enumerate(results, start=1):
-        evaluator.update([(by_source[str(found.source)].image_id, found)])
-        if progress is not None:
-            progress(number, len(samples))
+    for sample, found in with_samples(results, samples, progress):
+        evaluator.update([(sample.image_id, found)])
     seconds = time.perf_counter() - started
     report = report_of(evaluator, seconds=seconds, score=score, worst=worst)
     if out is not None:

@@ -16,7 +16,7 @@ from swinkit.detection.evaluate.errors import (
     operate,
 )
 from swinkit.detection.evaluate.scores import RECALLS, CocoResult, CocoScores
-from swinkit.task.report_files import finite, write_numbers
+from swinkit.task.evaluating import finite, write_numbers
 
 MISSED = "missed"
 

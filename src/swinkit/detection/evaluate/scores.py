@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swinkit.task.report_files import finite
+from swinkit.task.evaluating import finite
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 

@@ -11,8 +11,6 @@ import torch
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ImageError
-from swinkit.pictures.drawing import save_figure
-from swinkit.pictures.figures import confusion_matrix
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import (
     SegmentationSample,
@@ -20,14 +18,13 @@ from swinkit.segmentation.data.splits import (
     load_segmentation,
     load_segmentation_samples,
 )
-from swinkit.segmentation.evaluate import pictures as segmentation_pictures
 from swinkit.segmentation.evaluate.boundary import TOLERANCE
-from swinkit.segmentation.evaluate.report import Scene, SegmentationReport
+from swinkit.segmentation.evaluate.report import MeasuredImage, SegmentationReport
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator, SegmentationScores
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.result import SemanticMap
 from swinkit.task.base import Progress, Split
-from swinkit.task.evaluating import choose_samples
+from swinkit.task.evaluating import choose_samples, with_samples
 from swinkit.task.views import TestAugmentation
 
 Data = str | Path | DataConfig | SegmentationSplits | Sequence[SegmentationSample]
@@ -80,7 +77,6 @@ def evaluate_segmenter(
     samples: list[SegmentationSample] = choose_samples(
         model, data, split, load=load_segmentation, load_samples=load_segmentation_samples
     )
-    by_source = {str(sample.path): sample for sample in samples}
     started = time.perf_counter()
     counter = _Counter(model.class_names, boundary_tolerance, len(samples), worst)
     results = model.predict_iter(
@@ -93,33 +89,16 @@ def evaluate_segmenter(
         device=device,
         keep_images=False,
     )
-    for number, found in enumerate(results, start=1):
+    for sample, found in with_samples(results, samples, progress):
         try:
-            counter.add(by_source[str(found.source)], found)
+            counter.add(sample, found)
         except ImageError:
             if on_bad_image == "refuse":
                 raise
-        if progress is not None:
-            progress(number, len(samples))
     report = counter.report(time.perf_counter() - started)
     if out is not None:
-        write_report(report, Path(out))
+        report.write(Path(out))
     return report
-
-
-def write_report(report: SegmentationReport, folder: Path) -> None:
-    """The report's files and pictures. Raises SwinkitError where the system refuses."""
-    report.write(folder)
-    confusion = confusion_matrix(report.scores.confusion, report.class_names, unit="pixels")
-    save_figure(confusion, folder / "confusion_matrix.png")
-    heading = "the image, its truth, what was found, and where that is wrong"
-    save_figure(
-        segmentation_pictures.scenes(report, report.examples, heading), folder / "predictions.png"
-    )
-    save_figure(
-        segmentation_pictures.scenes(report, report.worst, f"lowest mean IoU first: {heading}"),
-        folder / "worst_images.png",
-    )
 
 
 class _Counter:
@@ -134,17 +113,17 @@ class _Counter:
         self.most = worst
         self.step = max(1, images // EXAMPLES)
         self.number = 0
-        self.worst: list[tuple[float, int, Scene]] = []
-        self.examples: list[Scene] = []
+        self.worst: list[tuple[float, int, MeasuredImage]] = []
+        self.examples: list[MeasuredImage] = []
 
     def add(self, sample: SegmentationSample, found: SemanticMap) -> None:
         truth = sample.labels()
         own = self.evaluator.update(found.labels, truth, name=str(sample.path))
-        scene = _scene(sample, found, truth, own)
+        image = _measured(sample, found, truth, own)
         if self.number % self.step == 0 and len(self.examples) < EXAMPLES:
-            self.examples.append(scene)
+            self.examples.append(image)
         if not math.isnan(own.miou):
-            self.worst.append((own.miou, self.number, scene))
+            self.worst.append((own.miou, self.number, image))
             self.worst = sorted(self.worst, key=lambda item: item[:2])[: self.most]
         self.number += 1
 
@@ -154,16 +133,16 @@ class _Counter:
             boundary_tolerance=self.evaluator.boundary_tolerance,
             ignore_index=self.evaluator.ignore_index,
             seconds=seconds,
-            worst=tuple(scene for _, _, scene in self.worst),
+            worst=tuple(image for _, _, image in self.worst),
             examples=tuple(self.examples),
         )
 
 
-def _scene(
+def _measured(
     sample: SegmentationSample, found: SemanticMap, truth: np.ndarray, own: SegmentationScores
-) -> Scene:
+) -> MeasuredImage:
     step = max(1, math.ceil(max(truth.shape) / KEPT_SIDE))
-    return Scene(
+    return MeasuredImage(
         path=sample.path,
         miou=own.miou,
         pixel_accuracy=own.pixel_accuracy,
