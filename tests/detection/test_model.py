@@ -1,6 +1,8 @@
 """Detectors of every kind, small: detections, losses, and batches with nothing in them."""
 
 import copy
+import inspect
+import pydoc
 from dataclasses import replace
 from typing import Any
 
@@ -265,3 +267,15 @@ def test_masks_of_one_stage_or_of_all() -> None:
         (one,), (other,) = mean(batch), last.eval()(batch)
     assert torch.equal(one.boxes_xyxy, other.boxes_xyxy)
     assert not torch.allclose(one.mask_probabilities, other.mask_probabilities)
+
+
+def test_predict_says_what_it_takes() -> None:
+    whole, one_by_one = (
+        inspect.signature(method).parameters
+        for method in (SwinDetector.predict, SwinDetector.predict_iter)
+    )
+    assert list(whole.items()) == list(one_by_one.items())
+    help_text = pydoc.render_doc(SwinDetector.predict, renderer=pydoc.plaintext)
+    assert "predict(self, source" in " ".join(help_text.split())
+    for name in list(whole)[1:]:
+        assert f"{name}: " in help_text.split("Args:")[1]

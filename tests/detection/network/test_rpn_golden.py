@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from swinkit.detection.boxes.assignment import assign
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import RPNConfig
-from swinkit.detection.network.fpn import FPN
+from swinkit.detection.network.base import FPN
 from swinkit.detection.network.rpn import RPNHead
 
 CASES = {

@@ -17,8 +17,7 @@ from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.boxes.masks import mask_targets
 from swinkit.detection.boxes.suppression import pairs_above
 from swinkit.detection.config import RCNNConfig
-from swinkit.detection.network.base import Features, check_number
-from swinkit.detection.network.fpn import FPN
+from swinkit.detection.network.base import FPN, Features, check_number
 from swinkit.detection.network.htc import flow_features, paint
 from swinkit.detection.network.roi_heads import RoIHeads, to_rois
 from swinkit.detection.network.roi_training import (

@@ -23,8 +23,7 @@ from swinkit.detection.boxes.assignment import IGNORED, Sampler, assign
 from swinkit.detection.boxes.geometry import BoxCoder, l1, sigmoid_focal
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.config import RetinaNetConfig
-from swinkit.detection.network.base import DetectionNetwork, Features, check_number
-from swinkit.detection.network.fpn import FPN
+from swinkit.detection.network.base import FPN, DetectionNetwork, Features, check_number
 from swinkit.detection.network.rpn import init_normal_
 from swinkit.settings import SizeHW
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from swinkit.detection.network.fpn import FPN
+from swinkit.detection.network.base import FPN
 from swinkit.errors import ConfigError
 
 
