@@ -12,7 +12,6 @@ from swinkit.classification.model import create_model
 from swinkit.errors import ConfigError
 from swinkit.task.train_config import OptimizerConfig
 from swinkit.training.optimizer import (
-    Muon,
     MuonAdamW,
     build_optimizer,
     decays,
@@ -250,7 +249,8 @@ def test_steps_are_those_of_pytorch_up_to_its_rounding(shape: tuple[int, int]) -
     start = [torch.randn(shape, generator=generator) for _ in range(2)]
     ours = [nn.Parameter(value.clone()) for value in start]
     peers = [nn.Parameter(value.clone()) for value in start]
-    one = Muon([{"params": ours}], lr=0.1, weight_decay=0.3)
+    group = {"params": ours, "weight_decay": 0.3, "matrices": True}
+    one = MuonAdamW([group], lr=0.1, betas=BETAS)
     other = torch.optim.Muon(peers, lr=0.1, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
     for _ in range(4):
         for our, peer in zip(ours, peers, strict=True):

@@ -23,6 +23,7 @@ _STAGES = re.compile(r"(?:^|\.)backbone\.stages\.")
 _EMBEDDING = re.compile(r"(?:^|\.)(patch_embed\.|absolute_position$)")
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Muon's quintic, steepest at zero
 ITERATIONS = 5
+MOMENTUM = 0.95  # of Muon's averaged gradient
 RMS_OF_ADAMW = 0.2  # the usual root mean square of an AdamW step of learning rate one
 
 
@@ -132,30 +133,30 @@ def build_optimizer(
 
 
 class MuonAdamW(Optimizer):
-    """Muon where a group says `matrices`, AdamW elsewhere, seen as one optimizer.
+    """Muon where a group says `matrices`, AdamW elsewhere, as one optimizer.
 
     Muon's step has the root mean square of AdamW's, so one learning rate and one schedule serve
-    both.
+    both. Its numbers are those of `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")`, which
+    iterates in bfloat16 everywhere. A processor without instructions for that took thirty times as
+    long as in float32, so on a CPU this one iterates in float32; and matrices of one shape are
+    worked on together.
 
     Args:
         groups: with params, lr, weight_decay and `matrices`; where that is true, all params are
             two-dimensional.
         lr: of groups without their own.
         betas: AdamW's averaging.
+
+    Source: 2502.16982, section 2; K. Jordan's Muon (2024) for the iteration.
     """
 
     def __init__(
         self, groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float]
     ) -> None:
         super().__init__(groups, {"lr": lr})
-        self.parts: list[Optimizer] = []
-        matrices = [group for group in self.param_groups if group["matrices"]]
-        others = [group for group in self.param_groups if not group["matrices"]]
-        # A group is one and the same dictionary here and in its part: a schedule reaches both.
-        if matrices:
-            self.parts.append(Muon(matrices, lr=lr))
-        if others:
-            self.parts.append(AdamW(others, lr=lr, betas=betas, fused=True))
+        others = self._others()
+        # A group is one and the same dictionary here and there: a schedule reaches both.
+        self.adamw = AdamW(others, lr=lr, betas=betas, fused=True) if others else None
         self._share()
 
     @torch.no_grad()
@@ -165,67 +166,19 @@ class MuonAdamW(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self.parts:
-            part.step()
-        return loss
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        super().load_state_dict(dict(state_dict))
-        self._share()
-
-    def _share(self) -> None:
-        """Let the parts work on this optimizer's groups and state."""
-        for part in self.parts:
-            muon = isinstance(part, Muon)
-            part.param_groups = [g for g in self.param_groups if g["matrices"] == muon]
-            part.state = self.state
-
-
-class Muon(Optimizer):
-    """Muon for two-dimensional parameters, its step scaled to the root mean square of AdamW's.
-
-    The numbers are those of `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")`, which iterates in
-    bfloat16 everywhere. A processor without instructions for that took thirty times as long as in
-    float32, so on a CPU this one iterates in float32; and matrices of one shape are worked on
-    together.
-
-    Args:
-        groups: with params, and perhaps lr and weight_decay.
-        lr: of groups without their own.
-        weight_decay: the same, decoupled as AdamW's.
-        momentum: of the averaged gradient, which Nesterov's rule looks ahead on.
-
-    Source: 2502.16982, section 2; K. Jordan's Muon (2024) for the iteration.
-    """
-
-    def __init__(
-        self,
-        groups: list[dict[str, Any]],
-        *,
-        lr: float,
-        weight_decay: float = 0.1,
-        momentum: float = 0.95,
-    ) -> None:
-        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step. `closure`, if given, computes the gradients and returns the loss."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        if self.adamw is not None:
+            self.adamw.step()
         for group in self.param_groups:
             by_shape: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    by_shape[matrix.shape].append(matrix)
+            for parameter in group["params"] if group["matrices"] else ():
+                if parameter.grad is not None:
+                    by_shape[parameter.shape].append(parameter)
             for matrices in by_shape.values():
-                self._move(matrices, group["lr"], group["weight_decay"], group["momentum"])
+                self._move(matrices, group["lr"], group["weight_decay"])
         return loss
 
-    def _move(self, matrices: list[Tensor], lr: float, decay: float, momentum: float) -> None:
+    def _move(self, matrices: list[Tensor], lr: float, decay: float) -> None:
+        """A step of Muon for matrices of one shape, with Nesterov's momentum."""
         directions = []
         for matrix in matrices:
             assert matrix.grad is not None
@@ -233,11 +186,25 @@ class Muon(Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(matrix.grad)
             average = state["momentum_buffer"]
-            average.lerp_(matrix.grad, 1 - momentum)
-            directions.append(matrix.grad.lerp(average, momentum))
+            average.lerp_(matrix.grad, 1 - MOMENTUM)
+            directions.append(matrix.grad.lerp(average, MOMENTUM))
         step = lr * RMS_OF_ADAMW * max(matrices[0].shape) ** 0.5
         for matrix, direction in zip(matrices, orthogonal(torch.stack(directions)), strict=True):
             matrix.mul_(1 - lr * decay).add_(direction, alpha=-step)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        super().load_state_dict(dict(state_dict))
+        self._share()
+
+    def _others(self) -> list[dict[str, Any]]:
+        return [group for group in self.param_groups if not group["matrices"]]
+
+    def _share(self) -> None:
+        """Let AdamW work on this optimizer's groups and state."""
+        if self.adamw is not None:
+            self.adamw.param_groups = self._others()
+            self.adamw.state = self.state
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
