@@ -33,8 +33,8 @@ class WeightAverage(Callback):
     random start.
 
     Not Lightning's WeightAveraging: that one copies the module with all it holds, samples of the
-    data included (a minute per million), starts after the first step, and exchanges weights
-    through `.data`, which caches that watch a parameter's version do not see.
+    data included (17 s per million), starts after the first step, and exchanges weights through
+    `.data`, which caches that watch a parameter's version do not see.
     """
 
     def __init__(self, decay: float) -> None:
