@@ -127,6 +127,19 @@ def evaluate(
         DataError: no such data or split, or classes that the model does not know.
         ImageError: an unreadable image with on_bad_image="refuse".
         ConfigError: options out of range.
+
+    Example:
+        >>> import numpy, pathlib, tempfile
+        >>> from PIL import Image
+        >>> model = swinkit.create_model("swin_nano", class_names=["dark", "light"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, value in (("dark", 0), ("light", 255)):
+        ...         image = pathlib.Path(folder) / name / "a.png"
+        ...         image.parent.mkdir()
+        ...         Image.fromarray(numpy.full((64, 64, 3), value, "uint8")).save(image)
+        ...     report = swinkit.evaluate(model, folder)
+        >>> report.top1 in (0.0, 0.5, 1.0)
+        True
     """
     task = get_task(model.task)
     if device is not None:

@@ -38,7 +38,7 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         >>> tuple(model(torch.zeros(1, 3, 40, 52)).shape)
         (1, 2)
         >>> tuple(model.forward_features(torch.zeros(1, 3, 40, 52)).shape)
-        (1, 256)
+        (1, 384)
     """
 
     task = "classification"

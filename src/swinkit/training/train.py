@@ -48,6 +48,12 @@ class TrainResult:
             test_* where there is a test split.
         epochs: epochs the run has in all; `best_epoch` counts from 1.
         seconds: of this call; a resumed run's earlier time is not in it.
+
+    >>> result = swinkit.TrainResult(
+    ...     folder="runs/train", metrics={"val_top1": 0.9}, epochs=3, best_epoch=2, seconds=60.0
+    ... )
+    >>> result.metrics["val_top1"]
+    0.9
     """
 
     folder: Path
