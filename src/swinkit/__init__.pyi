@@ -1,7 +1,7 @@
 # The public names of swinkit: read by type checkers, and by __init__.py at run time.
 from .backbones.config import SwinConfig as SwinConfig
-from .backbones.create import create_backbone as create_backbone
 from .backbones.swin import SwinBackbone as SwinBackbone
+from .backbones.swin import create_backbone as create_backbone
 from .checkpoints.convert import convert as convert
 from .checkpoints.load import load as load
 from .checkpoints.save import save as save

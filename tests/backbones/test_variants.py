@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from swinkit.backbones.flops import count_flops
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.backbones.variants import VARIANTS
+from swinkit.backbones.variants import VARIANTS, count_flops
 from swinkit.classification.model import SwinClassifier
 
 # From torchvision's documentation of its own weights of these sizes.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from swinkit.backbones.flops import count_flops
+from swinkit.backbones.variants import count_flops
 from swinkit.detection.create import create_detector
 from swinkit.detection.flops import count_detector_flops, count_padded_backbone
 from swinkit.detection.model import SwinDetector

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from swinkit.windows.layout import WindowLayout
-from swinkit.windows.shift_mask import FORBIDDEN, region_of_slots, shift_mask
+from swinkit.windows.shift_mask import (
+    FORBIDDEN,
+    WindowGeometry,
+    region_of_slots,
+    shift_mask,
+)
 
 SizeHW = tuple[int, int]
 Case = tuple[SizeHW, SizeHW, SizeHW]
@@ -103,3 +108,23 @@ def test_no_mask_without_a_shift_and_only_for_the_axis_that_shifts() -> None:
     half = shift_mask(WindowLayout.of((9, 12), (3, 3), (0, 1)), torch.bfloat16)
     assert half is not None
     assert (half.shape[0], half.dtype) == (3, torch.bfloat16)
+
+
+def test_part_of_a_geometry_keeps_the_mask_with_its_windows() -> None:
+    layout = WindowLayout.of((7, 9), (4, 3), (2, 1))
+    geometry, slots = WindowGeometry.of(layout), layout.num_slots
+    assert geometry.mask is not None
+    assert geometry.padding is not None
+    count, tokens = geometry.num_windows, slots // geometry.num_windows
+    nothing = torch.zeros(count - geometry.mask.shape[0], tokens, tokens)
+    full = torch.cat([nothing, geometry.mask])
+    for first in range(count):
+        for last in range(first + 1, count + 1):
+            part = geometry.part(first, last)
+            assert part.num_windows == last - first
+            assert part.padding is not None
+            assert torch.equal(part.padding, geometry.padding[first * tokens : last * tokens])
+            own = torch.zeros(last - first, tokens, tokens)
+            if part.mask is not None:
+                own[own.shape[0] - part.mask.shape[0] :] = part.mask
+            assert torch.equal(own, full[first:last])

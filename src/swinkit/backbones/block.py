@@ -6,7 +6,7 @@ V2 is res-post-norm:   x = x + norm1(W-MSA(x));  x = x + norm2(MLP(x))      (211
 Legend: B batch, C channels, T tokens per window, nW windows, P = nW * T slots.
 """
 
-from dataclasses import dataclass
+from collections import OrderedDict
 from typing import Literal
 
 import torch
@@ -14,66 +14,9 @@ from torch import Tensor, nn
 
 from swinkit.settings import SizeHW
 from swinkit.windows.attention import WindowAttention
-from swinkit.windows.kernels.choice import Kernel
-from swinkit.windows.kernels.learning_mlp import mlp_and_learn
-from swinkit.windows.kernels.products import cut, is_plain
-from swinkit.windows.linear import linear
-
-# Floats of the residual stream that one piece of work may hold: its largest intermediate, the
-# MLP's hidden layer, is then four times this and stays in a processor's cache.
-PIECE_FLOATS = 3136 * 96
-
-
-@dataclass(frozen=True, eq=False)
-class BlockGeometry:
-    """What a block must know of the map: how many windows, which tokens are padding, the mask.
-
-    Attributes:
-        padding: (P,) bool or None when the map needs none.
-        mask: (nS, T, T) for the last nS windows, or None without a shift.
-    """
-
-    num_windows: int
-    padding: Tensor | None
-    mask: Tensor | None
-
-    def part(self, first: int, last: int) -> "BlockGeometry":
-        """The geometry of windows first...last-1 alone."""
-        padding = mask = None
-        if self.padding is not None:
-            tokens = self.padding.numel() // self.num_windows
-            padding = self.padding[first * tokens : last * tokens]
-        if self.mask is not None:
-            before_seam = self.num_windows - self.mask.shape[0]
-            mask = self.mask[max(first - before_seam, 0) : max(last - before_seam, 0)]
-            mask = mask if mask.shape[0] else None
-        return BlockGeometry(last - first, padding, mask)
-
-
-class MLP(nn.Module):
-    """Linear, GELU, Linear."""
-
-    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        if self._learns_in_pieces(tokens):
-            return mlp_and_learn(
-                tokens, (self.fc1.weight, self.fc1.bias), (self.fc2.weight, self.fc2.bias)
-            )
-        hidden = self.dropout(linear(self.fc1, tokens, "gelu"))
-        return self.dropout(linear(self.fc2, hidden))
-
-    def _learns_in_pieces(self, tokens: Tensor) -> bool:
-        return (
-            torch.is_grad_enabled()
-            and not (self.training and self.dropout.p > 0)
-            and is_plain(self.fc1, tokens)
-            and is_plain(self.fc2, tokens)
-        )
+from swinkit.windows.kernels import Kernel
+from swinkit.windows.kernels.block import fast_block
+from swinkit.windows.shift_mask import WindowGeometry
 
 
 class SwinBlock(nn.Module):
@@ -90,14 +33,14 @@ class SwinBlock(nn.Module):
         num_heads: int,
         window_hw: SizeHW,
         *,
-        version: Literal[1, 2],
-        mlp_ratio: float,
-        qkv_bias: bool,
-        pretrained_window_hw: SizeHW,
-        drop_path_rate: float,
-        dropout: float,
-        attention_dropout: float,
-        kernel: Kernel,
+        version: Literal[1, 2] = 1,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        pretrained_window_hw: SizeHW = (0, 0),
+        drop_path_rate: float = 0.0,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         self.version = version
@@ -115,38 +58,34 @@ class SwinBlock(nn.Module):
             kernel=kernel,
         )
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = MLP(channels, int(channels * mlp_ratio), dropout)
+        hidden = int(channels * mlp_ratio)
+        self.mlp = nn.Sequential(
+            OrderedDict(
+                fc1=nn.Linear(channels, hidden),
+                gelu=nn.GELU(),
+                dropout1=nn.Dropout(dropout),
+                fc2=nn.Linear(hidden, channels),
+                dropout2=nn.Dropout(dropout),
+            )
+        )
 
-    def forward(self, tokens: Tensor, geometry: BlockGeometry) -> Tensor:
+    def forward(self, tokens: Tensor, geometry: WindowGeometry) -> Tensor:
         """`B P C` -> `B P C`; the argument stays as it was."""
-        tokens = self._add(tokens, self.attention_branch(tokens, geometry))
-        return self._add(tokens, self.mlp_branch(tokens))
+        fast = fast_block(self, tokens, geometry)  # the same numbers, where there is a faster way
+        if fast is not None:
+            return fast
+        tokens = self.add(tokens, self.attention_branch(tokens, geometry))
+        return self.add(tokens, self.mlp_branch(tokens))
 
-    def update_(self, tokens: Tensor, geometry: BlockGeometry) -> None:
-        """`forward` written into `tokens`, for inference on a CPU.
-
-        Windows do not see each other, so the work is cut into pieces of whole images or runs of
-        windows whose intermediates stay in the cache: no large buffer is ever allocated.
-        """
-        size = tokens.shape[1] // geometry.num_windows
-        per_piece = PIECE_FLOATS // (size * tokens.shape[2])
-        for rows, first, last in cut(tokens.shape[0], geometry.num_windows, per_piece):
-            piece = tokens[rows, first * size : last * size]
-            piece += self.attention_branch(piece, geometry.part(first, last))
-            piece += self.mlp_branch(piece)
-
-    def attention_branch(self, tokens: Tensor, geometry: BlockGeometry) -> Tensor:
+    def attention_branch(self, tokens: Tensor, geometry: WindowGeometry) -> Tensor:
         """What the first residual adds, `B P C`."""
-        attended = self.windows_for_attention(tokens, geometry)
-        attended = self.attention(attended, geometry.mask).flatten(1, 2)
+        windows = self.windows(tokens, geometry)  # B nW T C
+        attended = self.attention(windows, geometry.mask).flatten(1, 2)  # B P C
         return attended if self.version == 1 else self.norm1(attended)
 
-    def windows_for_attention(self, tokens: Tensor, geometry: BlockGeometry) -> Tensor:
-        """What attention reads: `B nW T C`, normed in V1, with padding at zero."""
-        windows = self.norm1(tokens) if self.version == 1 else tokens
-        if geometry.padding is not None:
-            windows = windows.masked_fill(geometry.padding[:, None], 0.0)
-        return windows.unflatten(1, (geometry.num_windows, -1))
+    def windows(self, tokens: Tensor, geometry: WindowGeometry) -> Tensor:
+        """What attention reads: `B P C` -> `B nW T C`, normed in V1, with padding at zero."""
+        return geometry.windows_of(self.norm1(tokens) if self.version == 1 else tokens)
 
     def mlp_branch(self, tokens: Tensor) -> Tensor:
         """What the second residual adds, `B P C`."""
@@ -154,11 +93,17 @@ class SwinBlock(nn.Module):
             return self.mlp(self.norm2(tokens))
         return self.norm2(self.mlp(tokens))
 
-    def _add(self, tokens: Tensor, branch: Tensor) -> Tensor:
-        """The residual sum. Stochastic depth drops the branch of an image with the given rate and
-        scales up the rest."""
+    def add(self, tokens: Tensor, branch: Tensor) -> Tensor:
+        """The residual sum, with stochastic depth in training.
+
+        It drops the branch of an image with the given rate and scales up the rest (1603.09382).
+        """
         if not self.training or self.drop_path_rate == 0.0:
             return tokens + branch
         kept = 1.0 - self.drop_path_rate
         mask = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(kept)
         return torch.addcmul(tokens, branch, mask.div_(kept))
+
+    def attention_weights(self, tokens: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Weights `B nW N T T` that attention gives within each window, for looking inside."""
+        return self.attention.weights(self.windows(tokens, geometry), geometry.mask)

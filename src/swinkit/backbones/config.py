@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW, from_plain, to_plain
-from swinkit.windows.kernels.choice import Kernel
+from swinkit.windows.kernels import Kernel
 
 SmallMapRule = Literal["shrink_both", "shrink_per_axis", "keep"]
 
@@ -41,7 +41,7 @@ class SwinConfig:
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0.
         dropout: dropout rate after the embedding, the attention projection and in the MLP.
         attention_dropout: dropout rate on attention weights.
-        attention: "auto", "sdpa" or "reference"; the same numbers, see windows/kernels/choice.py.
+        attention: "auto", "sdpa" or "reference"; the same numbers, see `windows/kernels`.
         gradient_checkpointing: recompute blocks in the backward pass to save memory.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Patch merging (paper, section 3.1): 2 x 2 neighbours become one token, C channels become 2C.
+"""Patch merging (paper, section 3.1): 2 x 2 neighbors become one token, C channels become 2C.
 
 Legend: B batch, C channels of the stage before, P slots before, P' slots after.
 """
@@ -9,26 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.windows.layout import TokenMove, WindowLayout, move_tokens
-from swinkit.windows.linear import linear
 
-# Order in which the checkpoints concatenate a 2 x 2 neighbourhood: (row, column) offsets.
-NEIGHBOURS = ((0, 0), (1, 0), (0, 1), (1, 1))
+# Order in which the checkpoints concatenate a 2 x 2 neighborhood: (row, column) offsets.
+NEIGHBORS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
 def merging_move(before: WindowLayout, after: WindowLayout) -> TokenMove:
     """The gather of each merged token's four children, straight from one stage's window order
-    into the next one's; neighbours outside an odd map are zero tokens. P -> P' * 4 places.
+    into the next one's; neighbors outside an odd map are zero tokens. P -> P' * 4 places.
     """
     row, column = after.slot_coordinates()
     children = torch.stack(
-        [before.tokens_at(2 * row + down, 2 * column + right) for down, right in NEIGHBOURS], dim=1
+        [before.tokens_at(2 * row + down, 2 * column + right) for down, right in NEIGHBORS], dim=1
     )
     children = children.masked_fill(after.padding()[:, None], -1)  # P' 4
     return TokenMove.of(children, before.num_slots)
 
 
 class PatchMerging(nn.Module):
-    """Concatenate 2 x 2 neighbours and reduce 4C to 2C.
+    """Concatenate 2 x 2 neighbors and reduce 4C to 2C.
 
     V1: reduction(norm(x)), norm over 4C; V2: norm(reduction(x)), norm over 2C.
     Source: PatchMerging in models/swin_transformer.py and models/swin_transformer_v2.py.
@@ -43,7 +42,7 @@ class PatchMerging(nn.Module):
     def forward(self, tokens: Tensor, move: TokenMove) -> Tensor:
         """`B P C` in the order of the stage before -> `B P' 2C` in the order of the next."""
         children = move_tokens(tokens, move)  # B P'*4 C
-        children = children.unflatten(1, (-1, len(NEIGHBOURS))).flatten(2)  # B P' 4C
+        children = children.unflatten(1, (-1, len(NEIGHBORS))).flatten(2)  # B P' 4C
         if self.version == 1:
-            return linear(self.reduction, self.norm(children))
-        return self.norm(linear(self.reduction, children))
+            return self.reduction(self.norm(children))
+        return self.norm(self.reduction(children))

@@ -3,90 +3,29 @@
 image -> patches -> windows -> [merge] -> blocks (W-MSA and SW-MSA in turn) -> ... -> pyramid
 
 Legend: B batch, H W pixels, h w tokens of a map, C channels, L = h * w,
-P slots of the padded map in window order.
+P slots of the padded map in window order, N heads, T tokens per window, nW windows.
 """
 
-from collections import OrderedDict
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from swinkit.backbones.block import BlockGeometry, SwinBlock
+from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.patch_embed import PatchEmbed
-from swinkit.backbones.patch_merging import PatchMerging
-from swinkit.backbones.stage_plan import StagePlan, plan_stage
+from swinkit.backbones.stage import StagePlan, SwinStage, plan_stages
+from swinkit.backbones.variants import find_variant
 from swinkit.errors import ConfigError, ImageError
 from swinkit.settings import SizeHW
+from swinkit.windows.kernels import Kernel
 from swinkit.windows.layout import move_tokens
 
 # Plans of this many image sizes are kept: a few bytes per token, and a mask per seam window.
 KEPT_PLANS = 16
-
-Taps = dict[str, Tensor | None]
-
-
-class SwinStage(nn.Module):
-    """Patch merging (stages 2 to 4), then blocks of W-MSA and SW-MSA in turn."""
-
-    def __init__(self, config: SwinConfig, stage: int, drop_path_rates: list[float]) -> None:
-        super().__init__()
-        self.gradient_checkpointing = config.gradient_checkpointing
-        channels = config.channels[stage]
-        if stage > 0:
-            self.merge = PatchMerging(channels // 2, version=config.version)
-        self.blocks = nn.ModuleList(
-            SwinBlock(
-                channels,
-                config.num_heads[stage],
-                config.windows[stage],
-                version=config.version,
-                mlp_ratio=config.mlp_ratio,
-                qkv_bias=config.qkv_bias,
-                pretrained_window_hw=config.pretrained_windows[stage],
-                drop_path_rate=rate,
-                dropout=config.dropout,
-                attention_dropout=config.attention_dropout,
-                kernel=config.attention,
-            )
-            for rate in drop_path_rates
-        )
-
-    def forward(self, tokens: Tensor, plan: StagePlan, name: str, taps: Taps) -> Tensor:
-        """Tokens as the stage before leaves them (stage 1: row-major `B L C`) -> `B P C`."""
-        if hasattr(self, "merge"):
-            tokens = self.merge(tokens, plan.enter)
-        else:
-            tokens = move_tokens(tokens, plan.enter)
-        for number, block in enumerate(self.blocks):
-            if plan.turns is not None and number > 0:
-                tokens = move_tokens(tokens, plan.turns[(number + 1) % 2])
-            geometry = plan.geometries[number % 2]
-            _tap_weights(taps, f"{name}.blocks.{number}.attention", block, tokens, geometry)
-            tokens = self._run(block, tokens, geometry)
-        return tokens
-
-    def _run(self, block: nn.Module, tokens: Tensor, geometry: BlockGeometry) -> Tensor:
-        if torch.is_grad_enabled():
-            if self.gradient_checkpointing and self.training:
-                return checkpoint(block, tokens, geometry, use_reentrant=False)
-            return block(tokens, geometry)
-        if tokens.device.type == "cpu" and not torch.compiler.is_compiling():
-            block.update_(tokens, geometry)  # type: ignore[operator]
-            return tokens
-        return block(tokens, geometry)
-
-
-def _tap_weights(
-    taps: Taps, name: str, block: nn.Module, tokens: Tensor, geometry: BlockGeometry
-) -> None:
-    if name in taps and isinstance(block, SwinBlock):
-        windows = block.windows_for_attention(tokens, geometry)
-        taps[name] = block.attention.weights(windows, geometry.mask)
 
 
 class SwinBackbone(nn.Module):
@@ -98,6 +37,13 @@ class SwinBackbone(nn.Module):
     caches: the same input gives the same output whatever came before.
 
     Source: 2103.14030, 2111.09883; SwinTransformer in the official repositories.
+
+    >>> import torch
+    >>> from swinkit import SwinBackbone, SwinConfig
+    >>> config = SwinConfig(embed_dim=24, depths=(1, 2), num_heads=(1, 2), norm_stages=(0, 1))
+    >>> backbone = SwinBackbone(config).eval()
+    >>> [tuple(out.shape) for out in backbone(torch.rand(1, 3, 50, 70))]
+    [(1, 24, 13, 18), (1, 48, 7, 9)]
     """
 
     def __init__(self, config: SwinConfig) -> None:
@@ -122,23 +68,27 @@ class SwinBackbone(nn.Module):
         self.norms = nn.ModuleDict(
             {str(stage): nn.LayerNorm(config.channels[stage]) for stage in config.norm_stages}
         )
-        self._plans: OrderedDict[Any, list[StagePlan]] = OrderedDict()
-        self.apply(_initialise)
-        if config.version == 2:
-            self._initialise_res_post_norm()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave the kept plans behind."""
-        return {**self.__dict__, "_plans": OrderedDict()}
+        self._plans: dict[tuple[SizeHW, torch.device], list[StagePlan]] = {}
+        _initialize(self)
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each map of the pyramid."""
+        """Channels of each map of the pyramid.
+
+        >>> from swinkit import create_backbone
+        >>> create_backbone("swin_nano").channels
+        (48, 96, 192, 384)
+        """
         return self.config.channels
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels per token of each map of the pyramid."""
+        """Pixels per token of each map of the pyramid.
+
+        >>> from swinkit import create_backbone
+        >>> create_backbone("swin_nano").strides
+        (2, 4, 8, 16)
+        """
         return self.config.strides
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -147,18 +97,34 @@ class SwinBackbone(nn.Module):
         Raises:
             ImageError: another number of dimensions or channels, or an image without pixels.
         """
-        taps: Taps = dict.fromkeys(self._map_names())
-        self._run(image, taps)
-        return tuple(taps[name].permute(0, 3, 1, 2) for name in self._map_names())  # type: ignore[union-attr]
+        tokens, plans = self._embed(image)  # B L C, row-major
+        maps = []
+        for number, (stage, plan) in enumerate(zip(self.stages, plans, strict=True)):
+            tokens = stage(tokens, plan)  # merging, then blocks: B P C in window order
+            normed = self._norm(move_tokens(tokens, plan.leave), number)  # B L C, row-major
+            maps.append(normed.unflatten(1, plan.size_hw).permute(0, 3, 1, 2))  # B C h w
+        return tuple(maps)
 
     def forward_last(self, image: Tensor) -> Tensor:
-        """`B in_channels H W` -> the last stage's tokens `B L C`, normed if the last stage is,
-        in window order where the map fills its windows and row-major where it is padded.
+        """`B in_channels H W` -> the last stage's tokens `B L C`, normed if the last stage is.
+
+        They stand in window order where the map fills its windows and row-major where it is
+        padded: for pooling, which does not care.
+
+        >>> import torch
+        >>> from swinkit import create_backbone
+        >>> create_backbone("swin_nano").forward_last(torch.rand(1, 3, 64, 64)).shape
+        torch.Size([1, 16, 384])
+
+        Raises:
+            ImageError: as `forward`.
         """
-        tokens, plan = self._run(image, {})
-        if plan.last.is_padded:
-            tokens = move_tokens(tokens, plan.leave)
-        return self._normed(tokens, len(self.stages) - 1)
+        tokens, plans = self._embed(image)
+        for stage, plan in zip(self.stages, plans, strict=True):
+            tokens = stage(tokens, plan)
+        if plans[-1].last.is_padded:
+            tokens = move_tokens(tokens, plans[-1].leave)
+        return self._norm(tokens, len(self.stages) - 1)
 
     def intermediates(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
         """Named values on the way, without hooks.
@@ -169,105 +135,140 @@ class SwinBackbone(nn.Module):
                 "stages.i.blocks.j.attention" (weights `B nW N T T`, windows in the order of the
                 stage's layout).
 
+        >>> import torch
+        >>> from swinkit import create_backbone
+        >>> image = torch.rand(1, 3, 64, 64)
+        >>> values = create_backbone("swin_nano").intermediates(
+        ...     image, ["stages.3", "stages.0.blocks.1.attention"]
+        ... )
+        >>> {name: tuple(value.shape) for name, value in values.items()}
+        {'stages.3': (1, 4, 4, 384), 'stages.0.blocks.1.attention': (1, 64, 2, 16, 16)}
+
         Raises:
             ConfigError: a name that this model does not have.
+            ImageError: as `forward`.
         """
         known = self.intermediate_names()
         unknown = sorted(set(names) - set(known))
         if unknown:
             raise ConfigError(f"no intermediate {unknown[0]!r}; there are {', '.join(known)}")
-        taps: Taps = dict.fromkeys(names)
-        self._run(image, taps)
-        return {name: value for name, value in taps.items() if value is not None}
+        tokens, plans = self._embed(image)
+        found = {"patch_embed": tokens.unflatten(1, plans[0].size_hw)}
+        stages = cast(Iterable[SwinStage], self.stages)
+        for number, (stage, plan) in enumerate(zip(stages, plans, strict=True)):
+            tokens = stage.enter(tokens, plan)
+            for index, block in enumerate(cast(Iterable[SwinBlock], stage.blocks)):
+                tokens, geometry = stage.turn(tokens, plan, index), plan.geometries[index % 2]
+                attention = f"stages.{number}.blocks.{index}.attention"
+                if attention in names:
+                    found[attention] = block.attention_weights(tokens, geometry)
+                tokens = block(tokens, geometry)
+            row_major = move_tokens(tokens, plan.leave)
+            found[f"stages.{number}"] = row_major.unflatten(1, plan.size_hw)
+            found[f"norms.{number}"] = self._norm(row_major, number).unflatten(1, plan.size_hw)
+        return {name: found[name] for name in names}
 
     def intermediate_names(self) -> tuple[str, ...]:
-        """Every name that `intermediates` takes, in the order of computation."""
+        """Every name that `intermediates` takes, in the order of computation.
+
+        >>> from swinkit import create_backbone
+        >>> create_backbone("swin_nano").intermediate_names()[:3]
+        ('patch_embed', 'stages.0.blocks.0.attention', 'stages.0.blocks.1.attention')
+        """
         names = ["patch_embed"]
         for stage, depth in enumerate(self.config.depths):
             names += [f"stages.{stage}.blocks.{block}.attention" for block in range(depth)]
             names += [f"stages.{stage}", f"norms.{stage}"]
         return tuple(names)
 
-    def _map_names(self) -> list[str]:
-        return [f"norms.{stage}" for stage in range(len(self.stages))]
-
-    def _run(self, image: Tensor, taps: Taps) -> tuple[Tensor, StagePlan]:
-        """Fill the taps; the last stage's tokens `B P C` in window order, and its plan."""
-        self._check(image)
-        grid_hw = self.patch_embed.grid_hw((image.shape[-2], image.shape[-1]))
-        tokens = self._add_position(self.patch_embed(image), grid_hw)
-        tokens = self.dropout(tokens)
-        if "patch_embed" in taps:
-            taps["patch_embed"] = tokens.unflatten(1, grid_hw)
-        plans = self._plans_for(grid_hw, image.device)
-        for number, (stage, plan) in enumerate(zip(self.stages, plans, strict=True)):
-            name = f"stages.{number}"
-            tokens = stage(tokens, plan, name, taps)
-            normed = f"norms.{number}"
-            if name in taps or normed in taps:
-                row_major = move_tokens(tokens, plan.leave)
-                if name in taps:
-                    taps[name] = row_major.unflatten(1, plan.size_hw)
-                if normed in taps:
-                    taps[normed] = self._normed(row_major, number).unflatten(1, plan.size_hw)
-        return tokens, plans[-1]
-
-    def _normed(self, tokens: Tensor, stage: int) -> Tensor:
-        return self.norms[str(stage)](tokens) if str(stage) in self.norms else tokens
-
-    def _add_position(self, tokens: Tensor, grid_hw: SizeHW) -> Tensor:
-        """Add the absolute embedding, resized bicubically to this grid (detection fork)."""
-        if self.absolute_position is None:
-            return tokens
-        position: Tensor = self.absolute_position
-        if tuple(position.shape[1:3]) != grid_hw:
-            position = F.interpolate(position.permute(0, 3, 1, 2), size=grid_hw, mode="bicubic")
-            position = position.permute(0, 2, 3, 1)
-        return tokens + position.flatten(1, 2)
-
-    def _plans_for(self, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
-        if torch.compiler.is_compiling():
-            return self._make_plans(grid_hw, device)
-        key = (grid_hw, device)
-        plans = self._plans.pop(key, None)
-        if plans is None:
-            with torch.inference_mode(False):
-                plans = self._make_plans(grid_hw, device)
-        self._plans[key] = plans
-        while len(self._plans) > KEPT_PLANS:
-            self._plans.popitem(last=False)
-        return plans
-
-    def _make_plans(self, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
-        plans: list[StagePlan] = []
-        size_hw = grid_hw
-        rule = self.config.small_map_rule
-        for window_hw, depth in zip(self.config.windows, self.config.depths, strict=True):
-            before = plans[-1] if plans else None
-            plans.append(plan_stage(size_hw, window_hw, depth, rule, before, device))
-            size_hw = (-(-size_hw[0] // 2), -(-size_hw[1] // 2))
-        return plans
-
-    def _check(self, image: Tensor) -> None:
+    def _embed(self, image: Tensor) -> tuple[Tensor, list[StagePlan]]:
+        """`B in_channels H W` -> patches `B L C`, row-major, and the plan of each stage."""
         expected = self.config.in_channels
         if image.ndim != 4 or image.shape[1] != expected or 0 in image.shape[-2:]:
             raise ImageError(
                 f"the model takes images of shape (batch, {expected}, height, width); "
                 f"it was given {tuple(image.shape)}"
             )
+        grid_hw = self.patch_embed.grid_hw((image.shape[-2], image.shape[-1]))
+        tokens = self.patch_embed(image)  # B L C
+        if self.absolute_position is not None:
+            tokens = tokens + self._position(grid_hw)
+        return self.dropout(tokens), self._plans_for(grid_hw, image.device)
 
-    def _initialise_res_post_norm(self) -> None:
-        """V2 starts with every residual branch at zero (official `_init_respostnorm`)."""
-        for module in self.modules():
-            if isinstance(module, SwinBlock):
-                for norm in (module.norm1, module.norm2):
-                    nn.init.zeros_(norm.weight)
-                    nn.init.zeros_(norm.bias)
+    def _position(self, grid_hw: SizeHW) -> Tensor:
+        """The absolute embedding `1 L C`, resized bicubically to this grid (detection fork)."""
+        position: Any = self.absolute_position
+        if tuple(position.shape[1:3]) != grid_hw:
+            position = F.interpolate(position.permute(0, 3, 1, 2), size=grid_hw, mode="bicubic")
+            position = position.permute(0, 2, 3, 1)
+        return position.flatten(1, 2)
+
+    def _norm(self, tokens: Tensor, stage: int) -> Tensor:
+        return self.norms[str(stage)](tokens) if str(stage) in self.norms else tokens
+
+    def _plans_for(self, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
+        if torch.compiler.is_compiling():
+            return plan_stages(self.config, grid_hw, device)
+        plans = self._plans.pop((grid_hw, device), None)
+        if plans is None:
+            with torch.inference_mode(False):
+                plans = plan_stages(self.config, grid_hw, device)
+        self._plans[grid_hw, device] = plans  # the latest stands last
+        while len(self._plans) > KEPT_PLANS:
+            del self._plans[next(iter(self._plans))]
+        return plans
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the kept plans behind."""
+        return {**self.__dict__, "_plans": {}}
 
 
-def _initialise(module: nn.Module) -> None:
-    """Linear weights from a normal of 0.02 cut at two units, biases zero, as the official code."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+def _initialize(backbone: SwinBackbone) -> None:
+    """Linear weights from a normal of 0.02 cut at two units, biases zero, as the official code.
+
+    V2 starts with every residual branch at zero (official `_init_respostnorm`).
+    """
+    for module in backbone.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, SwinBlock) and module.version == 2:
+            for norm in (module.norm1, module.norm2):
+                nn.init.zeros_(norm.weight)
+                nn.init.zeros_(norm.bias)
+
+
+def create_backbone(
+    name: str,
+    *,
+    in_channels: int = 3,
+    window_size: int | SizeHW | None = None,
+    drop_path_rate: float | None = None,
+    norm_stages: Sequence[int] = (0, 1, 2, 3),
+    attention: Kernel | None = None,
+    gradient_checkpointing: bool = False,
+) -> SwinBackbone:
+    """A bare backbone with fresh weights, giving a pyramid of normed maps.
+
+    Args are those of `create_model`; `norm_stages` are the stages whose map is layer-normed.
+    `swinkit.load` gives trained weights.
+
+    >>> import torch
+    >>> from swinkit import create_backbone
+    >>> backbone = create_backbone("swin_nano", in_channels=4)
+    >>> [tuple(out.shape) for out in backbone(torch.rand(2, 4, 64, 48))]
+    [(2, 48, 32, 24), (2, 96, 16, 12), (2, 192, 8, 6), (2, 384, 4, 3)]
+
+    Raises:
+        ConfigError: an unknown name, or settings that contradict each other.
+    """
+    variant = find_variant(name)
+    config = variant.config.adapted(
+        in_channels=in_channels,
+        window_size=window_size,
+        drop_path_rate=variant.drop_path_rate if drop_path_rate is None else drop_path_rate,
+        attention=attention,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    return SwinBackbone(replace(config, norm_stages=tuple(norm_stages)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.backbones.create import find_variant
+from swinkit.backbones.variants import find_variant
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.predict import ClassificationPredictor
 from swinkit.classification.result import Classification
@@ -14,7 +14,7 @@ from swinkit.task.base import OnError
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 from swinkit.task.predicting import Source
-from swinkit.windows.kernels.choice import Kernel
+from swinkit.windows.kernels import Kernel
 
 
 class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):

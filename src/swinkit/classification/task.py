@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from swinkit.backbones.flops import count_flops
-from swinkit.backbones.variants import VARIANTS
+from swinkit.backbones.variants import VARIANTS, count_flops
 from swinkit.classification.data.files import folders_fault, recognize_files
 from swinkit.classification.result import Classification
 from swinkit.classification.train_config import ClassificationTrainConfig

@@ -10,7 +10,7 @@ from swinkit.detection.variants import DETECTORS, sides_of
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.task.info import ModelInfo
-from swinkit.windows.kernels.choice import Kernel
+from swinkit.windows.kernels import Kernel
 
 
 def find_detector(name: str) -> DetectorConfig:

@@ -18,7 +18,7 @@ from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 from swinkit.task.predicting import Source
 from swinkit.task.views import TestAugmentation
-from swinkit.windows.kernels.choice import Kernel
+from swinkit.windows.kernels import Kernel
 
 
 class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):

@@ -8,8 +8,7 @@ a light U-Net decoder, and nano models for small data, quick to train from nothi
 from dataclasses import replace
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.backbones.flops import count_flops
-from swinkit.backbones.variants import VARIANTS
+from swinkit.backbones.variants import VARIANTS, count_flops
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmenterConfig

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from swinkit.backbones.stage_plan import plan_stage, shift_for
+from swinkit.backbones.stage import plan_stage, shift_for
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,147 @@
+"""One stage (paper, figure 3a): patch merging, then blocks of W-MSA and SW-MSA in turn.
+
+Tokens enter a stage once, in window order, and stay so until they leave it. Where each token goes
+is a plan, made once per map size and shared by all blocks.
+
+Legend: B batch, C channels, P slots of the padded map in window order, L = H * W tokens.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from swinkit.backbones.block import SwinBlock
+from swinkit.backbones.config import SmallMapRule, SwinConfig
+from swinkit.backbones.patch_merging import PatchMerging, merging_move
+from swinkit.settings import SizeHW
+from swinkit.windows.layout import TokenMove, WindowLayout, move_tokens
+from swinkit.windows.shift_mask import WindowGeometry
+
+
+@dataclass(frozen=True, eq=False)
+class StagePlan:
+    """All index arithmetic of one stage at one map size.
+
+    Attributes:
+        size_hw: the map, in tokens.
+        enter: gather into the plain window order, from the row-major map (stage 1) or, four
+            children a token, from the last order of the stage before.
+        geometries: of W-MSA (even blocks) and of SW-MSA (odd blocks).
+        turns: plain -> shifted and shifted -> plain, or None where nothing shifts.
+        leave: last order of the stage -> row-major map.
+        last: the layout in which the last block leaves the tokens.
+    """
+
+    size_hw: SizeHW
+    enter: TokenMove
+    geometries: tuple[WindowGeometry, WindowGeometry]
+    turns: tuple[TokenMove, TokenMove] | None
+    leave: TokenMove
+    last: WindowLayout
+
+
+def plan_stage(
+    size_hw: SizeHW,
+    window_hw: SizeHW,
+    depth: int,
+    rule: SmallMapRule,
+    before: StagePlan | None,
+    device: torch.device,
+) -> StagePlan:
+    """The plan of a stage of `depth` blocks on a map of `size_hw` tokens, on `device`."""
+    plain = WindowLayout.of(size_hw, window_hw, device=device)
+    shift_hw = shift_for(size_hw, window_hw, rule)
+    shifted, turns = plain, None
+    if shift_hw != (0, 0):
+        shifted = WindowLayout.of(size_hw, window_hw, shift_hw, device=device)
+        turns = (plain.move_to(shifted), shifted.move_to(plain))
+    last = plain if depth % 2 else shifted
+    return StagePlan(
+        size_hw,
+        plain.enter() if before is None else merging_move(before.last, plain),
+        (WindowGeometry.of(plain), WindowGeometry.of(shifted)),
+        turns,
+        last.leave(),
+        last,
+    )
+
+
+def shift_for(size_hw: SizeHW, window_hw: SizeHW, rule: SmallMapRule) -> SizeHW:
+    """Cyclic shift of SW-MSA: half a window, less what `rule` drops on maps within one window."""
+    half = (window_hw[0] // 2, window_hw[1] // 2)
+    if rule == "keep":
+        return half
+    fits = (size_hw[0] <= window_hw[0], size_hw[1] <= window_hw[1])
+    if rule == "shrink_both":
+        return (0, 0) if any(fits) else half
+    return (0 if fits[0] else half[0], 0 if fits[1] else half[1])
+
+
+def plan_stages(config: SwinConfig, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
+    """The plans of all stages for an image of `grid_hw` patches."""
+    plans: list[StagePlan] = []
+    size_hw = grid_hw
+    for window_hw, depth in zip(config.windows, config.depths, strict=True):
+        before = plans[-1] if plans else None
+        plans.append(plan_stage(size_hw, window_hw, depth, config.small_map_rule, before, device))
+        size_hw = (-(-size_hw[0] // 2), -(-size_hw[1] // 2))
+    return plans
+
+
+class SwinStage(nn.Module):
+    """Patch merging (stages 2 to 4), then blocks of W-MSA and SW-MSA in turn.
+
+    Args:
+        stage: its number, from 0.
+        drop_path_rates: stochastic depth of each block, one rate per block.
+    """
+
+    def __init__(self, config: SwinConfig, stage: int, drop_path_rates: list[float]) -> None:
+        super().__init__()
+        self.gradient_checkpointing = config.gradient_checkpointing
+        channels = config.channels[stage]
+        self.merge: PatchMerging | None = None
+        if stage > 0:
+            self.merge = PatchMerging(channels // 2, version=config.version)
+        self.blocks = nn.ModuleList(
+            SwinBlock(
+                channels,
+                config.num_heads[stage],
+                config.windows[stage],
+                version=config.version,
+                mlp_ratio=config.mlp_ratio,
+                qkv_bias=config.qkv_bias,
+                pretrained_window_hw=config.pretrained_windows[stage],
+                drop_path_rate=rate,
+                dropout=config.dropout,
+                attention_dropout=config.attention_dropout,
+                kernel=config.attention,
+            )
+            for rate in drop_path_rates
+        )
+
+    def forward(self, tokens: Tensor, plan: StagePlan) -> Tensor:
+        """Tokens as the stage before leaves them (stage 1: row-major `B L C`) -> `B P C`."""
+        tokens = self.enter(tokens, plan)
+        for number, block in enumerate(self.blocks):
+            tokens = self.turn(tokens, plan, number)
+            geometry = plan.geometries[number % 2]
+            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, geometry, use_reentrant=False)
+            else:
+                tokens = block(tokens, geometry)
+        return tokens
+
+    def enter(self, tokens: Tensor, plan: StagePlan) -> Tensor:
+        """Merge patches (not in stage 1) into the plain window order of the first block."""
+        if self.merge is None:
+            return move_tokens(tokens, plan.enter)
+        return self.merge(tokens, plan.enter)
+
+    def turn(self, tokens: Tensor, plan: StagePlan, number: int) -> Tensor:
+        """`B P C` from the order of the block before into that of block `number`."""
+        if plan.turns is None or number == 0:
+            return tokens
+        return move_tokens(tokens, plan.turns[(number + 1) % 2])

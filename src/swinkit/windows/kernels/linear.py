@@ -1,0 +1,126 @@
+"""Linear layers and the MLP in float32 on a CPU, and how work is cut into pieces.
+
+oneDNN's product adds the bias on the way and is faster than the general one. Intermediates of a
+piece fit into the processor's cache: they are never written to memory, and no large buffer is
+allocated.
+
+Legend: B batch, nW windows, T tokens per window, R rows (tokens), C channels in, D channels out,
+E hidden channels of the MLP.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+# Floats of the residual stream in one piece of work. Its largest intermediate, the MLP's hidden
+# layer, is four times as large.
+PIECE_FLOATS = 3136 * 96
+# Each product lays out its weights anew: with fewer rows that would take as long as multiplying.
+LEAST_ROWS = 1568
+
+Piece = tuple[slice, int, int]
+Gradients = tuple[Tensor | None, ...]
+
+
+def product(
+    rows: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: Literal["none", "gelu"] = "none",
+) -> Tensor:
+    """activation(rows weight^T + bias), `R C` x `D C` -> `R D`; autograd does not see it."""
+    return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, activation, [], "none")
+
+
+def rows_per_piece(channels: int) -> int:
+    """Tokens of C channels that one piece of work takes."""
+    return max(PIECE_FLOATS // channels, LEAST_ROWS)
+
+
+def cut(batch: int, num_windows: int, windows_per_piece: int) -> list[Piece]:
+    """(images, first window, last window) of pieces: whole images, or runs of one's windows."""
+    images = windows_per_piece // max(num_windows, 1)
+    if images:
+        count = max(-(-batch // images), 1)
+        step = max(-(-batch // count), 1)
+        return [(slice(b, b + step), 0, num_windows) for b in range(0, batch, step)]
+    pieces = min(-(-num_windows // max(windows_per_piece, 1)), num_windows)
+    step = -(-num_windows // pieces)
+    return [
+        (slice(b, b + 1), w, min(w + step, num_windows))
+        for b in range(batch)
+        for w in range(0, num_windows, step)
+    ]
+
+
+def mlp(tokens: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    """`... C` -> `... C`: linear (E, C), exact GELU, linear (C, E); differentiable.
+
+    Training keeps the input and the hidden layer before the GELU; the GELU is computed again.
+    """
+    if torch.is_grad_enabled():
+        out: Tensor = _MLP.apply(tokens, weight1, bias1, weight2, bias2)
+        return out
+    hidden = product(tokens.flatten(0, -2), weight1, bias1, "gelu")  # R E
+    return product(hidden, weight2, bias2).view(*tokens.shape[:-1], -1)
+
+
+def _plain_mlp(
+    tokens: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
+) -> Tensor:
+    return F.linear(F.gelu(F.linear(tokens, weight1, bias1)), weight2, bias2)
+
+
+class _MLP(Function):
+    """`mlp` in pieces of rows."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        tokens, weight1, bias1, weight2, bias2 = inputs
+        rows = tokens.flatten(0, -2)
+        ctx.step = rows_per_piece(tokens.shape[-1])
+        out = torch.empty(rows.shape[0], weight2.shape[0])
+        kept = []
+        for part, place in zip(rows.split(ctx.step), out.split(ctx.step), strict=True):
+            hidden = product(part, weight1, bias1)  # R E
+            place.copy_(product(F.gelu(hidden), weight2, bias2))
+            kept.append(hidden)
+        ctx.save_for_backward(*inputs, *kept)
+        return out.view(*tokens.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        tokens, weight1, bias1, weight2, bias2, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            inputs = (tokens, weight1, bias1, weight2, bias2)
+            return backward_of(_plain_mlp, inputs, ctx.needs_input_grad, grads[0])
+        rows, grad = tokens.flatten(0, -2), grads[0].flatten(0, -2)
+        to_tokens = torch.empty_like(rows)
+        to_weight1, to_weight2 = torch.zeros_like(weight1), torch.zeros_like(weight2)
+        to_bias1, to_bias2 = torch.zeros_like(bias1), torch.zeros_like(bias2)
+        pieces = (x.split(ctx.step) for x in (rows, grad, to_tokens))
+        for part, flow, place, hidden in zip(*pieces, kept, strict=True):
+            to_weight2.addmm_(flow.t(), F.gelu(hidden))
+            to_bias2 += flow.sum(0)
+            to_hidden = torch.ops.aten.gelu_backward(product(flow, weight2.t()), hidden)
+            to_weight1.addmm_(to_hidden.t(), part)
+            to_bias1 += to_hidden.sum(0)
+            place.copy_(product(to_hidden, weight1.t()))
+        return to_tokens.view_as(tokens), to_weight1, to_bias1, to_weight2, to_bias2
+
+
+def backward_of(
+    function: Callable[..., Tensor], inputs: tuple[Any, ...], needed: Gradients, grad: Tensor
+) -> Gradients:
+    """Gradients that can be differentiated again, through `function` of plain operations.
+
+    Args:
+        needed: whether the gradient of each input is asked for.
+    """
+    wanted = [value for value, need in zip(inputs, needed, strict=True) if need]
+    found = iter(torch.autograd.grad(function(*inputs), wanted, grad, create_graph=True))
+    return tuple(next(found) if need else None for need in needed)
