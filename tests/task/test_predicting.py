@@ -1,5 +1,7 @@
 """The shared loop: what a source means, batches, modes, pictures."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +11,28 @@ from PIL import Image
 from torch import nn
 
 from swinkit.errors import ConfigError, ImageError
-from swinkit.task.predicting import InputImage, list_sources, predict_each
+from swinkit.images.fitting import Fit
+from swinkit.task.predicting import InputImage, Predictor, list_sources
 
 GRAY = np.full((8, 9), 200, np.uint8)
 
 
-def run(sources: list, answer=lambda batch: [image.name for image in batch], **changes) -> list:
-    settings = {"channels": 3, "batch_size": 2, "on_error": "raise", **changes}
-    return list(
-        predict_each(nn.Linear(1, 1), sources, lambda pixels, _: pixels.shape, answer, **settings)
-    )
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shapes(Predictor):
+    """Gives what `answer` says of a batch; prepares an image as its shape."""
+
+    answer: Callable[[list[InputImage]], list] = lambda batch: [image.name for image in batch]
+
+    def prepare(self, pixels: np.ndarray, name: str) -> tuple[int, ...]:
+        return pixels.shape
+
+    def results(self, batch: list[InputImage], keep_images: bool) -> list:
+        return self.answer(batch)
+
+
+def shapes(**changes) -> Shapes:
+    settings = {"network": nn.Linear(1, 1), "class_names": ("a",), "preprocessing": Fit()}
+    return Shapes(**{**settings, "batch_size": 2, **changes})
 
 
 def test_sources_of_every_kind_keep_their_order(tmp_path: Path) -> None:
@@ -44,28 +58,21 @@ def test_batches_and_gradients() -> None:
         seen.append((len(batch), torch.is_grad_enabled(), batch[0].prepared))
         return [image.pixels.shape[2] for image in batch]
 
-    assert run([GRAY] * 5, answer) == [3] * 5
+    assert list(shapes(answer=answer).predict_iter([GRAY] * 5)) == [3] * 5
     assert seen == [(2, False, (8, 9, 3)), (2, False, (8, 9, 3)), (1, False, (8, 9, 3))]
 
 
 def test_the_mode_comes_back_after_an_error(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
     model = nn.Linear(1, 1).train()
     with pytest.raises(ImageError):
-        list(
-            predict_each(
-                model,
-                [tmp_path / "gone.png"],
-                lambda pixels, _: None,
-                lambda batch: batch,
-                channels=3,
-                batch_size=1,
-                on_error="raise",
-            )
-        )
+        list(shapes(network=model).predict_iter([broken]))
     assert model.training
-    assert run([tmp_path / "gone.png", GRAY], on_error="skip") == [None]
+    found = shapes().predict_iter([broken, GRAY], on_error="skip")
+    assert list(found) == [None]
     with pytest.raises(ConfigError, match="batch_size is 0"):
-        run([GRAY], batch_size=0)
+        shapes(batch_size=0)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         predictor = ClassificationPredictor(
             network=self,
             class_names=self.class_names,
-            prepare=self.preprocessing.for_channels(self.config.in_channels),
+            preprocessing=self.preprocessing.for_channels(self.config.in_channels),
             batch_size=batch_size,
         )
         return predictor.predict_iter(

@@ -1,67 +1,32 @@
 """From images to their classes. B batch, C channels, K classes, H W pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.task.base import OnError
-from swinkit.task.predicting import (
-    InputImage,
-    Source,
-    Stopwatch,
-    device_and_dtype,
-    list_sources,
-    predict_each,
-)
+from swinkit.task.predicting import InputImage, Predictor, Stopwatch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClassificationPredictor:
-    """Classifies images by one network with one choice of settings.
-
-    Attributes:
-        network: takes the images that `prepare` makes.
-        class_names: K names.
-        prepare: how images are prepared.
-        batch_size: images in one forward pass.
-    """
+class ClassificationPredictor(Predictor[Preprocessing, np.ndarray, Classification]):
+    """Classifies images."""
 
     network: ClassificationNetwork
-    class_names: tuple[str, ...]
-    prepare: Preprocessing
-    batch_size: int
 
-    def predict_iter(
-        self,
-        source: Source,
-        *,
-        on_error: OnError,
-        device: str | torch.device | None,
-        keep_images: bool,
-    ) -> Iterator[Classification]:
-        """The classes of images, one by one; see `SwinClassifier.predict`."""
-        return predict_each(
-            self.network,
-            list_sources(source),
-            lambda pixels, name: self.prepare(pixels, name=name),
-            lambda batch: self._results(batch, keep_images),
-            channels=self.prepare.channels,
-            batch_size=self.batch_size,
-            on_error=on_error,
-            device=device,
-        )
+    def prepare(self, pixels: np.ndarray, name: str) -> np.ndarray:
+        """The network's input (C, H, W) float32."""
+        return self.preprocessing(pixels, name=name)
 
-    def _results(
-        self, batch: list[InputImage[np.ndarray]], keep_images: bool
+    def results(
+        self, batch: Sequence[InputImage[np.ndarray]], keep_images: bool
     ) -> list[Classification]:
+        """All images of a batch in one forward pass."""
         watch = Stopwatch()
-        values = torch.from_numpy(np.stack([image.prepared for image in batch]))
-        logits = self.network(values.to(*device_and_dtype(self.network)))
+        logits = self.network(self.to_network([image.prepared for image in batch]))
         probabilities = logits.float().softmax(-1).cpu().numpy()
         seconds = watch.share(len(batch))
         return [

@@ -31,6 +31,14 @@ class Classification:
     Raises:
         SwinkitError: a shape that does not fit, or values that are no probabilities (a model
             whose weights hold NaN gives such).
+
+    Example:
+        >>> from swinkit import Classification
+        >>> found = Classification(("cat", "dog", "heron"), [0.1, 0.7, 0.2])
+        >>> found
+        Classification('dog', confidence=0.7000)
+        >>> [name for name, _ in found.top(2)]
+        ['dog', 'heron']
     """
 
     class_names: tuple[str, ...]

@@ -17,7 +17,7 @@ from swinkit.settings import SizeHW
 from swinkit.task.base import OnError, Progress
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
-from swinkit.task.predicting import Source, list_sources, predict_each
+from swinkit.task.predicting import Source
 from swinkit.task.views import TestAugmentation
 
 
@@ -146,7 +146,7 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
         predictor = DetectionPredictor(
             network=self,
             class_names=self.class_names,
-            fit=fit if image_size is None else fit.of_size(image_size),
+            preprocessing=fit if image_size is None else fit.of_size(image_size),
             output=output_settings(self.config.output, score_threshold, suppression, max_per_image),
             views=views,
             batch_size=batch_size,
@@ -154,15 +154,8 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
             overlap=overlap,
             progress=progress,
         )
-        return predict_each(
-            self,
-            list_sources(source),
-            lambda pixels, _: pixels.shape[:2],
-            lambda batch: predictor.results(batch, keep_images),
-            channels=channels,
-            batch_size=batch_size,
-            on_error=on_error,
-            device=device,
+        return predictor.predict_iter(
+            source, on_error=on_error, device=device, keep_images=keep_images
         )
 
 

@@ -25,7 +25,7 @@ from swinkit.images.fitting import Fit
 from swinkit.images.masks import merge_masks, place_crops
 from swinkit.settings import SizeHW
 from swinkit.task.base import Progress
-from swinkit.task.predicting import InputImage, Stopwatch
+from swinkit.task.predicting import InputImage, Predictor, Stopwatch
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
@@ -35,30 +35,27 @@ CHUNK_PIXELS = 1 << 23  # mask pixels that exist as arrays at a time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DetectionPredictor:
-    """A network, and how images go through it.
+class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
+    """Finds the objects in images.
 
     Attributes:
-        network: in evaluation mode.
-        class_names: one per class.
-        fit: prepares an image, or a tile.
         output: which detections to keep.
         views: merges several scales and mirrored views of each image, or tile.
-        batch_size: tiles in one forward pass.
         tile_hw: size of tiles in pixels of the image; None takes images whole.
         overlap: share of a tile's side that neighbors have in common.
         progress: called with (tiles done, all).
     """
 
     network: DetectionNetwork
-    class_names: tuple[str, ...]
-    fit: Fit
     output: OutputConfig
     views: TestAugmentation | None = None
-    batch_size: int = 1
     tile_hw: SizeHW | None = None
     overlap: float = 0.2
     progress: Progress | None = None
+
+    def prepare(self, pixels: np.ndarray, name: str) -> SizeHW:
+        """The image's own size."""
+        return pixels.shape[0], pixels.shape[1]
 
     def results(self, batch: Sequence[InputImage[SizeHW]], keep_images: bool) -> list[Detections]:
         """Results of images as read, with their names, pixels and times."""
@@ -84,7 +81,7 @@ class DetectionPredictor:
                 self._detect_views(image, name, self.views)
                 for image, name in zip(images, names, strict=True)
             ]
-        fitted = [self.fit(image) for image in images]
+        fitted = [self.preprocessing(image) for image in images]
         values = pad_together([one.values for one in fitted])
         sizes_hw = [one.size_hw for one in fitted]
         raws = self.network(values.to(next(self.network.parameters())), sizes_hw, self.output)
@@ -111,7 +108,9 @@ class DetectionPredictor:
     def _detect_views(
         self, image: np.ndarray, name: str | None, augmentation: TestAugmentation
     ) -> Detections:
-        raw = detect_views(self.network, make_views(image, self.fit, augmentation), self.output)
+        raw = detect_views(
+            self.network, make_views(image, self.preprocessing, augmentation), self.output
+        )
         return in_image(raw, (image.shape[0], image.shape[1]), self.class_names, source=name)
 
 

@@ -136,7 +136,7 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
         predictor = SegmentationPredictor(
             network=self,
             class_names=self.class_names,
-            fit=fit if image_size is None else fit.of_size(image_size),
+            preprocessing=fit if image_size is None else fit.of_size(image_size),
             window_hw=window_hw,
             stride_hw=stride_hw,
             views=views,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from swinkit.errors import ConfigError
@@ -19,15 +18,8 @@ from swinkit.segmentation.sliding import SlidingWindow, check_windows
 from swinkit.segmentation.upsample import Block, upsampled
 from swinkit.segmentation.views import View, mean_scores
 from swinkit.settings import SizeHW
-from swinkit.task.base import OnError, Progress
-from swinkit.task.predicting import (
-    InputImage,
-    Source,
-    Stopwatch,
-    device_and_dtype,
-    list_sources,
-    predict_each,
-)
+from swinkit.task.base import Progress
+from swinkit.task.predicting import InputImage, Predictor, Stopwatch
 from swinkit.task.views import TestAugmentation
 
 BLOCK_BYTES = 1 << 28  # upsampled logits that exist at a time
@@ -36,53 +28,30 @@ Pieces = Iterator[tuple[Block, Tensor]]  # rectangles of the original image, `K 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SegmentationPredictor:
-    """Gives the pixels of images their classes, by one network with one choice of settings.
+class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
+    """Gives the pixels of images their classes.
 
     Attributes:
-        network: takes the images that `fit` prepares.
-        class_names: K names.
-        fit: how images are prepared.
         window_hw, stride_hw: of a sliding window, or None.
         views: of each image, or None.
         keep_probabilities: keep the probabilities beside the labels.
-        batch_size: images of one size, or windows, in one forward pass.
         progress: called with the windows of an image that are done, and all of them.
     """
 
     network: SegmentationNetwork
-    class_names: tuple[str, ...]
-    fit: Fit
     window_hw: SizeHW | None = None
     stride_hw: SizeHW | None = None
     views: TestAugmentation | None = None
     keep_probabilities: bool = False
-    batch_size: int = 1
     progress: Progress | None = None
 
-    def predict_iter(
-        self,
-        source: Source,
-        *,
-        on_error: OnError,
-        device: str | torch.device | None,
-        keep_images: bool,
-    ) -> Iterator[SemanticMap]:
-        """The semantic maps of images, one by one; see `SwinSegmenter.predict`."""
-        return predict_each(
-            self.network,
-            list_sources(source),
-            lambda pixels, _: self.fit.size_for((pixels.shape[0], pixels.shape[1])),
-            lambda batch: self._results(batch, keep_images),
-            channels=self.fit.channels,
-            batch_size=self.batch_size,
-            on_error=on_error,
-            device=device,
-        )
+    def prepare(self, pixels: np.ndarray, name: str) -> SizeHW:
+        """The size that the image is scaled to."""
+        return self.preprocessing.size_for((pixels.shape[0], pixels.shape[1]))
 
-    def _results(self, batch: Sequence[InputImage[SizeHW]], keep_images: bool) -> list[SemanticMap]:
+    def results(self, batch: Sequence[InputImage[SizeHW]], keep_images: bool) -> list[SemanticMap]:
+        """Neighbors of one size in one forward pass: padding would change their maps."""
         results = []
-        # Padding would change a map, so that only neighbors of one size go together.
         for _, same_size in groupby(batch, key=lambda image: image.prepared):
             images = list(same_size)
             watch = Stopwatch()
@@ -109,8 +78,8 @@ class SegmentationPredictor:
         labels are all that is wanted."""
         logits = self.views is None and not self.keep_probabilities
         if self.window_hw is None and self.views is None:
-            fitted = [self.fit(image.pixels) for image in images]
-            values = self._tensor([one.values for one in fitted])
+            fitted = [self.preprocessing(image.pixels) for image in images]
+            values = self.to_network([one.values for one in fitted])
             originals = [one.original_hw for one in fitted]
             found = whole_images(self.network, values, fitted[0].size_hw, originals)
             return found if logits else [_softmax(pieces) for pieces in found]
@@ -128,11 +97,13 @@ class SegmentationPredictor:
     def _views(self, image: np.ndarray) -> list[View]:
         original_hw = (image.shape[0], image.shape[1])
         if self.views is None:
-            return [self._view(resize_linear(image, self.fit.size_for(original_hw)), False)]
+            return [
+                self._view(resize_linear(image, self.preprocessing.size_for(original_hw)), False)
+            ]
         flips = (False, True) if self.views.flip else (False,)
         return [
             self._view(pixels, mirrored)
-            for size_hw in self.views.sizes(self.fit, original_hw)
+            for size_hw in self.views.sizes(self.preprocessing, original_hw)
             for pixels in [resize_linear(image, size_hw)]
             for mirrored in flips
         ]
@@ -141,13 +112,13 @@ class SegmentationPredictor:
         """Of an image in the size of the view; windows are prepared when their turn comes."""
         size_hw = (pixels.shape[0], pixels.shape[1])
         pixels = pixels[:, ::-1] if mirrored else pixels
-        fit = replace(self.fit, divisor=1)
+        fit = replace(self.preprocessing, divisor=1)
 
         def infer(windows: Sequence[Block]) -> Tensor:
             crops = [pixels[slice(*rows), slice(*columns)] for rows, columns in windows]
             crop_hw = (crops[0].shape[0], crops[0].shape[1])
             values = [fit.normalize(crop, crop_hw).values for crop in crops]
-            return self.network(self._tensor(values)).float()
+            return self.network(self.to_network(values)).float()
 
         window = SlidingWindow(
             infer=infer,
@@ -158,9 +129,6 @@ class SegmentationPredictor:
         )
         small = size_hw[0] * size_hw[1] <= most_pixels(self.network.num_classes)
         return View(window=window, mirrored=mirrored, keep=small or self.window_hw is None)
-
-    def _tensor(self, values: Sequence[np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.stack(values)).to(*device_and_dtype(self.network))
 
     def _collect(self, pieces: Pieces, size_hw: SizeHW) -> tuple[np.ndarray, np.ndarray | None]:
         """Labels (H, W) and, if they are kept, probabilities (K, H, W) float16."""

@@ -43,6 +43,17 @@ class SemanticMap:
 
     Raises:
         SwinkitError: shapes that do not fit each other, labels outside the classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from swinkit import SemanticMap
+        >>> found = SemanticMap(("sky", "road"), np.array([[0, 0, 0], [1, 1, 255]]))
+        >>> found
+        SemanticMap(2x3: sky 50%, road 33%)
+        >>> found.areas()
+        {'sky': 3, 'road': 2}
+        >>> int(found.mask("road").sum())
+        2
     """
 
     class_names: tuple[str, ...]

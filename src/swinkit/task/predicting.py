@@ -1,7 +1,8 @@
 """The loop that every task's prediction shares: find images, read, prepare, answer in batches."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,17 +11,18 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.reading import ImageSource, describe, read_image, to_8bit
 from swinkit.images.sources import find_images
 from swinkit.task.base import OnError
+from swinkit.task.model import Prepare
 
 Source = ImageSource | Sequence[ImageSource]
 
 Prepared = TypeVar("Prepared")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -62,54 +64,98 @@ def list_sources(source: Source) -> list[ImageSource]:
     return [found for item in source for found in list_sources(item)]
 
 
-def predict_each(
-    model: nn.Module,
-    sources: Sequence[ImageSource],
-    prepare: Callable[[np.ndarray, str], Prepared],
-    answer: Callable[[list[InputImage[Prepared]]], list[Answer]],
-    *,
-    channels: int,
-    batch_size: int,
-    on_error: OnError,
-    device: str | torch.device | None = None,
-) -> Iterator[Answer]:
-    """Answers one by one, in the order of the sources, with one batch in memory at a time.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictor(ABC, Generic[Prepare, Prepared, Result]):
+    """Sends images through one network, with one choice of settings.
 
-    The model is in evaluation mode while this runs, without gradients, and gets its mode back.
-
-    Args:
-        model: moved to `device` first, where one is given.
-        sources: files, arrays, Pillow images, as `list_sources` gives them.
-        prepare: makes the model's input of an image (H, W, channels) and its name.
-        answer: the model's results for a batch.
-        channels: bands that the images are read with.
-        batch_size: images per call of `answer`.
-        on_error: "skip" leaves out images that cannot be read.
+    Attributes:
+        network: takes the images that `preprocessing` makes.
+        class_names: one per class.
+        preprocessing: how images are prepared.
+        batch_size: images, or parts of an image, in one forward pass.
 
     Raises:
-        ImageError: an unreadable image with on_error="raise".
         ConfigError: batch_size below 1.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size is {batch_size}; give at least 1")
-    if device is not None:
-        model.to(device)
-    was_training = model.training
-    model.eval()
-    try:
-        images = _read_each(sources, prepare, channels, on_error)
-        while batch := list(islice(images, batch_size)):
-            with torch.inference_mode():
-                answers = answer(batch)
-            yield from answers
-    finally:
-        model.train(was_training)
 
+    network: nn.Module
+    class_names: tuple[str, ...]
+    preprocessing: Prepare
+    batch_size: int = 1
 
-def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Where the model's input belongs: device and type of its weights."""
-    parameter = next(model.parameters())
-    return parameter.device, parameter.dtype
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}; give at least 1")
+
+    @abstractmethod
+    def prepare(self, pixels: np.ndarray, name: str) -> Prepared:
+        """What `results` needs of an image (H, W, channels). Raises ImageError."""
+
+    @abstractmethod
+    def results(self, batch: Sequence[InputImage[Prepared]], keep_images: bool) -> Sequence[Result]:
+        """One for each image of a batch."""
+
+    def predict_iter(
+        self,
+        source: Source,
+        *,
+        on_error: OnError = "raise",
+        device: str | torch.device | None = None,
+        keep_images: bool = True,
+    ) -> Iterator[Result]:
+        """Results one by one, in the order of the source, with one batch in memory at a time.
+
+        The network is in evaluation mode while this runs, without gradients, and gets its mode
+        back.
+
+        Args:
+            source: what `list_sources` takes.
+            on_error: "skip" leaves out images that cannot be read.
+            device: moves the network there first.
+            keep_images: keep each picture in its result.
+
+        Raises:
+            ImageError: nothing found, or an unreadable image with on_error="raise".
+        """
+        return self._predict_each(list_sources(source), on_error, device, keep_images)
+
+    def to_network(self, values: Sequence[np.ndarray]) -> Tensor:
+        """Prepared images of one size as a batch, where the network is and of its type."""
+        return torch.from_numpy(np.stack(values)).to(next(self.network.parameters()))
+
+    def _predict_each(
+        self,
+        sources: Sequence[ImageSource],
+        on_error: OnError,
+        device: str | torch.device | None,
+        keep_images: bool,
+    ) -> Iterator[Result]:
+        if device is not None:
+            self.network.to(device)
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            images = self._read_each(sources, on_error)
+            while batch := list(islice(images, self.batch_size)):
+                with torch.inference_mode():
+                    results = self.results(batch, keep_images)
+                yield from results
+        finally:
+            self.network.train(was_training)
+
+    def _read_each(
+        self, sources: Sequence[ImageSource], on_error: OnError
+    ) -> Iterator[InputImage[Prepared]]:
+        for source in sources:
+            name = str(source) if isinstance(source, (str, Path)) else None
+            try:
+                pixels = read_image(source, channels=self.preprocessing.channels)
+                prepared = self.prepare(pixels, name or describe(source))
+            except ImageError:
+                if on_error == "raise":
+                    raise
+                continue
+            yield InputImage(name, pixels, prepared)
 
 
 class Stopwatch:
@@ -121,21 +167,3 @@ class Stopwatch:
     def share(self, images: int) -> float:
         """Seconds per image."""
         return (time.perf_counter() - self._started) / images
-
-
-def _read_each(
-    sources: Sequence[ImageSource],
-    prepare: Callable[[np.ndarray, str], Prepared],
-    channels: int,
-    on_error: OnError,
-) -> Iterator[InputImage[Prepared]]:
-    for source in sources:
-        name = str(source) if isinstance(source, (str, Path)) else None
-        try:
-            pixels = read_image(source, channels=channels)
-            prepared = prepare(pixels, name or describe(source))
-        except ImageError:
-            if on_error == "raise":
-                raise
-            continue
-        yield InputImage(name, pixels, prepared)
