@@ -8,6 +8,7 @@ from torch import Tensor
 from swinkit.checkpoints.infer import infer_backbone
 from swinkit.checkpoints.infer_window import BackboneEvidence
 from swinkit.checkpoints.renaming import read_backbone, write_backbone
+from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources import recognize
 from swinkit.checkpoints.sources.openmmlab import from_unfold, to_unfold
 
@@ -31,10 +32,10 @@ def test_every_tensor_is_explained_and_comes_back(peer: str) -> None:
     state = dict(build(**settings).state_dict())
     _, table = recognize(state, "file")
     assert table.name == name
-    native = read_backbone(table, state)
-    assert not native.unexpected
-    assert not native.incomplete
-    assert not native.other
+    report = LoadReport(origin="file", source=table.title)
+    native = read_backbone(table, state, report)
+    assert not report.unexpected
+    assert not report.other
     evidence = BackboneEvidence(
         origin="file",
         version=native.version,
@@ -49,7 +50,7 @@ def test_every_tensor_is_explained_and_comes_back(peer: str) -> None:
     assert found.config.embed_dim == 16
     assert found.config.mlp_ratio == 4
     assert native.tensors["head.fc.weight"].shape[0] == 11
-    again = read_backbone(table, write_backbone(table, native.tensors, native.version))
+    again = read_backbone(table, write_backbone(table, native.tensors, native.version), report)
     assert again.tensors.keys() == native.tensors.keys()
     for key, value in native.tensors.items():
         assert torch.equal(value, again.tensors[key]), key
@@ -69,7 +70,8 @@ def test_unfold_order_is_the_documented_one() -> None:
 
 def test_key_bias_of_torchvision_v2_is_left_out() -> None:
     state = dict(torchvision_swin(2, (8, 8)).state_dict())
-    native = read_backbone(recognize(state, "file")[1], state)
+    report = LoadReport(origin="file", source="torchvision")
+    native = read_backbone(recognize(state, "file")[1], state, report)
     fused = state["features.1.0.attn.qkv.bias"]
     assert torch.equal(native.tensors["stages.0.blocks.0.attention.q_bias"], fused[:16])
     assert torch.equal(native.tensors["stages.0.blocks.0.attention.v_bias"], fused[32:])

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.renaming import read_backbone
+from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources import recognize
 from swinkit.classification.model import SwinClassifier
 
 TOLERANCE = 1e-5
+REPORT = LoadReport(origin="peer", source="peer")
 Build = Callable[[], nn.Module]
 V2: dict[str, Any] = {"window_size": 8, "image_size": 128, "pretrained_window_size": 0}
 
@@ -96,7 +98,7 @@ def test_logits_and_gradients(case: str, kind: str) -> None:
         name: value.grad if value.grad is not None else torch.zeros_like(value)
         for name, value in peer.named_parameters()
     }
-    expected = read_backbone(recognize(state, "peer")[1], given).tensors
+    expected = read_backbone(recognize(state, "peer")[1], given, REPORT).tensors
     scale = max(float(value.abs().max()) for value in expected.values())
     for name, value in model.named_parameters():
         assert value.grad is not None, name

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.renaming import read_backbone
+from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources.openmmlab import TABLE
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import OutputConfig, RCNNConfig, RPNConfig
@@ -135,7 +136,10 @@ def native_name(name: str) -> str:
 def native_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     backbone = {key: value for key, value in state.items() if key.startswith("backbone.")}
     native = {
-        "backbone." + key: value for key, value in read_backbone(TABLE, backbone).tensors.items()
+        "backbone." + key: value
+        for key, value in read_backbone(
+            TABLE, backbone, LoadReport(origin="recording", source="mmdet")
+        ).tensors.items()
     }
     return native | {native_name(key): value for key, value in state.items() if key not in backbone}
 
@@ -155,11 +159,12 @@ def native_gradients(recording: Recording) -> dict[str, Tensor]:
     backbone = {
         key: recorded.get(key, value) for key, value in state.items() if key.startswith("backbone.")
     }
-    renamed = read_backbone(TABLE, backbone)
+    report = LoadReport(origin="recording", source="mmdet")
+    renamed = read_backbone(TABLE, backbone, report)
     found = {
         "backbone." + name: value
         for name, value in renamed.tensors.items()
-        if renamed.renamed[name][0] in recorded
+        if report.renamed.get(name, (f"backbone.{name}",))[0] in recorded
     }
     for key, value in recorded.items():
         if key not in backbone:

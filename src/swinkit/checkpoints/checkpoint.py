@@ -9,13 +9,18 @@ import torch
 from swinkit.backbones.config import SmallMapRule
 from swinkit.checkpoints.infer import BackboneWeights
 from swinkit.checkpoints.infer_window import StatedSizes, sizes_from_name
-from swinkit.checkpoints.renaming import HeadTensors, RenamedTensors, read_backbone, read_heads
+from swinkit.checkpoints.renaming import (
+    BackboneTensors,
+    FoundHeads,
+    find_heads,
+    read_backbone,
+    read_heads,
+)
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.save import Header, read_header
 from swinkit.checkpoints.sources import all_sources, recognize
 from swinkit.checkpoints.sources.base import Source, WeightFile
 from swinkit.checkpoints.sources.tables import KeyTable, Tensors
-from swinkit.errors import CheckpointError
 from swinkit.registry import DEFAULT
 from swinkit.settings import SizeHW
 from swinkit.task.info import ModelInfo
@@ -39,8 +44,8 @@ class Checkpoint:
     file: WeightFile
     source: Source
     table: KeyTable
-    backbone: RenamedTensors
-    heads: HeadTensors | None
+    backbone: BackboneTensors
+    heads: FoundHeads | None
     header: Header | None
     report: LoadReport
 
@@ -62,17 +67,11 @@ class Checkpoint:
             name: value for name, value in self.backbone.tensors.items() if name.startswith("head.")
         }
 
-    def take_heads(self) -> Tensors:
-        """Neck and heads, entered into the report: they are no longer another model's parts."""
-        heads, report = self.heads, self.report
-        if heads is None:
+    def head_tensors(self) -> Tensors:
+        """The heads, which the report then lists no longer as another model's parts."""
+        if self.heads is None:
             return self.classifier_head()
-        taken = {name for parts in heads.renamed.values() for name in parts} | {*heads.unexpected}
-        report.other = [name for name in report.other if name not in taken]
-        report.renamed |= _changed_names(heads.renamed)
-        report.unexpected += heads.unexpected
-        report.guesses += heads.guesses
-        return _to_float32(heads.tensors, report)
+        return _to_float32(read_heads(self.heads, self.report), self.report)
 
 
 def read_checkpoint(file: WeightFile) -> Checkpoint:
@@ -82,28 +81,15 @@ def read_checkpoint(file: WeightFile) -> Checkpoint:
         CheckpointError: no Swin, or a tensor without those that belong to it.
     """
     source, table = recognize(file.tensors, file.origin)
-    backbone = read_backbone(table, file.tensors)
-    if backbone.incomplete:
-        raise CheckpointError(
-            f"{file.origin}: {backbone.incomplete[0]} stands without the tensors that belong to it"
-        )
-    heads = read_heads(source, {name: file.tensors[name] for name in backbone.other}, file)
-    report = LoadReport(
-        origin=file.origin,
-        source=table.title,
-        renamed=_changed_names(backbone.renamed),
-        derived=backbone.num_derived,
-        ignored=backbone.ignored,
-        other=backbone.other,
-        unexpected=backbone.unexpected,
-        notes=list(file.notes),
-    )
+    report = LoadReport(origin=file.origin, source=table.title, notes=list(file.notes))
+    backbone = read_backbone(table, file.tensors, report)
+    backbone.tensors = _to_float32(backbone.tensors, report)
+    heads = find_heads(source, {name: file.tensors[name] for name in report.other}, file)
     roots = {root for source in all_sources() for root in source.head_roots}
-    if heads is None and roots & {name.split(".")[0] for name in backbone.other}:
+    if heads is None and roots & {name.split(".")[0] for name in report.other}:
         report.notes.append(
             "its neck and heads are of a kind that swinkit does not build; the backbone is read"
         )
-    backbone.tensors = _to_float32(backbone.tensors, report)
     # A .pth file's record serves as a .safetensors file's header.
     texts = {key: value for key, value in file.meta.items() if isinstance(value, str)}
     return Checkpoint(
@@ -115,14 +101,6 @@ def read_checkpoint(file: WeightFile) -> Checkpoint:
         header=read_header(file.metadata or texts, file.origin),
         report=report,
     )
-
-
-def _changed_names(renamed: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    return {
-        name: parts
-        for name, parts in renamed.items()
-        if parts not in ((name,), (f"backbone.{name}",))
-    }
 
 
 def _to_float32(tensors: Tensors, report: LoadReport) -> Tensors:

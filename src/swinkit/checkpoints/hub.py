@@ -8,6 +8,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import torch
@@ -137,6 +138,7 @@ def _expected_hash(fragment: str, name: str) -> str | None:
     return found[1] if found else None
 
 
+# Not torch.hub's downloader: it has no timeout, and keeps half a file where no hash is published.
 def _download(address: str, target: Path, expected: str | None) -> None:
     """Fetch to a temporary name, check, rename: the cache never holds half a file."""
     try:
@@ -145,35 +147,32 @@ def _download(address: str, target: Path, expected: str | None) -> None:
             tempfile.TemporaryDirectory() as scratch,
         ):
             fetched = Path(scratch) / "download"
-            _copy_with_progress(answer, fetched, target.name)
-            if expected is not None:
-                actual = sha256_of(fetched)
-                if not actual.startswith(expected):
-                    raise CheckpointError(
-                        f"{address} has sha256 {actual[:16]}..., expected {expected[:16]}...; "
-                        "the file changed or the download broke; nothing was kept"
-                    )
+            length = answer.headers.get("Content-Length")
+            _copy_with_progress(answer, fetched, length and int(length), target.name)
+            received = fetched.stat().st_size
+            if length and received != int(length):
+                raise CheckpointError(
+                    f"{target.name}: the connection ended after {received} of {length} bytes; "
+                    "try again"
+                )
+            actual = sha256_of(fetched)
+            if not actual.startswith(expected or ""):
+                raise CheckpointError(
+                    f"{address} has sha256 {actual[:16]}..., expected {(expected or '')[:16]}...; "
+                    "the file changed or the download broke; nothing was kept"
+                )
             with atomic_write(target) as temporary:
                 shutil.copyfile(fetched, temporary)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise CheckpointError(f"{address} cannot be downloaded ({_first(error)})") from error
 
 
-def _copy_with_progress(answer: object, path: Path, name: str) -> None:
-    length = getattr(answer, "headers", {}).get("Content-Length")
+def _copy_with_progress(answer: BinaryIO, path: Path, length: int | None, name: str) -> None:
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-    received = 0
     with Progress(*columns, transient=True, disable=not os.isatty(2)) as progress:
-        task = progress.add_task(name, total=int(length) if length else None)
-        with path.open("wb") as file:
-            while chunk := answer.read(1 << 20):  # type: ignore[attr-defined]
-                file.write(chunk)
-                received += len(chunk)
-                progress.update(task, advance=len(chunk))
-    if length and received != int(length):
-        raise CheckpointError(
-            f"{name}: the connection ended after {received} of {length} bytes; try again"
-        )
+        task = progress.add_task(name, total=length)
+        with progress.wrap_file(answer, task_id=task) as source, path.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 
 
 def sha256_of(path: Path) -> str:

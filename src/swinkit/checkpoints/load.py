@@ -196,7 +196,7 @@ def _with_heads(
         CheckpointError: heads that swinkit does not build, or that are incomplete.
     """
     report = checkpoint.report
-    heads = checkpoint.take_heads() if task.task == checkpoint.task else {}
+    heads = checkpoint.head_tensors() if task.task == checkpoint.task else {}
     config = _config(checkpoint, task, heads, weights)
     held = config.num_classes
     classes = transfer.move_classes(task, heads, config, request.num_classes, report)

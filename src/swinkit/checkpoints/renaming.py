@@ -7,69 +7,43 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources.base import HeadTable, Source, WeightFile
-from swinkit.checkpoints.sources.tables import (
-    KeyTable,
-    Rows,
-    Tensors,
-    Version,
-    find_prefix,
-)
+from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, Version, find_prefix
 from swinkit.errors import CheckpointError
 
 Value = TypeVar("Value")
 DERIVED = ("relative_position_index", "relative_coords_table", "attn_mask", "k_bias")
 
 
-@dataclass
-class RenamedTensors:
-    """A backbone's tensors, with a classifier's head, in swinkit's names.
+@dataclass(kw_only=True)
+class BackboneTensors:
+    """A backbone, with a classifier's head, in swinkit's names.
 
     Attributes:
+        version: of Swin.
         tensors: by native name.
         derived: first buffer found per (stage, buffer name): evidence for inference, never weights.
-        num_derived: how many such buffers the file had.
-        renamed: native name to the foreign names it came from.
-        ignored: foreign name to the reason why it is not used.
-        other: names of other parts of a larger model.
-        unexpected: names that nothing explains.
-        incomplete: foreign names whose partners are missing.
     """
 
     version: Version
     tensors: Tensors = field(default_factory=dict)
     derived: dict[tuple[int, str], Tensor] = field(default_factory=dict)
-    num_derived: int = 0
-    renamed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)
-    other: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
 
 
-@dataclass(kw_only=True)
-class HeadTensors:
-    """Necks and heads beside a backbone, in swinkit's names.
+@dataclass(frozen=True, kw_only=True)
+class FoundHeads:
+    """Necks and heads beside a backbone, still in their own names.
 
     Attributes:
-        table: by which they were read.
-        renamed: native name to the foreign names it came from.
-        unexpected: foreign names below the heads' prefix that no row explains.
+        table: that reads them.
+        tensors: name that the table reads to (name in the file, tensor).
         guesses: what the file does not prove.
     """
 
     table: HeadTable
-    tensors: Tensors
-    renamed: dict[str, tuple[str, ...]]
-    unexpected: list[str] = field(default_factory=list)
-    guesses: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Pattern:
-    row: int
-    part: int
-    expression: re.Pattern[str]
+    tensors: Mapping[str, tuple[str, Tensor]]
+    guesses: list[str]
 
 
 @dataclass
@@ -80,79 +54,73 @@ class _Translated:
     incomplete: list[str] = field(default_factory=list)
 
 
-def _patterns(rows: Rows, side: str) -> list[_Pattern]:
-    patterns = []
-    for index, row in enumerate(rows):
-        for part, template in enumerate(getattr(row, side)):
-            text = re.escape(template)
-            text = text.replace(r"\{stage\}", r"(?P<stage>\d+)")
-            text = text.replace(r"\{block\}", r"(?P<block>\d+)")
-            patterns.append(_Pattern(index, part, re.compile(text)))
-    return patterns
-
-
-def _match(
-    name: str, patterns: list[_Pattern], rows: Rows, reading: bool
-) -> tuple[int, int, int, int] | None:
-    """(row, part, native stage, block) of a name, or None."""
-    for pattern in patterns:
-        found = pattern.expression.fullmatch(name)
-        if found is None:
-            continue
-        numbers = found.groupdict()
-        stage, block = int(numbers.get("stage") or 0), int(numbers.get("block") or 0)
-        row = rows[pattern.row]
-        if reading and "stage" in numbers:
-            stage, rest = divmod(stage - row.first, row.step)
-            if rest or stage < 0:
-                continue
-        return pattern.row, pattern.part, stage, block
-    return None
-
-
-def translate(tensors: Mapping[str, Tensor], rows: Rows, to: str) -> _Translated:
-    """Rename and recompute every tensor that a row knows; `to` is "native" or "foreign"."""
-    reading = to == "native"
-    side = "foreign" if reading else "native"
-    patterns = _patterns(rows, side)
-    groups: dict[tuple[int, int, int], dict[int, str]] = {}
+def translate(tensors: Mapping[str, Tensor], rows: Rows, *, to_native: bool) -> _Translated:
+    """Rename and recompute every tensor that a row knows."""
     result = _Translated()
-    for name in tensors:
-        found = _match(name, patterns, rows, reading)
-        if found is None:
-            result.left.append(name)
-        else:
-            index, part, stage, block = found
-            groups.setdefault((index, stage, block), {})[part] = name
-    for (index, stage, block), parts in groups.items():
+    for (index, stage, block), parts in _group(tensors, rows, to_native, result.left).items():
         row = rows[index]
-        if len(parts) != len(getattr(row, side)):
+        given, wanted, convert, number = row.foreign, row.native, row.read, stage
+        if not to_native:
+            given, wanted, convert = row.native, row.foreign, row.write
+            number = row.step * stage + row.first
+        if len(parts) != len(given):
             result.incomplete.extend(parts.values())
             continue
         names = tuple(parts[part] for part in range(len(parts)))
-        convert = row.read if reading else row.write
         values = convert(tuple(tensors[name] for name in names))
-        number = stage if reading else row.step * stage + row.first
-        for template, value in zip(getattr(row, to), values, strict=True):
+        for template, value in zip(wanted, values, strict=True):
             made = template.replace("{stage}", str(number)).replace("{block}", str(block))
             result.tensors[made] = value
             result.origin[made] = names
     return result
 
 
-def read_backbone(table: KeyTable, state: Mapping[str, Tensor]) -> RenamedTensors:
-    """A file in native names, with everything left over accounted for."""
+def _group(
+    names: Mapping[str, object], rows: Rows, to_native: bool, left: list[str]
+) -> dict[tuple[int, int, int], dict[int, str]]:
+    """(row, native stage, block) to its names by their place in the row; `left` gets the others."""
+    matchers = [
+        (index, part, _matcher(template))
+        for index, row in enumerate(rows)
+        for part, template in enumerate(row.foreign if to_native else row.native)
+    ]
+    groups: dict[tuple[int, int, int], dict[int, str]] = {}
+    for name in names:
+        for index, part, matcher in matchers:
+            found = matcher.fullmatch(name)
+            if found is None:
+                continue
+            numbers = {key: int(value) for key, value in found.groupdict().items()}
+            stage, rest = numbers.get("stage", 0), 0
+            if to_native and "stage" in numbers:
+                stage, rest = divmod(stage - rows[index].first, rows[index].step)
+            if rest == 0 and stage >= 0:
+                groups.setdefault((index, stage, numbers.get("block", 0)), {})[part] = name
+                break
+        else:
+            left.append(name)
+    return groups
+
+
+def _matcher(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(stage|block)\\}", r"(?P<\1>\\d+)", re.escape(template)))
+
+
+def read_backbone(
+    table: KeyTable, state: Mapping[str, Tensor], report: LoadReport
+) -> BackboneTensors:
+    """A file in native names, with everything left over reported.
+
+    Raises:
+        CheckpointError: a tensor stands without those that belong to it.
+    """
     outer, inner = table.prefix(state) or ("", "")
-    # A learned logit scale shows V2's cosine attention.
-    version: Version = 2 if any(name.endswith("logit_scale") for name in state) else 1
-    rows = _rows_of(table, version)
-    result = RenamedTensors(version=version)
     body: Tensors = {}
     beside: Tensors = {}
     original: dict[str, str] = {}
     for key, value in state.items():
         if not key.startswith(outer):
-            result.other.append(key)
+            report.other.append(key)
             continue
         is_body = key.startswith(outer + inner)
         name = key.removeprefix(outer + inner if is_body else outer)
@@ -160,17 +128,18 @@ def read_backbone(table: KeyTable, state: Mapping[str, Tensor]) -> RenamedTensor
             name = re.sub(expression, replacement, name)
         original[name] = key
         (body if is_body else beside)[name] = value
-    kept = _set_aside(table, body, result, original)
-    inside = translate(kept, tuple(row for row in rows if not (row.outer and inner)), "native")
-    heads = translate(beside, tuple(row for row in rows if row.outer), "native")
-    result.tensors = _number_last({**inside.tensors, **heads.tensors})
-    result.renamed = {
-        name: tuple(original[part] for part in parts)
-        for name, parts in _number_last({**inside.origin, **heads.origin}).items()
-    }
-    result.unexpected = [original[name] for name in inside.left]
-    result.other += [original[name] for name in heads.left]
-    result.incomplete = [original[name] for name in inside.incomplete + heads.incomplete]
+    # A learned logit scale shows V2's cosine attention.
+    result = BackboneTensors(version=2 if any(key.endswith("logit_scale") for key in state) else 1)
+    kept = _set_aside(table, body, result, original, report)
+    rows = _rows_of(table, result.version)
+    inside = tuple(row for row in rows if not (row.outer and inner))
+    done = translate(kept, inside, to_native=True)
+    heads = translate(beside, tuple(row for row in rows if row.outer), to_native=True)
+    _refuse_incomplete(done.incomplete + heads.incomplete, original, report.origin)
+    result.tensors = _number_last({**done.tensors, **heads.tensors})
+    _report_renamed(_number_last({**done.origin, **heads.origin}), original, report)
+    report.unexpected += [original[name] for name in done.left]
+    report.other += [original[name] for name in heads.left]
     return result
 
 
@@ -179,12 +148,15 @@ def _rows_of(table: KeyTable, version: Version) -> Rows:
 
 
 def _set_aside(
-    table: KeyTable, body: Tensors, result: RenamedTensors, original: dict[str, str]
+    table: KeyTable,
+    body: Tensors,
+    result: BackboneTensors,
+    original: Mapping[str, str],
+    report: LoadReport,
 ) -> Tensors:
     """Sort out derived buffers and what the source is known to carry without use."""
-    block = re.escape(table.block).replace(r"\{stage\}", r"(?P<stage>\d+)")
-    block = block.replace(r"\{block\}", r"\d+")
-    derived = re.compile(block + r"\..*?(?P<name>" + "|".join(DERIVED) + ")")
+    block, names = _matcher(table.block).pattern, "|".join(DERIVED)
+    derived = re.compile(rf"{block}\..*?(?P<name>{names})")
     step, first = table.stage_numbering
     kept: Tensors = {}
     for name, value in body.items():
@@ -193,12 +165,28 @@ def _set_aside(
         if buffer:
             stage = (int(buffer["stage"]) - first) // step
             result.derived.setdefault((stage, buffer["name"]), value)
-            result.num_derived += 1
+            report.derived += 1
         elif reasons:
-            result.ignored[original[name]] = reasons[0]
+            report.ignored[original[name]] = reasons[0]
         else:
             kept[name] = value
     return kept
+
+
+def _refuse_incomplete(names: list[str], original: Mapping[str, str], origin: str) -> None:
+    if names:
+        raise CheckpointError(
+            f"{origin}: {original[names[0]]} stands without the tensors that belong to it"
+        )
+
+
+def _report_renamed(
+    origin: Mapping[str, tuple[str, ...]], original: Mapping[str, str], report: LoadReport
+) -> None:
+    for name, parts in origin.items():
+        names = tuple(original[part] for part in parts)
+        if names not in ((name,), (f"backbone.{name}",)):
+            report.renamed[name] = names
 
 
 def _number_last(named: dict[str, Value]) -> dict[str, Value]:
@@ -212,19 +200,14 @@ def _last_norm(names: Mapping[str, object]) -> str:
     return f"norms.{max(stages, default=0)}."
 
 
-def read_heads(source: Source, others: Tensors, file: WeightFile) -> HeadTensors | None:
+def find_heads(source: Source, others: Tensors, file: WeightFile) -> FoundHeads | None:
     """The heads among a file's tensors, or None where they are no model that swinkit builds.
 
     Args:
         others: tensors that do not belong to the backbone, by the file's own names.
-
-    Raises:
-        CheckpointError: a tensor stands without those that belong to it.
     """
-    if not others:
-        return None
     present, guesses = source.modernize(others, file)
-    for table in source.head_tables():
+    for table in source.head_tables() if others else ():
         prefix = find_prefix(table.anchor, present)
         if prefix is None:
             continue
@@ -234,33 +217,28 @@ def read_heads(source: Source, others: Tensors, file: WeightFile) -> HeadTensors
             if name.startswith(prefix)
         }
         if table.matches(inside):
-            heads = _renamed_heads(table, inside, file.origin)
-            heads.guesses += guesses
-            return heads
+            return FoundHeads(table=table, tensors=inside, guesses=guesses)
     return None
 
 
-def _renamed_heads(
-    table: HeadTable, inside: Mapping[str, tuple[str, Tensor]], origin: str
-) -> HeadTensors:
-    tensors = {name: value for name, (_, value) in inside.items()}
-    original = {name: key for name, (key, _) in inside.items()}
-    if table.rows is None:
-        renamed: dict[str, tuple[str, ...]] = {name: (key,) for name, key in original.items()}
-        return HeadTensors(table=table, tensors=tensors, renamed=renamed)
-    done = translate(tensors, table.rows(tensors), "native")
-    if done.incomplete:
-        raise CheckpointError(
-            f"{origin}: {done.incomplete[0]} stands without the tensors that belong to it"
-        )
-    return HeadTensors(
-        table=table,
-        tensors=done.tensors,
-        renamed={
-            name: tuple(original[part] for part in parts) for name, parts in done.origin.items()
-        },
-        unexpected=[original[name] for name in done.left],
-    )
+def read_heads(heads: FoundHeads, report: LoadReport) -> Tensors:
+    """Necks and heads in native names; in the report they are no longer another model's parts.
+
+    Raises:
+        CheckpointError: a tensor stands without those that belong to it.
+    """
+    tensors = {name: value for name, (_, value) in heads.tensors.items()}
+    original = {name: key for name, (key, _) in heads.tensors.items()}
+    report.guesses += heads.guesses
+    report.other = [name for name in report.other if name not in set(original.values())]
+    if heads.table.rows is None:
+        _report_renamed({name: (name,) for name in tensors}, original, report)
+        return tensors
+    done = translate(tensors, heads.table.rows(tensors), to_native=True)
+    _refuse_incomplete(done.incomplete, original, report.origin)
+    _report_renamed(done.origin, original, report)
+    report.unexpected += [original[name] for name in done.left]
+    return done.tensors
 
 
 def write_backbone(table: KeyTable, tensors: Tensors, version: Version) -> Tensors:
@@ -285,7 +263,7 @@ def write_heads(table: HeadTable, tensors: Tensors, target: str) -> Tensors:
 
 
 def _written(tensors: Tensors, rows: Rows, layout: str) -> Tensors:
-    done = translate(tensors, rows, "foreign")
+    done = translate(tensors, rows, to_native=False)
     unknown = done.left + done.incomplete
     if unknown:
         raise CheckpointError(f"layout {layout} has no name for {unknown[0]}")

@@ -5,6 +5,7 @@ hub files while it loads them; both spellings are read, the hub's is written.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from swinkit.checkpoints.sources.tables import (
     BLOCK,
     KeyRow,
     KeyTable,
-    Rows,
     Version,
     flatten_grid,
     fuse,
@@ -53,31 +53,37 @@ def _fused(leaf: str, version: Version | None) -> KeyRow:
     return fuse(f"{_OURS}.qkv.{leaf}", parts, version)
 
 
-def _single(ours: str, theirs: str, version: Version) -> Rows:
-    return rename(f"{_OURS}.{ours}", f"{_SELF}.{theirs}", leaves=(), version=version)
-
-
+_MODULES = {
+    "patch_embed.projection": "embeddings.patch_embeddings.projection",
+    "patch_embed.norm": "embeddings.norm",
+    f"{BLOCK}.norm1": f"{_BLOCK}.layernorm_before",
+    f"{BLOCK}.norm2": f"{_BLOCK}.layernorm_after",
+    f"{_OURS}.position_bias.mlp.0": f"{_SELF}.continuous_position_bias_mlp.0",
+    f"{_OURS}.projection": f"{_BLOCK}.attention.output.dense",
+    f"{BLOCK}.mlp.fc1": f"{_BLOCK}.intermediate.dense",
+    f"{BLOCK}.mlp.fc2": f"{_BLOCK}.output.dense",
+}
+_TENSORS: dict[str, tuple[str, Version]] = {
+    "position_bias.table": ("relative_position_bias_table", 1),
+    "q_bias": ("query.bias", 2),
+    "v_bias": ("value.bias", 2),
+    "logit_scale": ("logit_scale", 2),
+    "position_bias.mlp.2.weight": ("continuous_position_bias_mlp.2.weight", 2),
+}
 _BODY = (
-    *rename("patch_embed.projection", "embeddings.patch_embeddings.projection"),
-    *rename("patch_embed.norm", "embeddings.norm"),
+    *(row for ours, theirs in _MODULES.items() for row in rename(ours, theirs)),
+    *(
+        row
+        for ours, (theirs, version) in _TENSORS.items()
+        for row in rename(f"{_OURS}.{ours}", f"{_SELF}.{theirs}", leaves=(), version=version)
+    ),
+    _fused("weight", None),
+    _fused("bias", 1),
     KeyRow(
         native=("absolute_position",),
         foreign=("embeddings.position_embeddings",),
         write=flatten_grid,
     ),
-    *rename(f"{BLOCK}.norm1", f"{_BLOCK}.layernorm_before"),
-    *rename(f"{BLOCK}.norm2", f"{_BLOCK}.layernorm_after"),
-    _fused("weight", None),
-    _fused("bias", 1),
-    *_single("position_bias.table", "relative_position_bias_table", 1),
-    *_single("q_bias", "query.bias", 2),
-    *_single("v_bias", "value.bias", 2),
-    *_single("logit_scale", "logit_scale", 2),
-    *rename(f"{_OURS}.position_bias.mlp.0", f"{_SELF}.continuous_position_bias_mlp.0", version=2),
-    *_single("position_bias.mlp.2.weight", "continuous_position_bias_mlp.2.weight", 2),
-    *rename(f"{_OURS}.projection", f"{_BLOCK}.attention.output.dense"),
-    *rename(f"{BLOCK}.mlp.fc1", f"{_BLOCK}.intermediate.dense"),
-    *rename(f"{BLOCK}.mlp.fc2", f"{_BLOCK}.output.dense"),
     *merge_rows("encoder.layers.{stage}.downsample"),
 )
 _ALIASES = (
@@ -89,39 +95,34 @@ _ALIASES = (
     (r"\.mlp\.fc1\.", ".intermediate.dense."),
     (r"\.mlp\.fc2\.", ".output.dense."),
 )
-_ANCHOR = r"encoder\.layers\.0\.blocks\.0\.attention\.(self\.query|q_proj)\.weight"
-_IGNORED = ((r"embeddings\.mask_token", "part of masked image pre-training"),)
-_INNER = ("swin.", "swinv2.", "backbone.swin.", "backbone.", "model.")
+_MASK_TOKEN = (r"embeddings\.mask_token", "part of masked image pre-training")
 
-MODEL = KeyTable(
-    name="huggingface",
-    title="transformers",
-    anchor=_ANCHOR,
+_table = partial(
+    KeyTable,
+    anchor=r"encoder\.layers\.0\.blocks\.0\.attention\.(self\.query|q_proj)\.weight",
     block=_BLOCK,
     attention="attention.self",
-    small_map_rule="shrink_both",
-    inner=_INNER,
+    inner=("swin.", "swinv2.", "backbone.swin.", "backbone.", "model."),
     aliases=_ALIASES,
+    buffers=("relative_position_index",),
+)
+MODEL = _table(
+    name="huggingface",
+    title="transformers",
+    small_map_rule="shrink_both",
     rows=(
         *_BODY,
         *rename("norms.{last}", "layernorm"),
         *rename("head.fc", "classifier", outer=True),
     ),
-    ignored=_IGNORED,
-    buffers=("relative_position_index",),
+    ignored=(_MASK_TOKEN,),
 )
-
 # transformers' SwinBackbone always partitions: it keeps window and shift on small maps.
-BACKBONE = KeyTable(
+BACKBONE = _table(
     name="huggingface-backbone",
     title="transformers' backbone",
-    anchor=_ANCHOR,
-    block=_BLOCK,
-    attention="attention.self",
     small_map_rule="keep",
     marks=(r"(.*\.)?hidden_states_norms\.stage\d+\.weight",),
-    inner=_INNER,
-    aliases=_ALIASES,
     rows=(
         *_BODY,
         *rename("norms.{stage}", "hidden_states_norms.stage{stage}", first=1, outer=True),
@@ -129,10 +130,9 @@ BACKBONE = KeyTable(
         *rename("norms.{stage}", "hidden_states_norms.stage{stage}", first=1),
     ),
     ignored=(
-        *_IGNORED,
+        _MASK_TOKEN,
         (r"(swin\.)?layernorm\.(weight|bias)", "not used by transformers' backbone"),
     ),
-    buffers=("relative_position_index",),
     versions=(1,),
 )
 

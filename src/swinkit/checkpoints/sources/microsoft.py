@@ -4,6 +4,7 @@ The forks are mmdet 2 and mmseg 0 with the official backbone: their necks and he
 of OpenMMLab.
 """
 
+from functools import partial
 from typing import Any
 
 from swinkit.backbones.config import SwinConfig
@@ -24,51 +25,45 @@ from swinkit.checkpoints.sources.tables import (
 from swinkit.settings import SizeHW
 
 _BLOCK = "layers.{stage}.blocks.{block}"
-_ANCHOR = r"layers\.0\.blocks\.0\.attn\.qkv\.weight"
+_POSITION = ("absolute_pos_embed",)
 _BODY = (*embedding_rows(), *block_rows(_BLOCK), *merge_rows("layers.{stage}.downsample"))
 
-CLASSIFIER = KeyTable(
+_table = partial(
+    KeyTable,
+    anchor=r"layers\.0\.blocks\.0\.attn\.qkv\.weight",
+    block=_BLOCK,
+    patch_norm_optional=True,
+)
+CLASSIFIER = _table(
     name="microsoft",
     title="microsoft/Swin-Transformer",
-    anchor=_ANCHOR,
-    block=_BLOCK,
     small_map_rule="shrink_both",
     inner=("encoder.", "backbone."),
     rows=(
         *_BODY,
-        KeyRow(native=("absolute_position",), foreign=("absolute_pos_embed",), write=flatten_grid),
+        KeyRow(native=("absolute_position",), foreign=_POSITION, write=flatten_grid),
         *rename("norms.{last}", "norm"),
         *rename("head.fc", "head"),
     ),
     ignored=((r"mask_token", "part of masked image pre-training"),),
     buffers=("relative_position_index", "relative_coords_table", "attn_mask"),
     wrapper="model",
-    patch_norm_optional=True,
 )
-
-FORK = KeyTable(
+FORK = _table(
     name="microsoft-detection",
     title="the detection or segmentation fork of microsoft/Swin-Transformer",
-    anchor=_ANCHOR,
-    block=_BLOCK,
     small_map_rule="keep",
     marks=(r"(?!.*blocks)(.*\.)?norm\d\.weight",),
     inner=("backbone.",),
     rows=(
         *_BODY,
-        KeyRow(
-            native=("absolute_position",),
-            foreign=("absolute_pos_embed",),
-            read=read_grid,
-            write=grid_last,
-        ),
+        KeyRow(native=("absolute_position",), foreign=_POSITION, read=read_grid, write=grid_last),
         *rename("norms.{stage}", "norm{stage}"),
     ),
     ignored=((r"norm\.(weight|bias)|head\.(weight|bias)", "classifier's, not used by the fork"),),
     buffers=("relative_position_index",),
     wrapper="state_dict",
     versions=(1,),
-    patch_norm_optional=True,
 )
 
 

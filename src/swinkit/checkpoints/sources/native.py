@@ -5,27 +5,25 @@ from pathlib import Path
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.save import check_suffix
 from swinkit.checkpoints.sources.base import Export, HeadTable, Source
-from swinkit.checkpoints.sources.tables import BLOCK, KeyTable, Rows, Tensors, rename
+from swinkit.checkpoints.sources.tables import BLOCK, KeyTable, Tensors, rename
 from swinkit.registry import TASKS, task_weights
 from swinkit.settings import SizeHW
 
-_MODULES = ("norm1", "norm2", "attention.projection", "mlp.fc1", "mlp.fc2")
-_TENSORS = (
-    "attention.qkv.weight",
-    "attention.qkv.bias",
-    "attention.q_bias",
-    "attention.v_bias",
-    "attention.logit_scale",
-    "attention.position_bias.table",
-    "attention.position_bias.mlp.0.weight",
-    "attention.position_bias.mlp.0.bias",
-    "attention.position_bias.mlp.2.weight",
+_MODULES = (
+    "patch_embed.projection",
+    "patch_embed.norm",
+    *(f"{BLOCK}.{name}" for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2")),
+    *(f"{BLOCK}.attention.{name}" for name in ("qkv", "projection")),
+    *(f"{BLOCK}.attention.position_bias.mlp.{number}" for number in (0, 2)),
+    "stages.{stage}.merge.norm",
+    "stages.{stage}.merge.reduction",
+    "norms.{stage}",
 )
-
-
-def _same(name: str, *leaves: str, outer: bool = False) -> Rows:
-    return rename(name, name, leaves=leaves, outer=outer)
-
+_TENSORS = (
+    "absolute_position",
+    *(f"{BLOCK}.attention.{name}" for name in ("q_bias", "v_bias", "logit_scale")),
+    f"{BLOCK}.attention.position_bias.table",
+)
 
 TABLE = KeyTable(
     name="native",
@@ -37,15 +35,9 @@ TABLE = KeyTable(
     inner=("backbone.",),
     patch_norm_optional=True,
     rows=(
-        *_same("patch_embed.projection", "weight", "bias"),
-        *_same("patch_embed.norm", "weight", "bias"),
-        *_same("absolute_position"),
-        *(row for name in _MODULES for row in _same(f"{BLOCK}.{name}", "weight", "bias")),
-        *(row for name in _TENSORS for row in _same(f"{BLOCK}.{name}")),
-        *_same("stages.{stage}.merge.norm", "weight", "bias"),
-        *_same("stages.{stage}.merge.reduction", "weight"),
-        *_same("norms.{stage}", "weight", "bias"),
-        *_same("head.fc", "weight", "bias", outer=True),
+        *(row for name in _MODULES for row in rename(name, name)),
+        *(row for name in _TENSORS for row in rename(name, name, leaves=())),
+        *rename("head.fc", "head.fc", outer=True),
     ),
 )
 
