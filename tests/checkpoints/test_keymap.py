@@ -6,7 +6,6 @@ from checkpoint_peers import huggingface, timm_v1, timm_v2, torchvision_swin
 from torch import Tensor
 
 from swinkit.checkpoints.infer import infer_backbone
-from swinkit.checkpoints.infer_window import BackboneEvidence
 from swinkit.checkpoints.renaming import read_backbone, write_backbone
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources import recognize
@@ -36,15 +35,8 @@ def test_every_tensor_is_explained_and_comes_back(peer: str) -> None:
     native = read_backbone(table, state, report)
     assert not report.unexpected
     assert not report.other
-    evidence = BackboneEvidence(
-        origin="file",
-        version=native.version,
-        tensors=native.tensors,
-        derived=native.derived,
-        rule=table.small_map_rule,
-        window_size=8,
-    )
-    found = infer_backbone(evidence)
+    native.window_size = 8
+    found = infer_backbone(native)
     assert found.config.depths == (2, 2, 2, 2)
     assert found.config.num_heads == (1, 2, 4, 8)
     assert found.config.embed_dim == 16

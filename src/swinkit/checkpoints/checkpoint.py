@@ -8,9 +8,8 @@ import torch
 
 from swinkit.backbones.config import SmallMapRule
 from swinkit.checkpoints.infer import BackboneWeights
-from swinkit.checkpoints.infer_window import StatedSizes, sizes_from_name
+from swinkit.checkpoints.infer_window import BackboneEvidence, StatedSizes, sizes_from_name
 from swinkit.checkpoints.renaming import (
-    BackboneTensors,
     FoundHeads,
     find_heads,
     read_backbone,
@@ -44,7 +43,7 @@ class Checkpoint:
     file: WeightFile
     source: Source
     table: KeyTable
-    backbone: BackboneTensors
+    backbone: BackboneEvidence
     heads: FoundHeads | None
     header: Header | None
     report: LoadReport

@@ -16,7 +16,7 @@ from swinkit.checkpoints.renaming import write_backbone, write_heads
 from swinkit.checkpoints.report import ConvertReport, LoadReport
 from swinkit.checkpoints.save import Model, backbone_of, state_on_cpu
 from swinkit.checkpoints.sources import all_sources, source_of_target
-from swinkit.checkpoints.sources.base import Export, HeadTable, Source, WeightFile
+from swinkit.checkpoints.sources.base import Export, Source, WeightFile
 from swinkit.checkpoints.sources.tables import KeyTable, Tensors
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
@@ -77,16 +77,16 @@ def convert(
             strict=strict,
             report=loaded.append,
         )
-    account = ConvertReport(
+    outcome = ConvertReport(
         source=loaded[0].origin if loaded else "a model",
         target=str(out),
         layout=to,
         load=loaded[0] if loaded else None,
     )
     export = _export(model, to, image_size)
-    target.write(export, _named_tensors(export, target, account), Path(out))
+    target.write(export, _named_tensors(export, target, outcome), Path(out))
     if report is not None:
-        report(account)
+        report(outcome)
     return Path(out)
 
 
@@ -96,8 +96,8 @@ def export_tensors(model: Model, to: str, image_hw: SizeHW) -> Tensors:
     Raises:
         CheckpointError: the target cannot express the model; says why.
     """
-    account = ConvertReport(source="a model", target="tensors", layout=to)
-    return _named_tensors(_export(model, to, image_hw), source_of_target(to), account)
+    outcome = ConvertReport(source="a model", target="tensors", layout=to)
+    return _named_tensors(_export(model, to, image_hw), source_of_target(to), outcome)
 
 
 def _export(model: Model, to: str, image_size: int | SizeHW | None) -> Export:
@@ -127,10 +127,9 @@ def _image_hw(model: Model) -> SizeHW:
     return side, side
 
 
-def _named_tensors(export: Export, source: Source, account: ConvertReport) -> Tensors:
+def _named_tensors(export: Export, source: Source, outcome: ConvertReport) -> Tensors:
     """All tensors of the target; what it computes otherwise is noted."""
-    config, image_hw = export.backbone, export.image_hw
-    table = source.table_for(config)
+    config, table = export.backbone, source.table_for(export.backbone)
     own = state_on_cpu(export.model)
     body = {name.removeprefix("backbone."): value for name, value in own.items()}
     heads: Tensors = {}
@@ -138,18 +137,12 @@ def _named_tensors(export: Export, source: Source, account: ConvertReport) -> Te
         inside = backbone_of(export.model).state_dict()
         native = {name: value for name, value in body.items() if name not in inside}
         body = {name: value for name, value in body.items() if name in inside}
-        head_table = _head_table(export, source)
-        blocked = head_table.obstacles(export.model.config)
-        _refuse(table, blocked or source.obstacles(config, image_hw))
-        heads = write_heads(head_table, native, export.target)
-        assumed = head_table.settings(WeightFile(tensors={}, origin=export.target))
-        account.notes += task_weights(str(export.task)).differences(export.model.config, assumed)
-    else:
-        _refuse(table, source.obstacles(config, image_hw))
+        heads = _named_heads(export, source, native, outcome)
+    _refuse(table, source.obstacles(config, export.image_hw))
     written = write_backbone(table, body, config.version)
     buffers = _derived_buffers(export, source)
-    account.written, account.derived = len(written) + len(heads), len(buffers)
-    account.notes += source.differences(config, image_hw)
+    outcome.written, outcome.derived = len(written) + len(heads), len(buffers)
+    outcome.notes += source.differences(config, export.image_hw)
     prefix = source.prefix(export)
     outer = {row.foreign[0].split(".")[0] for row in table.rows if row.outer}
     named = {
@@ -159,52 +152,51 @@ def _named_tensors(export: Export, source: Source, account: ConvertReport) -> Te
     return {**named, **heads}
 
 
+def _named_heads(
+    export: Export, source: Source, native: Tensors, outcome: ConvertReport
+) -> Tensors:
+    """Necks and heads under the target's names."""
+    task, config = str(export.task), export.model.config
+    of_target = {
+        target: table
+        for other in all_sources()
+        for table in other.head_tables()
+        for target in table.targets
+        if table.task == task
+    }
+    if export.target not in of_target:
+        kind = get_task(task).model_kind
+        obstacles = [f"{kind}s go to {', '.join(of_target)}, not to {export.target}"]
+    else:
+        table = of_target[export.target]
+        obstacles = table.obstacles(config)
+    _refuse(source.table_for(export.backbone), obstacles)
+    assumed = table.settings(WeightFile(tensors={}, origin=export.target))
+    outcome.notes += task_weights(task).differences(config, assumed)
+    return write_heads(table, native, export.target)
+
+
 def _refuse(table: KeyTable, obstacles: list[str]) -> None:
     if obstacles:
         raise CheckpointError(f"{table.title} cannot express this model: {'; '.join(obstacles)}")
 
 
-def _head_table(export: Export, source: Source) -> HeadTable:
-    """The source's names for the model's heads.
-
-    Raises:
-        CheckpointError: the target has none; says which have.
-    """
-
-    def of_task(tables: tuple[HeadTable, ...]) -> list[HeadTable]:
-        return [table for table in tables if table.task == export.task]
-
-    for table in of_task(source.head_tables()):
-        if export.target in table.targets:
-            return table
-    targets = dict.fromkeys(
-        target
-        for other in all_sources()
-        for table in of_task(other.head_tables())
-        for target in table.targets
-    )
-    kind = get_task(str(export.task)).model_kind
-    obstacle = f"{kind}s go to {', '.join(targets)}, not to {export.target}"
-    table_title = source.table_for(export.backbone).title
-    raise CheckpointError(f"{table_title} cannot express this model: {obstacle}")
-
-
 def _derived_buffers(export: Export, source: Source) -> Tensors:
     """Buffers that the target stores beside the weights and expects back when it loads strictly."""
     config, table = export.backbone, source.table_for(export.backbone)
-    wanted, (step, first) = source.buffers(config), table.stage_numbering
+    names, (step, first) = source.buffers(config), table.stage_numbering
     buffers: Tensors = {}
     for stage, depth in enumerate(config.depths):
         window = config.windows[stage]
         for number in range(depth):
             block = table.block.format(stage=step * stage + first, block=number)
             attention = f"{block}.{table.attention}"
-            if "relative_position_index" in wanted:
+            if "relative_position_index" in names:
                 buffers[f"{attention}.relative_position_index"] = source.position_index(window)
-            if "relative_coords_table" in wanted and config.version == 2:
+            if "relative_coords_table" in names and config.version == 2:
                 coordinates = log_spaced_coordinates(window, config.pretrained_windows[stage])
                 buffers[f"{attention}.relative_coords_table"] = coordinates[None].clone()
-            if "attn_mask" in wanted and number % 2:
+            if "attn_mask" in names and number % 2:
                 mask = attention_mask(map_hw(export.image_hw, config.patch_size, stage), window)
                 if mask is not None:
                     buffers[f"{block}.attn_mask"] = mask

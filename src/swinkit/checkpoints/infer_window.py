@@ -52,8 +52,8 @@ class BackboneEvidence(Evidence):
 
     Attributes:
         version: of Swin.
-        tensors: by native name.
-        derived: buffers of the file by (stage, name).
+        tensors: by native name, with a classifier's head.
+        derived: first buffer of the file found per (stage, name), which is never a weight.
         rule: for maps that fit in one window, as the source has it.
         stated: by what stands beside the weights.
         image_hw, window_size, pretrained_window_size: as the caller gives them, to fill what the
@@ -61,7 +61,7 @@ class BackboneEvidence(Evidence):
     """
 
     version: Version
-    tensors: Tensors
+    tensors: Tensors = field(default_factory=dict)
     derived: dict[tuple[int, str], Tensor] = field(default_factory=dict)
     rule: SmallMapRule
     stated: StatedSizes | None = None

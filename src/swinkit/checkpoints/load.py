@@ -18,7 +18,7 @@ from swinkit.checkpoints.checkpoint import (
     stated_sizes,
 )
 from swinkit.checkpoints.infer import BackboneWeights, infer_backbone
-from swinkit.checkpoints.infer_window import BackboneEvidence, WindowSize
+from swinkit.checkpoints.infer_window import WindowSize
 from swinkit.checkpoints.opening import open_weights
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.save import BACKBONE, Model
@@ -133,24 +133,24 @@ def _task(checkpoint: Checkpoint, request: Request) -> str | None:
     Raises:
         CheckpointError: an unknown task, or one that the file has no heads for.
     """
-    wanted, held = request.task, checkpoint.task
-    if wanted is None:
+    requested, held = request.task, checkpoint.task
+    if requested is None:
         return held or (None if request.num_classes is None else DEFAULT)
-    if wanted == BACKBONE:
+    if requested == BACKBONE:
         return None
-    if wanted not in TASKS:
+    if requested not in TASKS:
         raise CheckpointError(
-            f"task is {wanted!r}; choose {', '.join((*reversed(TASKS), BACKBONE))}"
+            f"task is {requested!r}; choose {', '.join((*reversed(TASKS), BACKBONE))}"
         )
-    if wanted == held:
+    if requested == held:
         return held
-    if task_weights(wanted).head_anchor is None:
+    if task_weights(requested).head_anchor is None:
         if request.num_classes is None:
             raise CheckpointError(
-                f"{checkpoint.origin} holds a backbone without a {get_task(wanted).model_kind}; "
+                f"{checkpoint.origin} holds a backbone without a {get_task(requested).model_kind}; "
                 "give num_classes= for a fresh one, or task='backbone'"
             )
-        return wanted
+        return requested
     with_heads = [task for task in all_tasks() if task_weights(task.name).head_anchor]
     other = f"no {' or '.join(task.model_kind for task in with_heads)} that swinkit builds"
     if checkpoint.heads is not None and held is not None:
@@ -164,26 +164,23 @@ def _backbone(
     checkpoint: Checkpoint, request: Request, task: TaskWeights[Any] | None
 ) -> BackboneWeights:
     """The backbone, from swinkit's own header where there is one, else inferred."""
-    header, head = checkpoint.header, checkpoint.classifier_head()
-    own = checkpoint.backbone
-    tensors = {name: value for name, value in own.tensors.items() if name not in head}
+    header, evidence = checkpoint.header, checkpoint.backbone
+    head = checkpoint.classifier_head()
     if header is not None:
         prepare = header.info.preprocessing if header.info else None
         image_hw = prepare.size_hw if isinstance(prepare, Preprocessing) else (224, 224)
-        return BackboneWeights(tensors=tensors, config=header.backbone, image_hw=image_hw)
-    evidence = BackboneEvidence(
-        origin=checkpoint.origin,
-        version=own.version,
-        tensors=tensors,
-        derived=own.derived,
-        rule=small_map_rule(checkpoint, task),
-        stated=stated_sizes(checkpoint, task),
-        image_hw=request.image_hw,
-        window_size=request.window_size,
-        pretrained_window_size=request.pretrained_window_size,
-    )
-    weights = infer_backbone(evidence)
-    checkpoint.report.add(evidence)
+        weights = BackboneWeights(
+            tensors=evidence.tensors, config=header.backbone, image_hw=image_hw
+        )
+    else:
+        evidence.rule = small_map_rule(checkpoint, task)
+        evidence.stated = stated_sizes(checkpoint, task)
+        evidence.image_hw = request.image_hw
+        evidence.window_size = request.window_size
+        evidence.pretrained_window_size = request.pretrained_window_size
+        weights = infer_backbone(evidence)
+        checkpoint.report.add(evidence)
+    weights.tensors = {name: value for name, value in weights.tensors.items() if name not in head}
     return weights
 
 

@@ -1,4 +1,4 @@
-"""From any kind of source to plain tensors by foreign name, with what stands beside them."""
+"""From any kind of source to tensors by foreign name, with what stands beside them."""
 
 import json
 from collections.abc import Mapping
@@ -39,41 +39,41 @@ def open_weights(
         CheckpointError: nothing is there, or it cannot be read safely.
     """
     if isinstance(source, Mapping):
-        opened = WeightFile(tensors={}, origin="state dict")
-        opened.tensors = unwrap(source, opened)
+        file = WeightFile(tensors={}, origin="state dict")
+        file.tensors = unwrap(source, file)
     elif isinstance(source, Path) or Path(source).exists():
-        opened = _open_path(Path(source))
+        file = _open_path(Path(source))
     elif source in PUBLISHED:
-        opened = _open_published(PUBLISHED[source], endpoint)
+        file = _open_published(PUBLISHED[source], endpoint)
     elif is_url(source):
         path, note = fetch_url(source)
-        opened = _open_file(path)
-        opened.origin, opened.name = source, source.split("#")[0].rsplit("/", 1)[-1]
-        opened.notes += note
+        file = _open_file(path)
+        file.origin, file.name = source, source.split("#")[0].rsplit("/", 1)[-1]
+        file.notes += note
     elif Path(source).suffix in SUFFIXES:
         raise CheckpointError(f"{source}: no such file; check the path")
     elif is_hub_id(source):
-        opened = _open_path(fetch_hub(source, files_beside(), endpoint=endpoint))
-        opened.origin = opened.name = source
+        file = _open_path(fetch_hub(source, files_beside(), endpoint=endpoint))
+        file.origin = file.name = source
     else:
         raise CheckpointError(
             f"{source}: no such file or folder, and no published name (see `swinkit models`), "
             "hub id owner/name or URL either"
         )
-    _check_finite(opened)
-    return opened
+    _check_finite(file)
+    return file
 
 
 def _open_published(entry: PublishedWeights, endpoint: str | None) -> WeightFile:
     if entry.hub_id:
-        opened = _open_path(fetch_hub(entry.hub_id, files_beside(), endpoint=endpoint))
+        file = _open_path(fetch_hub(entry.hub_id, files_beside(), endpoint=endpoint))
     else:
         path, note = fetch_url(entry.url, need_hash=False)
-        opened = _open_file(path)
-        opened.notes += note
-    opened.origin = opened.name = f"{entry.name} ({entry.hub_id or entry.url})"
-    opened.published = entry
-    return opened
+        file = _open_file(path)
+        file.notes += note
+    file.origin = file.name = f"{entry.name} ({entry.hub_id or entry.url})"
+    file.published = entry
+    return file
 
 
 def _open_path(path: Path) -> WeightFile:
@@ -83,35 +83,35 @@ def _open_path(path: Path) -> WeightFile:
         return _open_file(path)
     for name in IN_FOLDER:
         if (path / name).is_file():
-            opened = _open_file(path / name)
-            opened.origin, opened.name = str(path), path.name
-            opened.beside = {name: _read_json(path / name) for name in files_beside()}
-            return opened
+            file = _open_file(path / name)
+            file.origin, file.name = str(path), path.name
+            file.beside = {name: _read_json(path / name) for name in files_beside()}
+            return file
     raise CheckpointError(f"{path} holds none of {', '.join(IN_FOLDER)}")
 
 
 def _open_file(path: Path) -> WeightFile:
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f"{path} is no weight file; swinkit reads {', '.join(SUFFIXES)}")
-    opened = WeightFile(tensors={}, origin=str(path), name=path.name)
+    file = WeightFile(tensors={}, origin=str(path), name=path.name)
     try:
-        opened.sha256 = sha256_of(path)
+        file.sha256 = sha256_of(path)
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as reader:
-                opened.metadata = dict(reader.metadata() or {})
-                opened.tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
+                file.metadata = dict(reader.metadata() or {})
+                file.tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
         else:
-            opened.tensors = unwrap(load_pickle(path), opened)
+            file.tensors = unwrap(load_pickle(path), file)
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is truncated or no safetensors file; download or copy it again"
         ) from error
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    return opened
+    return file
 
 
-def unwrap(content: Any, opened: WeightFile) -> dict[str, Tensor]:
+def unwrap(content: Any, file: WeightFile) -> dict[str, Tensor]:
     """The state dict inside what training scripts save around it; EMA weights come first.
 
     Raises:
@@ -123,18 +123,18 @@ def unwrap(content: Any, opened: WeightFile) -> dict[str, Tensor]:
         if not inside:
             break
         if len(inside) > 1:
-            opened.notes.append(f"the file holds {', '.join(inside)}; {inside[0]} is used")
+            file.notes.append(f"the file holds {', '.join(inside)}; {inside[0]} is used")
         if isinstance(content.get("meta"), Mapping):
-            opened.meta = {str(key): value for key, value in content["meta"].items()}
+            file.meta = {str(key): value for key, value in content["meta"].items()}
         content = content[inside[0]]
     tensors = {}
     if isinstance(content, Mapping):
         tensors = {str(key): value for key, value in content.items() if torch.is_tensor(value)}
         others = [str(key) for key in content if str(key) not in tensors]
         if tensors and others:
-            opened.notes.append(f"entries that are no tensors left out: {', '.join(others[:5])}")
+            file.notes.append(f"entries that are no tensors left out: {', '.join(others[:5])}")
     if not tensors:
-        raise CheckpointError(f"{opened.origin} holds no tensors by name; expected a state dict")
+        raise CheckpointError(f"{file.origin} holds no tensors by name; expected a state dict")
     while tensors and all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
     return tensors
@@ -162,10 +162,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _check_finite(opened: WeightFile) -> None:
-    for name, value in opened.tensors.items():
+def _check_finite(file: WeightFile) -> None:
+    for name, value in file.tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise CheckpointError(
-                f"{opened.origin}: {name} holds NaN or infinite values; the training that wrote "
+                f"{file.origin}: {name} holds NaN or infinite values; the training that wrote "
                 "it diverged, take an earlier checkpoint"
             )

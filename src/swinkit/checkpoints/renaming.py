@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from swinkit.checkpoints.infer_window import BackboneEvidence
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources.base import HeadTable, Source, WeightFile
 from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, Version, find_prefix
@@ -14,21 +15,6 @@ from swinkit.errors import CheckpointError
 
 Value = TypeVar("Value")
 DERIVED = ("relative_position_index", "relative_coords_table", "attn_mask", "k_bias")
-
-
-@dataclass(kw_only=True)
-class BackboneTensors:
-    """A backbone, with a classifier's head, in swinkit's names.
-
-    Attributes:
-        version: of Swin.
-        tensors: by native name.
-        derived: first buffer found per (stage, buffer name): evidence for inference, never weights.
-    """
-
-    version: Version
-    tensors: Tensors = field(default_factory=dict)
-    derived: dict[tuple[int, str], Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +45,16 @@ def translate(tensors: Mapping[str, Tensor], rows: Rows, *, to_native: bool) -> 
     result = _Translated()
     for (index, stage, block), parts in _group(tensors, rows, to_native, result.left).items():
         row = rows[index]
-        given, wanted, convert, number = row.foreign, row.native, row.read, stage
+        given, made_names, convert, number = row.foreign, row.native, row.read, stage
         if not to_native:
-            given, wanted, convert = row.native, row.foreign, row.write
+            given, made_names, convert = row.native, row.foreign, row.write
             number = row.step * stage + row.first
         if len(parts) != len(given):
             result.incomplete.extend(parts.values())
             continue
         names = tuple(parts[part] for part in range(len(parts)))
         values = convert(tuple(tensors[name] for name in names))
-        for template, value in zip(wanted, values, strict=True):
+        for template, value in zip(made_names, values, strict=True):
             made = template.replace("{stage}", str(number)).replace("{block}", str(block))
             result.tensors[made] = value
             result.origin[made] = names
@@ -108,7 +94,7 @@ def _matcher(template: str) -> re.Pattern[str]:
 
 def read_backbone(
     table: KeyTable, state: Mapping[str, Tensor], report: LoadReport
-) -> BackboneTensors:
+) -> BackboneEvidence:
     """A file in native names, with everything left over reported.
 
     Raises:
@@ -128,8 +114,12 @@ def read_backbone(
             name = re.sub(expression, replacement, name)
         original[name] = key
         (body if is_body else beside)[name] = value
-    # A learned logit scale shows V2's cosine attention.
-    result = BackboneTensors(version=2 if any(key.endswith("logit_scale") for key in state) else 1)
+    result = BackboneEvidence(
+        origin=report.origin,
+        # A learned logit scale shows V2's cosine attention.
+        version=2 if any(key.endswith("logit_scale") for key in state) else 1,
+        rule=table.small_map_rule,
+    )
     kept = _set_aside(table, body, result, original, report)
     rows = _rows_of(table, result.version)
     inside = tuple(row for row in rows if not (row.outer and inner))
@@ -150,7 +140,7 @@ def _rows_of(table: KeyTable, version: Version) -> Rows:
 def _set_aside(
     table: KeyTable,
     body: Tensors,
-    result: BackboneTensors,
+    result: BackboneEvidence,
     original: Mapping[str, str],
     report: LoadReport,
 ) -> Tensors:

@@ -89,7 +89,6 @@ class ConvertReport:
         layout: naming of the target.
         written: parameters in it.
         derived: buffers that the target's own loader expects, computed and written.
-        left_out: native names that the target has no place for.
         notes: where the target computes something else with the same weights.
         load: how the source was read.
     """
@@ -99,7 +98,6 @@ class ConvertReport:
     layout: str
     written: int = 0
     derived: int = 0
-    left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     load: LoadReport | None = None
 
@@ -108,7 +106,6 @@ class ConvertReport:
         lines += [
             f"{self.target}: {self.layout} weights",
             *_row("written", f"{self.written} tensors, {self.derived} derived buffers"),
-            *_row("left out", _names(self.left_out)),
         ]
         lines += [line for text in self.notes for line in _row("note", text)]
         return "\n".join(lines)
