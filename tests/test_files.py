@@ -116,3 +116,53 @@ def test_a_kill_while_writing_keeps_the_earlier_file(tmp_path: Path) -> None:
     with atomic_write(target) as temporary:
         temporary.write_bytes(b"new")
     assert target.read_bytes() == b"new"
+
+
+def test_links_are_followed_and_modes_kept(tmp_path: Path) -> None:
+    real = tmp_path / "real.bin"
+    real.write_bytes(b"old")
+    real.chmod(0o600)
+    link = tmp_path / "link.bin"
+    link.symlink_to(real)
+    with atomic_write(link) as temporary:
+        temporary.write_bytes(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with atomic_write(pipe) as temporary:
+        temporary.write_bytes(b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_full_device_is_one_line() -> None:
+    with (
+        pytest.raises(SwinkitError, match="No space left"),
+        atomic_write("/dev/full") as temporary,
+    ):
+        temporary.write_bytes(b"x" * 10)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\x00b", "/proc/no/such"])
+def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SwinkitError, match="cannot write"), atomic_write(tmp_path / name):
+        pass
+
+
+def test_the_longest_name(tmp_path: Path) -> None:
+    name = "x" * 251 + ".bin"
+    with atomic_write(tmp_path / name) as temporary:
+        temporary.write_bytes(b"x")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(SwinkitError, match="Is a directory"), atomic_write(tmp_path):
+        pass

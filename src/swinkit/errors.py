@@ -1,11 +1,31 @@
 """The errors a user can cause. Each message is one line: what is wrong, where, and what to do."""
 
+MOST_CHARACTERS = 500
+
 
 class SwinkitError(Exception):
-    """Base of every error that swinkit raises on purpose; the command line prints its one line."""
+    """Base of every error that swinkit raises on purpose; the command line prints its one line.
+
+    Text from files ends up in messages: line breaks become spaces, control characters (a terminal
+    would obey them) are shown as escapes, and the middle of a long message is left out.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Text as one line of at most 500 characters without control characters."""
+    # Unprintable characters, lone surrogates of names that are not UTF-8 among them.
+    shown = "".join(
+        character if character.isprintable() else ascii(character)[1:-1]
+        for character in " ".join(text.split())
+    )
+    if len(shown) <= MOST_CHARACTERS:
+        return shown
+    # What is wrong stands first, what to do last.
+    head, tail = MOST_CHARACTERS * 3 // 5, MOST_CHARACTERS * 2 // 5 - len(" … ")
+    return f"{shown[:head]} … {shown[len(shown) - tail :]}"
 
 
 class ConfigError(SwinkitError):

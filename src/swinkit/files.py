@@ -1,7 +1,10 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
 import contextlib
+import errno
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,31 +18,54 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
     On any error, a full disk or an interrupt included, the temporary file is removed and an
     earlier `path` stays as it was. A killed process can leave a `.tmp` file behind, never a
-    damaged `path`.
+    damaged `path`. Links are followed, the mode of an earlier file is kept, and a device or a pipe
+    (`/dev/stdout`) is written to, not replaced.
 
     Raises:
         SwinkitError: the operating system refused the write (no space, no permission).
     """
     target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}"
-        )
+        target = Path(os.path.realpath(target))
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        regular = mode is None or stat.S_ISREG(mode)
+        folder = target.parent if regular else Path(tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        # Names may be as long as the system allows: the temporary one takes little of it.
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=f".tmp{target.suffix[:9]}")
         os.close(handle)
-    except OSError as error:
-        raise _write_error(target, error) from error
+    except (OSError, ValueError) as error:
+        raise _write_error(Path(path), error) from error
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
+        if regular:
+            _replace(temporary, target, mode)
+        else:
+            with temporary.open("rb") as written, target.open("wb") as sink:
+                shutil.copyfileobj(written, sink)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise _write_error(target, error) from error
+        raise _write_error(Path(path), error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, target: Path, mode: int | None) -> None:
+    """Rename with the file, then its entry in the folder, safe on the disk."""
+    with temporary.open("rb+") as written:
+        os.fsync(written.fileno())
+    temporary.chmod(0o666 & ~_umask() if mode is None else stat.S_IMODE(mode))
+    os.replace(temporary, target)
+    with contextlib.suppress(OSError):  # some systems cannot open a folder, or sync one
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _umask() -> int:
@@ -48,8 +74,8 @@ def _umask() -> int:
     return current
 
 
-def _write_error(target: Path, error: OSError) -> SwinkitError:
-    reason = error.strerror or str(error)
+def _write_error(target: Path, error: OSError | ValueError) -> SwinkitError:
+    reason = getattr(error, "strerror", None) or str(error)
     return SwinkitError(
         f"cannot write {target}: {reason}; free space or choose another folder "
         "(an earlier file there is unchanged)"
