@@ -42,6 +42,15 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Folder of small inputs that once went wrong; the test is skipped where it is absent."""
+    folder = SHARED / "cases"
+    if not folder.is_dir():
+        pytest.skip("the cases (../shared/cases) are not on this machine")
+    return folder
+
+
 @pytest.fixture
 def make_images() -> MakeImages:
     """Writes `count` different images into a folder and returns their paths."""

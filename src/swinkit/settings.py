@@ -11,6 +11,7 @@ import yaml
 
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
+from swinkit.parsing import read_yaml
 
 SizeHW = tuple[int, int]  # (height, width)
 
@@ -118,18 +119,13 @@ def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Raises:
         ConfigError: missing, not YAML, or not a mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    content = read_yaml(path, error=ConfigError)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected names with values, as `name: value` lines")
     return content

@@ -93,7 +93,7 @@ def test_missing_recipe_and_broken_yaml(tmp_path):
         load_recipe("papre", "x")
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1, 2")
-    with pytest.raises(ConfigError, match="not valid YAML"):
+    with pytest.raises(ConfigError, match="is no YAML"):
         load_recipe(broken, "x")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError, DataError
 from swinkit.registry import DEFAULT, get_task, recognize, task_of_network
-from swinkit.settings import read_yaml, to_plain
+from swinkit.settings import read_settings, to_plain
 from swinkit.task.train_config import TrainConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
@@ -47,7 +47,7 @@ def load_recipe(
         raise ConfigError(
             f"no recipe {recipe}; choose {', '.join(recipe_names())} or name a YAML file"
         )
-    values = read_yaml(file)
+    values = read_settings(file)
     if isinstance(data, DataConfig):
         values["data"] = to_plain(data)
     else:
@@ -64,7 +64,7 @@ def load_recipe(
 
 def read_config(path: str | Path) -> TrainConfig:
     """Read what `TrainConfig.save` wrote. Raises ConfigError where that fails."""
-    return _config_of(read_yaml(Path(path)))
+    return _config_of(read_settings(Path(path)))
 
 
 def find_task(network: str | None, data: DataConfig | str | Path) -> str:
