@@ -85,9 +85,10 @@ class Suppression:
         sigma: width of "gaussian".
         min_score: soft methods drop boxes whose lowered score falls below.
 
-    >>> import swinkit
-    >>> swinkit.Suppression(method="linear", iou=0.3)
-    Suppression(method='linear', iou=0.3, sigma=0.5, min_score=0.001)
+    Example:
+        >>> import swinkit
+        >>> swinkit.Suppression(method="linear", iou=0.3)
+        Suppression(method='linear', iou=0.3, sigma=0.5, min_score=0.001)
     """
 
     method: Method = "hard"

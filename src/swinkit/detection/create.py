@@ -57,10 +57,11 @@ def create_detector(
     Raises:
         ConfigError: an unknown name, or settings that contradict each other.
 
-    >>> import swinkit
-    >>> model = swinkit.create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
-    >>> model.num_classes
-    2
+    Example:
+        >>> import swinkit
+        >>> model = swinkit.create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
+        >>> model.num_classes
+        2
     """
     config = find_detector(name)
     backbone = config.backbone.adapted(

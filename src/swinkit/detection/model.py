@@ -27,11 +27,12 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
     `swinkit.create_detector`, `swinkit.load` and `from_config` give one: with region proposals
     and heads on them, or a RetinaNet, as its `config` says.
 
-    >>> import numpy as np, swinkit
-    >>> model = swinkit.create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
-    >>> [found] = model.predict(np.zeros((64, 96, 3), np.uint8), image_size=64)
-    >>> type(found).__name__, found.size_hw
-    ('InstanceMasks', (64, 96))
+    Example:
+        >>> import numpy as np, swinkit
+        >>> model = swinkit.create_detector("mask_rcnn_swin_nano", class_names=("cat", "dog"))
+        >>> [found] = model.predict(np.zeros((64, 96, 3), np.uint8), image_size=64)
+        >>> type(found).__name__, found.size_hw
+        ('InstanceMasks', (64, 96))
     """
 
     task = "detection"

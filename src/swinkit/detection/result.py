@@ -44,14 +44,15 @@ class Detections:
         SwinkitError: shapes that do not fit each other, values that are no boxes, scores or
             labels (a model whose weights hold NaN gives such).
 
-    >>> import numpy as np, swinkit
-    >>> boxes = np.array([[4, 2, 40, 30], [50, 10, 90, 60]])
-    >>> scores, labels = np.array([0.9, 0.4]), np.array([1, 0])
-    >>> found = swinkit.Detections(("cat", "dog"), boxes, scores, labels, size_hw=(64, 96))
-    >>> found
-    Detections(1 cat, 1 dog)
-    >>> found.above(0.5).names
-    ('dog',)
+    Example:
+        >>> import numpy as np, swinkit
+        >>> boxes = np.array([[4, 2, 40, 30], [50, 10, 90, 60]])
+        >>> scores, labels = np.array([0.9, 0.4]), np.array([1, 0])
+        >>> found = swinkit.Detections(("cat", "dog"), boxes, scores, labels, size_hw=(64, 96))
+        >>> found
+        Detections(1 cat, 1 dog)
+        >>> found.above(0.5).names
+        ('dog',)
     """
 
     class_names: tuple[str, ...]
@@ -220,14 +221,15 @@ class InstanceMasks(Detections):
     Raises:
         SwinkitError: masks of another number or size than boxes and image.
 
-    >>> import numpy as np, swinkit
-    >>> box, mask = np.array([[0, 0, 3, 2]]), np.zeros((1, 4, 6), bool)
-    >>> mask[0, :2, :3] = True
-    >>> found = swinkit.InstanceMasks(
-    ...     ("cat",), box, np.array([0.9]), np.array([0]), size_hw=(4, 6), masks=mask
-    ... )
-    >>> found.label_map()[0].tolist()
-    [1, 1, 1, 0, 0, 0]
+    Example:
+        >>> import numpy as np, swinkit
+        >>> box, mask = np.array([[0, 0, 3, 2]]), np.zeros((1, 4, 6), bool)
+        >>> mask[0, :2, :3] = True
+        >>> found = swinkit.InstanceMasks(
+        ...     ("cat",), box, np.array([0.9]), np.array([0]), size_hw=(4, 6), masks=mask
+        ... )
+        >>> found.label_map()[0].tolist()
+        [1, 1, 1, 0, 0, 0]
     """
 
     masks: "CompactMask" = field(kw_only=True)
