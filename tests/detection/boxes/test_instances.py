@@ -60,4 +60,3 @@ def test_raw_detections_are_selected_as_one() -> None:
     assert chosen.labels.tolist() == [0, 1]
     assert chosen.mask_probabilities is not None
     assert torch.equal(chosen.mask_probabilities, raw.mask_probabilities[:2])
-    assert raw.to("meta").mask_probabilities.device.type == "meta"

@@ -88,16 +88,6 @@ class RawDetections:
     def __len__(self) -> int:
         return self.boxes_xyxy.shape[0]
 
-    def to(self, device: torch.device | str) -> "RawDetections":
-        masks = self.mask_probabilities
-        return replace(
-            self,
-            boxes_xyxy=self.boxes_xyxy.to(device),
-            scores=self.scores.to(device),
-            labels=self.labels.to(device),
-            mask_probabilities=None if masks is None else masks.to(device),
-        )
-
     def select(self, rows: Tensor) -> "RawDetections":
         """The detections at `rows`: indices, or (N,) bool."""
         masks = self.mask_probabilities
