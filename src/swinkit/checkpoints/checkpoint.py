@@ -1,13 +1,12 @@
 """One file on its way to a model: recognized, in swinkit's names, with what stands beside it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 
 from swinkit.backbones.config import SmallMapRule
-from swinkit.checkpoints.infer import BackboneWeights
 from swinkit.checkpoints.infer_window import BackboneEvidence, StatedSizes, sizes_from_name
 from swinkit.checkpoints.renaming import (
     FoundHeads,
@@ -21,9 +20,8 @@ from swinkit.checkpoints.sources import all_sources, recognize
 from swinkit.checkpoints.sources.base import Source, WeightFile
 from swinkit.checkpoints.sources.tables import KeyTable, Tensors
 from swinkit.registry import DEFAULT
-from swinkit.settings import SizeHW
 from swinkit.task.info import ModelInfo
-from swinkit.task.weights import TaskWeights
+from swinkit.task.weights import ImageEvidence, TaskWeights
 
 Stated = TypeVar("Stated")
 
@@ -153,11 +151,10 @@ def _first_stated(checkpoint: Checkpoint, ask: Callable[[Source], Stated | None]
 def model_info(
     checkpoint: Checkpoint,
     task: TaskWeights[Any],
-    weights: BackboneWeights,
+    image: ImageEvidence,
     *,
     held_classes: int,
     num_classes: int,
-    requested_hw: SizeHW | None,
 ) -> ModelInfo:
     """What a loaded model knows of itself: from swinkit's header, else from what stands beside.
 
@@ -165,34 +162,23 @@ def model_info(
         held_classes: of the file; metrics are dropped where the model has another number, and
             names unless the rows of its classes were carried over.
     """
-    header, entry = checkpoint.header, checkpoint.file.published
-    channels = weights.config.in_channels
-    stated: Mapping[str, Any] = {}
-    if header is not None and header.info is not None and header.task == task.task:
-        stored, names, metrics = (
-            header.info.preprocessing,
-            header.info.class_names,
-            header.info.metrics,
-        )
+    stored, entry = checkpoint.header and checkpoint.header.info, checkpoint.file.published
+    if checkpoint.header and checkpoint.header.task == task.task and stored:
+        names, metrics = stored.class_names, stored.metrics
+        image = replace(image, stored=stored.preprocessing)
     else:
-        stored, metrics = None, entry.metrics if entry else {}
         carried = task.shared_rows(held_classes, num_classes) is not None
         names = _class_names(checkpoint, task, num_classes if carried else held_classes)
-        stated = _image_settings(checkpoint, weights.image_hw, channels)
-        if task.head_anchor and stated.get("resize") == "squash":
+        metrics = entry.metrics if entry else {}
+        image = replace(image, stated=_image_settings(checkpoint, image))
+        if task.head_anchor and image.stated.get("resize") == "squash":
             checkpoint.report.notes.append(
                 "the image processor beside the weights squashes to a square; swinkit keeps the "
                 "aspect"
             )
     return ModelInfo(
         class_names=names if names and len(names) == num_classes else None,
-        preprocessing=task.preprocessing(
-            size_hw=weights.image_hw,
-            requested_hw=requested_hw,
-            channels=channels,
-            stated=stated,
-            stored=stored,
-        ),
+        preprocessing=task.preprocessing(image),
         metrics=dict(metrics) if num_classes == held_classes else {},
         provenance=_provenance(checkpoint),
     )
@@ -219,16 +205,16 @@ def _class_names(
     return listed
 
 
-def _image_settings(checkpoint: Checkpoint, size_hw: SizeHW, channels: int) -> dict[str, Any]:
+def _image_settings(checkpoint: Checkpoint, image: ImageEvidence) -> dict[str, Any]:
     """Fields of `Preprocessing` that something states, as far as they make sense."""
     entry = checkpoint.file.published
     if entry is not None and entry.crop_fraction is not None:
         return {"crop_fraction": entry.crop_fraction} if entry.crop_fraction < 1 else {}
     stated = _first_stated(
-        checkpoint, lambda source: source.image_settings(checkpoint.file, size_hw)
+        checkpoint, lambda source: source.image_settings(checkpoint.file, image.size_hw)
     )
     settings = {name: value for name, value in (stated or {}).items() if value}
-    if not len(settings.get("mean", ())) == len(settings.get("std", ())) == channels:
+    if not len(settings.get("mean", ())) == len(settings.get("std", ())) == image.channels:
         settings = {k: value for k, value in settings.items() if k not in ("mean", "std")}
     return settings
 

@@ -29,7 +29,7 @@ from swinkit.images.preprocessing import Preprocessing
 from swinkit.registry import DEFAULT, TASKS, all_tasks, get_task, task_weights
 from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
-from swinkit.task.weights import Evidence, TaskConfig, TaskWeights, describe_backbone
+from swinkit.task.weights import Evidence, ImageEvidence, TaskConfig, TaskWeights, describe_backbone
 
 Reporter = Callable[[LoadReport], object]
 
@@ -211,14 +211,12 @@ def _with_heads(
     _fill(model, {**body, **heads}, checkpoint)
     if checkpoint.heads is not None and heads:
         _refuse_incomplete(checkpoint, heads)
-    model.info = model_info(
-        checkpoint,
-        task,
-        weights,
-        held_classes=held,
-        num_classes=classes,
+    image = ImageEvidence(
+        size_hw=weights.image_hw,
         requested_hw=request.image_hw,
+        channels=weights.config.in_channels,
     )
+    model.info = model_info(checkpoint, task, image, held_classes=held, num_classes=classes)
     report.summary = task.describe(config)
     return model
 

@@ -8,10 +8,8 @@ from typing import Any
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.settings import SizeHW
-from swinkit.task.weights import Evidence, TaskWeights, Tensors, describe_backbone
+from swinkit.task.weights import Evidence, ImageEvidence, TaskWeights, Tensors, describe_backbone
 
 IMAGENET_22K, IMAGENET_1K = 21841, 1000
 HEAD = ("head.fc.weight", "head.fc.bias")
@@ -78,20 +76,13 @@ class ClassifierWeights(TaskWeights[ClassifierConfig]):
 
         return tuple(Swin_T_Weights.IMAGENET1K_V1.meta["categories"])
 
-    def preprocessing(
-        self,
-        *,
-        size_hw: SizeHW,
-        requested_hw: SizeHW | None,
-        channels: int,
-        stated: Mapping[str, Any],
-        stored: Preprocessing | Fit | None,
-    ) -> Preprocessing:
+    def preprocessing(self, known: ImageEvidence) -> Preprocessing:
         """The stored one where it fits; else what is stated, on top of the official evaluation."""
-        made_for = (size_hw, channels)
+        stored, made_for = known.stored, (known.size_hw, known.channels)
         if isinstance(stored, Preprocessing) and (stored.size_hw, stored.channels) == made_for:
             return stored
-        return replace(Preprocessing.for_size(size_hw, channels=channels), **stated)
+        base = Preprocessing.for_size(known.size_hw, channels=known.channels)
+        return replace(base, **known.stated)
 
 
 def imagenet_22k_to_1k() -> list[int]:

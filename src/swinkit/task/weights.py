@@ -50,6 +50,26 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageEvidence:
+    """What is known of the images that a loaded model takes.
+
+    Attributes:
+        size_hw: that the backbone is made for, in pixels.
+        requested_hw: that the caller asks for; with two equal sides the long one grows in
+            proportion, where the size is free.
+        channels: of the image.
+        stated: fields of `Preprocessing` from what stands beside the weights.
+        stored: in swinkit's own header.
+    """
+
+    size_hw: SizeHW
+    requested_hw: SizeHW | None
+    channels: int
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    stored: Preprocessing | Fit | None = None
+
+
 class TaskWeights(ABC, Generic[Config]):
     """How a task's model is made from named tensors.
 
@@ -126,32 +146,16 @@ class TaskWeights(ABC, Generic[Config]):
         lines = self.labels[num_classes][1].read_text("utf-8").splitlines()
         return tuple(line for line in lines if not line.startswith("#"))
 
-    def preprocessing(
-        self,
-        *,
-        size_hw: SizeHW,
-        requested_hw: SizeHW | None,
-        channels: int,
-        stated: Mapping[str, Any],
-        stored: Preprocessing | Fit | None,
-    ) -> Preprocessing | Fit:
-        """How images are prepared for a loaded model.
-
-        Args:
-            size_hw: that the backbone is made for, in pixels.
-            requested_hw: that the caller asks for; with two equal sides the long one grows in
-                proportion.
-            stated: fields of `Preprocessing` from what stands beside the weights.
-            stored: in swinkit's own header.
-        """
-        fit = stored if isinstance(stored, Fit) else self.published_fit
-        if requested_hw is not None and fit.short_side and fit.long_side:
-            short, long = min(requested_hw), max(requested_hw)
+    def preprocessing(self, known: ImageEvidence) -> Preprocessing | Fit:
+        """How images are prepared for a loaded model."""
+        fit = known.stored if isinstance(known.stored, Fit) else self.published_fit
+        if known.requested_hw is not None and fit.short_side and fit.long_side:
+            short, long = min(known.requested_hw), max(known.requested_hw)
             if short == long:
                 long = round(short * fit.long_side / fit.short_side)
             fit = replace(fit, short_side=short, long_side=long)
-        statistics = {name: stated[name] for name in ("mean", "std") if name in stated}
-        return replace(fit.for_channels(channels), **statistics)
+        statistics = {name: known.stated[name] for name in ("mean", "std") if name in known.stated}
+        return replace(fit.for_channels(known.channels), **statistics)
 
 
 def describe_backbone(config: SwinConfig) -> str:
