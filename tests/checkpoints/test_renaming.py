@@ -9,7 +9,6 @@ from swinkit.checkpoints.infer import infer_backbone
 from swinkit.checkpoints.renaming import read_backbone, write_backbone
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources import recognize
-from swinkit.checkpoints.sources.openmmlab import from_unfold, to_unfold
 
 PEERS = {
     "timm v1": (timm_v1, {}, "timm"),
@@ -46,18 +45,6 @@ def test_every_tensor_is_explained_and_comes_back(peer: str) -> None:
     assert again.tensors.keys() == native.tensors.keys()
     for key, value in native.tensors.items():
         assert torch.equal(value, again.tensors[key]), key
-
-
-def test_unfold_order_is_the_documented_one() -> None:
-    channels = 3
-    official = torch.arange(4 * channels).float()  # s * C + c
-    unfolded = to_unfold(official)
-    for c in range(channels):
-        for dy in (0, 1):
-            for dx in (0, 1):
-                s = dy + 2 * dx  # (0,0), (1,0), (0,1), (1,1)
-                assert unfolded[c * 4 + 2 * dy + dx] == s * channels + c
-    assert torch.equal(from_unfold(unfolded), official)
 
 
 def test_key_bias_of_torchvision_v2_is_left_out() -> None:

@@ -1,13 +1,15 @@
-"""Configurations that OpenMMLab's training left beside the weights: read, never run."""
+"""OpenMMLab: the order of its patch merging, and recorded configurations: read, never run."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from dense_peers import detector
 
 from swinkit.checkpoints.convert import export_tensors
 from swinkit.checkpoints.load import load
+from swinkit.checkpoints.sources.openmmlab import from_unfold, to_unfold
 from swinkit.checkpoints.unpickling import LONGEST_TEXT, read_assignment
 from swinkit.detection.config import Suppression
 
@@ -75,3 +77,15 @@ def test_nothing_is_run(tmp_path: Path) -> None:
     text = f"model = dict(a=open({str(path)!r}, 'w'), b=-2, c=-[1], d={{1: 2, **x}})"
     assert read_assignment(text, "model") == {"a": None, "b": -2, "c": None, "d": {1: 2}}
     assert not path.exists()
+
+
+def test_unfold_order_is_the_documented_one() -> None:
+    channels = 3
+    official = torch.arange(4 * channels).float()  # s * C + c
+    unfolded = to_unfold(official)
+    for c in range(channels):
+        for dy in (0, 1):
+            for dx in (0, 1):
+                s = dy + 2 * dx  # (0,0), (1,0), (0,1), (1,1)
+                assert unfolded[c * 4 + 2 * dy + dx] == s * channels + c
+    assert torch.equal(from_unfold(unfolded), official)
