@@ -1,9 +1,12 @@
-"""`load` imports what a model needs to compute, and no more."""
+"""`load` imports what a model needs to compute, and no more; its signature is exact."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+from swinkit.checkpoints.convert import convert
+from swinkit.checkpoints.load import load
 from swinkit.checkpoints.save import save
 from swinkit.classification.model import create_model
 
@@ -29,3 +32,8 @@ def test_loading_a_classifier_is_light(tmp_path: Path) -> None:
     for heavy in ("swinkit.pictures", "swinkit.training", "swinkit.data", "swinkit.detection"):
         assert not any(name.startswith(heavy) for name in own), heavy
     assert not {"matplotlib", "lightning", "torchmetrics", "torchvision"} & set(modules)
+
+
+def test_signatures_name_their_types() -> None:
+    for function in (load, convert, save):
+        assert "Any" not in str(inspect.signature(function))

@@ -5,7 +5,6 @@ Legend: M window (Mh, Mw), T tokens per window, nW windows, H W map.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ from swinkit.windows.shift_mask import FORBIDDEN
 
 
 def convert(
-    source: str | Path | Mapping[str, Any] | Model,
+    source: str | Path | Mapping[str, object] | Model,
     out: str | Path,
     *,
     to: str,

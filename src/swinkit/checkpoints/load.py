@@ -35,7 +35,7 @@ Reporter = Callable[[LoadReport], object]
 
 
 def load(
-    source: str | Path | Mapping[str, Any],
+    source: str | Path | Mapping[str, object],
     *,
     image_size: int | SizeHW | None = None,
     pretrained_window_size: WindowSize | None = None,

@@ -28,7 +28,7 @@ COMMON_WRAPPERS = ("module", "net")
 
 
 def open_weights(
-    source: str | Path | Mapping[str, Any], *, endpoint: str | None = None
+    source: str | Path | Mapping[str, object], *, endpoint: str | None = None
 ) -> WeightFile:
     """Open a state dict, a file, a folder, a published name, a URL or a hub id.
 

@@ -15,13 +15,15 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.errors import CheckpointError, SwinkitError
 from swinkit.files import atomic_write
+from swinkit.images.fitting import Fit
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.registry import task_weights
 from swinkit.settings import to_plain
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
 from swinkit.task.weights import TaskConfig
 
-Model: TypeAlias = TaskModel[Any] | SwinBackbone
+Model: TypeAlias = TaskModel[Fit] | TaskModel[Preprocessing] | SwinBackbone
 
 # 2 added detectors and segmenters; backbones and classifiers are still written as 1.
 FORMAT_VERSION = 2
