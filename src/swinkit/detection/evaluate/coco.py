@@ -146,12 +146,7 @@ class CocoEvaluator:
         """Run-length encodings of a sample's masks; encoded once."""
         number = self._number[sample.image_id]
         if number not in self._encoded:
-            self._encoded[number] = tuple(
-                (segment or rectangle(box)).to_rle(sample.size_hw)
-                for box, segment in zip(
-                    sample.boxes_xyxy.astype(np.float64), sample.segments or (), strict=True
-                )
-            )
+            self._encoded[number] = encode_truth(sample)
         return self._encoded[number]
 
     def compute(self) -> CocoResult:
@@ -253,8 +248,15 @@ def boxes_xywh(boxes_xyxy: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def rectangle(box_xyxy: np.ndarray) -> Segment:
-    """The outline of an object of which only the box is known."""
+def encode_truth(sample: DetectionSample) -> Rles:
+    """Run-length encodings of a sample's masks; of its box where an object has no mask."""
+    return tuple(
+        (segment or _rectangle(box)).to_rle(sample.size_hw)
+        for box, segment in zip(sample.boxes_xyxy, sample.segments or (), strict=True)
+    )
+
+
+def _rectangle(box_xyxy: np.ndarray) -> Segment:
     left, top, right, bottom = box_xyxy
     return Segment(
         polygons=(np.array([left, top, right, top, right, bottom, left, bottom], np.float64),)

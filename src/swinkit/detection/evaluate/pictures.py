@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from swinkit.detection.evaluate.coco import rectangle
+from swinkit.detection.evaluate.coco import encode_truth
 from swinkit.detection.evaluate.errors import IGNORED, RIGHT
 from swinkit.detection.evaluate.report import DetectionReport, Example, Miss
 from swinkit.detection.evaluate.scores import RECALLS
@@ -196,7 +196,7 @@ def _view(axes: Axes, miss: Miss, score: float) -> None:
     )
     view = rows, columns
     others = np.flatnonzero(miss.found.scores >= score)
-    truth = _truth_rles(miss) if miss.by_mask else None
+    truth = encode_truth(miss.sample) if miss.by_mask else None
     found = miss.found.rles if miss.by_mask else None
     everything = np.arange(len(miss.sample))
     _outlines(axes, miss.sample.boxes_xyxy, truth, everything, view, (GREEN, 1.0))
@@ -208,14 +208,6 @@ def _view(axes: Axes, miss: Miss, score: float) -> None:
         _outlines(axes, miss.found.boxes_xyxy, found, itself, view, (RED, 2.2))
     axes.set(xlim=(columns.start - 0.5, columns.stop - 0.5))
     axes.set(ylim=(rows.stop - 0.5, rows.start - 0.5))
-
-
-def _truth_rles(miss: Miss) -> tuple[dict, ...]:
-    sample = miss.sample
-    return tuple(
-        (segment or rectangle(box)).to_rle(sample.size_hw)
-        for box, segment in zip(sample.boxes_xyxy, sample.segments or (), strict=True)
-    )
 
 
 def _outlines(
