@@ -1,6 +1,7 @@
 """read_image on files of every nasty kind."""
 
 import contextlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from swinkit.data.scan import scan_images
 from swinkit.errors import ImageError
 from swinkit.images import reading
 from swinkit.images.reading import read_image
@@ -275,3 +277,27 @@ def test_huge_arrays_stay_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     mapped = read_image(tmp_path / "huge.npy")
     assert isinstance(mapped, np.memmap)
     assert np.array_equal(mapped, values)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+def test_heic_is_read_whatever_its_suffix(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.full((32, 48, 3), (200, 30, 60), np.uint8)
+    for name in ("a.heic", "b.jpg"):
+        pillow_heif.from_bytes("RGB", (48, 32), pixels.tobytes()).save(tmp_path / name)
+        image = read_image(tmp_path / name)
+        assert image.shape == (32, 48, 3)
+        assert np.abs(image.astype(int) - pixels).max() < 12
+    assert scan_images([tmp_path / "a.heic"]).ok == 1
+
+
+def test_heic_without_its_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(Image, "OPEN", {k: v for k, v in Image.OPEN.items() if k != "HEIF"})
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    with pytest.raises(ImageError, match=r"a HEIC image; install pillow-heif .*swinkit\[heic\]"):
+        read_image(tmp_path / "a.heic")
+    assert "pillow-heif" in scan_images([tmp_path / "a.heic"]).bad[0][1]

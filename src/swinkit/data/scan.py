@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from swinkit.errors import ImageError
 from swinkit.images.reading import (
@@ -17,6 +16,7 @@ from swinkit.images.reading import (
     check_size,
     decode_image,
     explain,
+    open_image,
     quiet_pillow,
 )
 from swinkit.settings import SizeHW
@@ -114,7 +114,7 @@ def _check_header(path: Path, channels: int) -> str | None:
             return _check_npy(path, channels)
         if channels not in (1, 3) or not path.exists() or path.stat().st_size == 0:
             return _check_fully(path, channels)
-        with Image.open(path) as image:
+        with open_image(path) as image:
             kind = image.format
             check_size(image.height, image.width, str(path))
             image.verify()
@@ -153,7 +153,7 @@ def _size(path: Path) -> SizeHW | str:
             return (int(shape[0]), int(shape[1]))
         if path.stat().st_size == 0:
             return "is empty (0 bytes)"
-        with Image.open(path) as image:
+        with open_image(path) as image:
             turned = image.getexif().get(ORIENTATION) in TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except ImageError as error:

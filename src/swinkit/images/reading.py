@@ -17,6 +17,9 @@ SMALLEST_SIDE = 4  # pixels: one patch of the network
 RANGE_TOLERANCE = 1e-3  # resampled floats overshoot 0..1 a little
 MAPPED_FROM = 1 << 28  # bytes of an .npy file from which it stays on the disk, read as needed
 CHANNELS_OF_PICTURES = (1, 3, 4)  # gray, RGB, RGBA: these convert into each other
+HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+)  # of a file that is laid out like an MP4
 
 
 def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
@@ -41,6 +44,31 @@ def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
     """
     with quiet_pillow():
         return decode_image(source, channels=channels)
+
+
+def open_image(path: Path) -> Image.Image:
+    """`Image.open`, which also reads HEIC where pillow-heif is installed, whatever the suffix.
+
+    Raises:
+        ImageError: a HEIC image without pillow-heif.
+        Exception: as `Image.open`, which raises nearly anything.
+    """
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        with path.open("rb") as file:
+            start = file.read(12)
+        if start[4:8] != b"ftyp" or start[8:12] not in HEIF_BRANDS:
+            raise
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise ImageError(
+            f"{path}: a HEIC image; install pillow-heif (pip install 'swinkit[heic]') to read it, "
+            "or save it as JPEG"
+        ) from error
+    register_heif_opener()
+    return Image.open(path)
 
 
 @contextlib.contextmanager
@@ -199,7 +227,7 @@ def _read_file(path: Path, channels: int) -> np.ndarray:
         )
 
     def open_and_convert() -> np.ndarray:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return pillow_to_array(image, channels, str(path))
 
     return _decode(open_and_convert, str(path))

@@ -3,6 +3,9 @@
 import glob
 import os
 import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from swinkit.errors import ImageError
@@ -10,7 +13,18 @@ from swinkit.errors import ImageError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".gif", ".webp", ".avif"}
     | {".jp2", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"}
+    | {".heic", ".heif", ".hif"}
 )
+# Files that hold pictures which are not read, and what to do about them.
+RAW_SUFFIXES = frozenset(
+    {".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".rw2"}
+    | {".raf", ".pef", ".srw", ".raw", ".x3f", ".3fr", ".erf", ".kdc", ".mos", ".mrw"}
+)
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
+PACKED_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
+DRAWN_SUFFIXES = frozenset({".svg", ".psd", ".xcf", ".ai", ".eps", ".pdf", ".kra"})
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
+HIDDEN = "hidden files and those of the system"
 NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
 
 
@@ -39,6 +53,7 @@ def find_images(source: str | Path) -> list[Path]:
             raise ImageError(
                 f"{path}: no images in this folder or below (looked for "
                 f"{' '.join(sorted(IMAGE_SUFFIXES))}); name another folder"
+                + "".join(f"; {note}" for note in passed_over(path))
             )
         return sorted(found, key=natural_order)
     if not glob.has_magic(str(path)):
@@ -71,7 +86,10 @@ def walk_images(folder: Path) -> list[Path]:
     Linked folders are followed, each real folder once; hidden folders and the `__MACOSX` folders
     of archives are left out.
     """
-    found: list[Path] = []
+    return sorted(path for path in _walk(folder) if is_image_name(path.name))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -80,5 +98,110 @@ def walk_images(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
-        found.extend(Path(parent, name) for name in files if is_image_name(name))
-    return sorted(found)
+        yield from (Path(parent, name) for name in files)
+
+
+def passed_over(folder: Path, used: Collection[Path] = ()) -> list[str]:
+    """What lies below a folder and is no image by its name: a line for each kind of file.
+
+    Args:
+        folder: to search as `walk_images` does.
+        used: files that have a use, such as lists of classes.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in _walk(folder):
+        if not is_image_name(path.name) and path not in used:
+            found[_kind_of(path.name)].append(path.name)
+    order = sorted(found, key=lambda kind: (kind == HIDDEN, -len(found[kind]), kind))
+    return [f"passed over: {_counted(kind, sorted(found[kind]))}" for kind in order]
+
+
+def _kind_of(name: str) -> str:
+    """The kind of a file that is no image, and what to do about it."""
+    stem, suffix = os.path.splitext(name.lower())
+    if name.startswith(".") or name.lower() in SYSTEM_FILES:
+        return HIDDEN
+    if suffix in RAW_SUFFIXES:
+        return "raw files of cameras: save them as JPEG to use them"
+    if suffix in VIDEO_SUFFIXES:
+        return "videos: save their frames as JPEG to use them"
+    if suffix in PACKED_SUFFIXES:
+        return "archives: unpack them to use what is inside"
+    if suffix in DRAWN_SUFFIXES:
+        return f"{suffix} files: save them as PNG to use them"
+    within = re.search(r"(\.[a-z0-9]+)[^a-z0-9.].*$|(\.[a-z0-9]+)\.[^.]*$", name.lower())
+    if within and (within[1] or within[2]) in IMAGE_SUFFIXES:
+        return "files with an image's suffix inside their names: rename them to end in it"
+    return f"{suffix} files" if suffix and stem else "files without a suffix"
+
+
+def _counted(kind: str, names: list[str], most: int = 3) -> str:
+    what, _, advice = kind.partition(": ")
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    named = f"{', '.join(names[:most])}{more}"
+    return f"{len(names)} {what} ({named})" + (f"; {advice}" if advice else "")
+
+
+class ImageFinder:
+    """Finds the files that lists name, however they spell the names.
+
+    Lists come from other systems and folders: with backslashes, without a suffix, with `.jpg` for
+    `.JPG`, or with the names alone although the images lie in folders.
+
+    Args:
+        folder: relative names start here, and images are looked for below.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        """Images below the folder, by name and by name without suffix, in lower case."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in walk_images(self.folder):
+            found[path.name.lower()].append(path)
+            found[path.stem.lower()].append(path)
+        return found
+
+    def find(self, name: str, prefer: str | None = None) -> Path:
+        """The image that a list calls `name`; where there is none, the path where it should be.
+
+        Args:
+            name: as it is written.
+            prefer: of several images of one name, take the one in a folder called so.
+        """
+        direct = self._direct(name)
+        try:
+            if direct.is_file():
+                return direct
+        except (OSError, ValueError):  # longer than a name may be, or with a zero byte in it
+            return direct
+        slashed = name.replace("\\", "/")
+        parts = [part.lower() for part in slashed.split("/") if part not in ("", ".", "..")]
+        if not parts:
+            return direct
+        found = self._by_name.get(parts[-1], [])
+        longest = max((_tail(path, parts) for path in found), default=0)
+        best = [path for path in found if _tail(path, parts) == longest]
+        if len(best) > 1 and prefer is not None:
+            inside = [path for path in best if prefer in (part.lower() for part in path.parts)]
+            best = inside or best
+        return best[0] if len(best) == 1 else self._direct(slashed)
+
+    def _direct(self, name: str) -> Path:
+        try:
+            path = Path(name).expanduser() if name.startswith("~/") else Path(name)
+        except RuntimeError:  # nobody's home
+            path = Path(name)
+        return path if path.is_absolute() else self.folder / path
+
+
+def _tail(path: Path, parts: list[str]) -> int:
+    """How many folders above the file agree, from the last one."""
+    count = 0
+    for own, other in zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False):
+        if own.lower() != other:
+            break
+        count += 1
+    return count

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from swinkit.errors import ImageError
-from swinkit.images.reading import explain
+from swinkit.images.reading import explain, open_image
 from swinkit.settings import SizeHW
 
 IGNORE = 255  # label of pixels that do not count
@@ -99,7 +99,7 @@ def read_mask(path: Path) -> RawMask:
         ImageError: missing, unreadable, or of a mode that no mask has.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.load()
             return _from_image(image, path)
     except ImageError:
