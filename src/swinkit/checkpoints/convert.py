@@ -185,20 +185,20 @@ def _derived_buffers(export: Export, source: Source) -> Tensors:
     config, table = export.backbone, source.table_for(export.backbone)
     names, (step, first) = source.buffers(config), table.stage_numbering
     buffers: Tensors = {}
-    for stage, depth in enumerate(config.depths):
-        window = config.windows[stage]
+    for stage, depth in enumerate(config.depths if names else ()):
+        window, trained = config.windows[stage], config.pretrained_windows[stage]
         for number in range(depth):
+            made: dict[str, Tensor | None] = {"position index": source.position_index(window)}
+            if config.version == 2:
+                made["coordinates"] = log_spaced_coordinates(window, trained)[None].clone()
+            if number % 2 and "shift mask" in names:
+                size_hw = map_hw(export.image_hw, config.patch_size, stage)
+                made["shift mask"] = attention_mask(size_hw, window)
             block = table.block.format(stage=step * stage + first, block=number)
-            attention = f"{block}.{table.attention}"
-            if "relative_position_index" in names:
-                buffers[f"{attention}.relative_position_index"] = source.position_index(window)
-            if "relative_coords_table" in names and config.version == 2:
-                coordinates = log_spaced_coordinates(window, config.pretrained_windows[stage])
-                buffers[f"{attention}.relative_coords_table"] = coordinates[None].clone()
-            if "attn_mask" in names and number % 2:
-                mask = attention_mask(map_hw(export.image_hw, config.patch_size, stage), window)
-                if mask is not None:
-                    buffers[f"{block}.attn_mask"] = mask
+            for kind, name in names.items():
+                value = made.get(kind)
+                if value is not None:
+                    buffers[f"{block}.{name}"] = value
     return buffers
 
 

@@ -53,7 +53,7 @@ class BackboneEvidence(Evidence):
     Attributes:
         version: of Swin.
         tensors: by native name, with a classifier's head.
-        derived: first buffer of the file found per (stage, name), which is never a weight.
+        derived: first buffer of the file found per (stage, what it is); never a weight.
         rule: for maps that fit in one window, as the source has it.
         stated: by what stands beside the weights.
         image_hw, window_size, pretrained_window_size: as the caller gives them, to fill what the
@@ -142,7 +142,7 @@ def _window_v1(evidence: BackboneEvidence, stages: int, stage: int) -> SizeHW:
             f"{evidence.origin}: stage {stage} has no relative position bias table"
         )
     rows = int(table.shape[0])
-    index = evidence.derived.get((stage, "relative_position_index"))
+    index = evidence.derived.get((stage, "position index"))
     window = None if index is None else window_from_index(index, rows)
     if window is not None:
         return window
@@ -170,10 +170,10 @@ def windows_v2(evidence: BackboneEvidence, stages: int, patch: int) -> tuple[Win
 
 
 def _window_of_buffers(evidence: BackboneEvidence, stage: int) -> SizeHW | None:
-    table = evidence.derived.get((stage, "relative_coords_table"))
+    table = evidence.derived.get((stage, "coordinates"))
     if table is not None and table.dim() == 4:
         return (table.shape[1] + 1) // 2, (table.shape[2] + 1) // 2
-    index = evidence.derived.get((stage, "relative_position_index"))
+    index = evidence.derived.get((stage, "position index"))
     return None if index is None else window_from_index(index, None)
 
 
@@ -217,9 +217,7 @@ def pretrained_windows(evidence: BackboneEvidence, windows: Windows, patch: int)
     """Window whose coordinates each stage's bias MLP was trained on; (0, 0) = its own."""
     asked, image = evidence.pretrained_window_size, None
     if asked is None:
-        tables = [
-            evidence.derived.get((stage, "relative_coords_table")) for stage in range(len(windows))
-        ]
+        tables = [evidence.derived.get((stage, "coordinates")) for stage in range(len(windows))]
         present = [table for table in tables if table is not None]
         if len(present) == len(windows):
             return tuple(map(pretrained_from_table, present, windows))
@@ -291,7 +289,7 @@ def _image_from_positions(evidence: BackboneEvidence, patch: int) -> SizeHW | No
 def _image_from_windows(evidence: BackboneEvidence, windows: Windows, patch: int) -> SizeHW | None:
     """From the number of windows in a mask, or from windows that shrank to their maps."""
     for stage, window in enumerate(windows):
-        mask = evidence.derived.get((stage, "attn_mask"))
+        mask = evidence.derived.get((stage, "shift mask"))
         count = 0 if mask is None else math.isqrt(int(mask.shape[0]))
         if mask is not None and count * count == mask.shape[0]:
             scale = patch * 2**stage

@@ -14,7 +14,6 @@ from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, Version,
 from swinkit.errors import CheckpointError
 
 Value = TypeVar("Value")
-DERIVED = ("relative_position_index", "relative_coords_table", "attn_mask", "k_bias")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +115,7 @@ def read_backbone(
         (body if is_body else beside)[name] = value
     result = BackboneEvidence(
         origin=report.origin,
-        # A learned logit scale shows V2's cosine attention.
-        version=2 if any(key.endswith("logit_scale") for key in state) else 1,
+        version=_version(table, {**body, **beside}),
         rule=table.small_map_rule,
     )
     kept = _set_aside(table, body, result, original, report)
@@ -133,6 +131,14 @@ def read_backbone(
     return result
 
 
+def _version(table: KeyTable, names: Mapping[str, object]) -> Version:
+    """A learned logit scale shows V2's cosine attention."""
+    scales = [
+        _matcher(row.foreign[0]) for row in table.rows if row.native[0].endswith(".logit_scale")
+    ]
+    return 2 if any(scale.fullmatch(name) for scale in scales for name in names) else 1
+
+
 def _rows_of(table: KeyTable, version: Version) -> Rows:
     return tuple(row for row in table.rows if row.version in (None, version))
 
@@ -145,7 +151,7 @@ def _set_aside(
     report: LoadReport,
 ) -> Tensors:
     """Sort out derived buffers and what the source is known to carry without use."""
-    block, names = _matcher(table.block).pattern, "|".join(DERIVED)
+    block, names = _matcher(table.block).pattern, "|".join(map(re.escape, table.derived))
     derived = re.compile(rf"{block}\..*?(?P<name>{names})")
     step, first = table.stage_numbering
     kept: Tensors = {}
@@ -154,7 +160,7 @@ def _set_aside(
         reasons = [why for expression, why in table.ignored if re.fullmatch(expression, name)]
         if buffer:
             stage = (int(buffer["stage"]) - first) // step
-            result.derived.setdefault((stage, buffer["name"]), value)
+            result.derived.setdefault((stage, table.derived[buffer["name"]]), value)
             report.derived += 1
         elif reasons:
             report.ignored[original[name]] = reasons[0]

@@ -214,8 +214,8 @@ class Source:
                 ]
         return []
 
-    def buffers(self, config: SwinConfig) -> tuple[str, ...]:
-        """Derived buffers that the package expects."""
+    def buffers(self, config: SwinConfig) -> Mapping[str, str]:
+        """Derived buffers that the package expects, to their names in a block."""
         return self.table_for(config).buffers
 
     def position_index(self, window: SizeHW) -> Tensor:

@@ -5,6 +5,7 @@ hub files while it loads them; both spellings are read, the hub's is written.
 """
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,10 +102,9 @@ _table = partial(
     KeyTable,
     anchor=r"encoder\.layers\.0\.blocks\.0\.attention\.(self\.query|q_proj)\.weight",
     block=_BLOCK,
-    attention="attention.self",
     inner=("swin.", "swinv2.", "backbone.swin.", "backbone.", "model."),
     aliases=_ALIASES,
-    buffers=("relative_position_index",),
+    buffers={"position index": "attention.self.relative_position_index"},
 )
 MODEL = _table(
     name="huggingface",
@@ -219,8 +219,8 @@ class HuggingFace(Source):
             return windows
         return shrunk_windows(config, windows, image_hw, "shrink_both")
 
-    def buffers(self, config: SwinConfig) -> tuple[str, ...]:
-        return super().buffers(config) if config.version == 1 else ()
+    def buffers(self, config: SwinConfig) -> Mapping[str, str]:
+        return super().buffers(config) if config.version == 1 else {}
 
     def write(self, export: Export, tensors: Any, path: Path) -> None:
         """A folder that `from_pretrained` opens."""

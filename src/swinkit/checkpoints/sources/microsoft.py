@@ -46,7 +46,11 @@ CLASSIFIER = _table(
         *rename("head.fc", "head"),
     ),
     ignored=((r"mask_token", "part of masked image pre-training"),),
-    buffers=("relative_position_index", "relative_coords_table", "attn_mask"),
+    buffers={
+        "position index": "attn.relative_position_index",
+        "coordinates": "attn.relative_coords_table",
+        "shift mask": "attn_mask",
+    },
     wrapper="model",
 )
 FORK = _table(
@@ -61,7 +65,7 @@ FORK = _table(
         *rename("norms.{stage}", "norm{stage}"),
     ),
     ignored=((r"norm\.(weight|bias)|head\.(weight|bias)", "classifier's, not used by the fork"),),
-    buffers=("relative_position_index",),
+    buffers={"position index": "attn.relative_position_index"},
     wrapper="state_dict",
     versions=(1,),
 )

@@ -30,7 +30,6 @@ TABLE = KeyTable(
     title="swinkit",
     anchor=r"stages\.0\.blocks\.0\.attention\.qkv\.weight",
     block=BLOCK,
-    attention="attention",
     small_map_rule="shrink_both",
     inner=("backbone.",),
     patch_norm_optional=True,

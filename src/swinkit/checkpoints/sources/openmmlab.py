@@ -59,7 +59,6 @@ TABLE = KeyTable(
     title="mmdet, mmseg or mmpretrain",
     anchor=r"stages\.0\.blocks\.0\.attn\.w_msa\.qkv\.weight",
     block=_BLOCK,
-    attention="attn.w_msa",
     small_map_rule="keep",
     inner=("backbone.",),
     rows=(
@@ -84,7 +83,7 @@ TABLE = KeyTable(
         *rename("norms.{stage}", "norm{stage}"),
         *rename("head.fc", "head.fc", outer=True),
     ),
-    buffers=("relative_position_index",),
+    buffers={"position index": "attn.w_msa.relative_position_index"},
     wrapper="state_dict",
     versions=(1,),
     patch_norm_optional=True,

@@ -9,7 +9,7 @@ Legend: C channels, h w grid of positions.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -24,6 +24,14 @@ Version = Literal[1, 2]
 WEIGHT_AND_BIAS = ("weight", "bias")
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 BLOCK = "stages.{stage}.blocks.{block}"
+# What a file may hold beside its weights in a block, and swinkit computes itself, by the last part
+# of its usual name.
+DERIVED = {
+    "relative_position_index": "position index",
+    "relative_coords_table": "coordinates",
+    "attn_mask": "shift mask",
+    "k_bias": "key bias",
+}
 
 
 def unchanged(group: Group) -> Group:
@@ -66,14 +74,15 @@ class KeyTable:
         rows: foreign to native names.
         anchor: regular expression of a key that every such file has.
         block: template in front of a block's tensors, to find derived buffers.
-        attention: name of the attention inside a block.
         marks: every one of these expressions must match some key; tells relatives apart.
         absent: no key may match one of these.
         inner: names under which a larger model holds the backbone.
         aliases: (expression, replacement) from other spellings of the same names.
         ignored: (expression, reason) of tensors that are known and not used.
         small_map_rule: see SwinConfig.
-        buffers: derived ones that the source's `load_state_dict(strict=True)` expects.
+        derived: last part of the name of a derived buffer in a block to what it is.
+        buffers: those that the source's `load_state_dict(strict=True)` expects, to their names in
+            a block.
         wrapper: key under which its .pth files hold the state dict.
         versions: of Swin that it has.
         patch_norm_optional: whether it can leave out the norm of the patch embedding.
@@ -84,14 +93,14 @@ class KeyTable:
     rows: Rows
     anchor: str
     block: str
-    attention: str = "attn"
     marks: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     inner: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
     small_map_rule: SmallMapRule
-    buffers: tuple[str, ...] = ()
+    derived: Mapping[str, str] = field(default_factory=lambda: DERIVED)
+    buffers: Mapping[str, str] = field(default_factory=dict)
     wrapper: str | None = None
     versions: tuple[Version, ...] = (1, 2)
     patch_norm_optional: bool = False

@@ -60,7 +60,10 @@ TABLE = KeyTable(
         *rename("norms.{last}", "norm"),
         *rename("head.fc", "head"),
     ),
-    buffers=("relative_position_index", "relative_coords_table"),
+    buffers={
+        "position index": "attn.relative_position_index",
+        "coordinates": "attn.relative_coords_table",
+    },
 )
 
 
