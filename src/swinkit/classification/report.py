@@ -107,6 +107,10 @@ class ClassificationReport:
         scores = [score.f1 for score in self.per_class if score.support]
         return sum(scores) / max(len(scores), 1)
 
+    def numbers(self) -> dict[str, float]:
+        """Accuracies and loss."""
+        return {"top1": self.top1, "top5": self.top5, "loss": self.loss}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return {

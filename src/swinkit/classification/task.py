@@ -22,7 +22,7 @@ from swinkit.task.base import (
     Split,
     Task,
 )
-from swinkit.task.options import EvaluateOptions, PredictOptions
+from swinkit.task.options import PredictOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from swinkit.classification.model import SwinClassifier
@@ -41,18 +41,6 @@ class ClassificationPredictOptions(PredictOptions):
             raise ConfigError(f"top-k is {self.top_k}; it must be >= 1")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClassificationEvaluateOptions(EvaluateOptions):
-    """How images are read."""
-
-    workers: int = 0
-    """Classifier: processes that read images, beside the main one."""
-
-    def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ConfigError(f"workers is {self.workers}; it must be >= 0")
-
-
 class ClassificationTask(Task["SwinClassifier", Classification]):
     """One class for the whole image."""
 
@@ -63,7 +51,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
     recipe = "fine_tune"
     creator = "create_model"
     predict_options = ClassificationPredictOptions
-    evaluate_options = ClassificationEvaluateOptions
+    evaluate_options = WorkerOptions
     predict_batch_size = 16
     evaluate_batch_size = 32
 
@@ -128,7 +116,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         self,
         model: "SwinClassifier",
         data: Any,
-        options: ClassificationEvaluateOptions,
+        options: WorkerOptions,
         *,
         split: Split | None,
         batch_size: int,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,14 @@ from swinkit.classification.data.splits import (
     ClassificationSplits,
     load_classification,
 )
-from swinkit.classification.evaluate import evaluate_classifier
 from swinkit.classification.model import SwinClassifier, create_model
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures.figures import ScorePanel, image_grid, shorten
-from swinkit.task.base import Progress
 from swinkit.task.evaluating import MeanLoss
 from swinkit.task.info import ModelInfo
+from swinkit.task.options import WorkerOptions
 from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
@@ -169,28 +167,9 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             model.preprocessing,
         )
 
-    def evaluate(
-        self,
-        model: SwinClassifier,
-        samples: list[ClassificationSample],
-        *,
-        batch_size: int,
-        device: str,
-        out: Path | None,
-        progress: Progress,
-    ) -> dict[str, float]:
-        """Accuracy and loss; confusion matrix and worst mistakes."""
-        report = evaluate_classifier(
-            model,
-            samples,
-            batch_size=batch_size,
-            device=device,
-            workers=self.config.data.workers,
-            out=out,
-            progress=progress,
-            on_bad_image=self.config.data.on_bad_image,
-        )
-        return {"top1": report.top1, "top5": report.top5, "loss": report.loss}
+    def evaluate_options(self) -> WorkerOptions:
+        """As many processes read images as in training."""
+        return WorkerOptions(workers=self.config.data.workers)
 
     def describe_size(self, model: SwinClassifier) -> str:
         """Height x width."""

@@ -6,7 +6,6 @@ Legend: B batch, C channels, H W map, G objects, N detections, K classes.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -20,8 +19,6 @@ from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, col
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.splits import DetectionSplits, load_detection
 from swinkit.detection.evaluate.coco import CocoEvaluator
-from swinkit.detection.evaluate.measure import evaluate_detector
-from swinkit.detection.evaluate.scores import CocoResult
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import in_image
 from swinkit.detection.train_config import DetectionTrainConfig
@@ -30,7 +27,6 @@ from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import SeenObjects, detection_preview
-from swinkit.task.base import Progress
 from swinkit.task.info import ModelInfo
 from swinkit.task.starting_weights import (
     adapt_backbone,
@@ -178,28 +174,6 @@ class DetectionTraining(TrainingTask[SwinDetector]):
             )
         return detection_preview(seen, model.class_names)
 
-    def evaluate(
-        self,
-        model: SwinDetector,
-        samples: list[DetectionSample],
-        *,
-        batch_size: int,
-        device: str,
-        out: Path | None,
-        progress: Progress,
-    ) -> dict[str, float]:
-        """COCO's numbers; curves, tables and pictures."""
-        report = evaluate_detector(
-            model,
-            samples,
-            batch_size=batch_size,
-            device=device,
-            out=out,
-            progress=progress,
-            on_bad_image=self.config.data.on_bad_image,
-        )
-        return average_precisions(report.scores, "")
-
     def describe_size(self, model: SwinDetector) -> str:
         """Short and long side."""
         fit = model.preprocessing
@@ -230,16 +204,8 @@ class DetectionValidation(Validation):
     def compute(self) -> dict[str, float]:
         """AP and AP50; the processes' detections come together first."""
         self.evaluator.merge(gather(self.evaluator.state()))
-        return average_precisions(self.evaluator.compute(), "val_")
-
-
-def average_precisions(scores: CocoResult, prefix: str) -> dict[str, float]:
-    """Columns of results.csv: AP, AP50 and AP75 of boxes, and of masks where there are any."""
-    return {
-        f"{prefix}{kind}_{name}": value
-        for kind, found in scores.by_kind().items()
-        for name, value in (("ap", found.ap), ("ap50", found.ap50), ("ap75", found.ap75))
-    }
+        numbers = self.evaluator.compute().numbers()
+        return {f"val_{name}": value for name, value in numbers.items()}
 
 
 def build_detector(

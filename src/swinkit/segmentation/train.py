@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -21,13 +20,11 @@ from swinkit.segmentation.data.splits import (
     SegmentationSplits,
     load_segmentation,
 )
-from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.predict import Pieces, whole_images
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS, find_segmenter
-from swinkit.task.base import Progress
 from swinkit.task.evaluating import MeanLoss
 from swinkit.task.info import ModelInfo
 from swinkit.task.starting_weights import (
@@ -138,28 +135,6 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         images = [restore(image.float().cpu().numpy()) for image in shown["images"]]
         labels = list(shown["labels"].cpu().numpy())
         return segmentation_preview(images, labels, model.class_names, self.loss.ignore_index)
-
-    def evaluate(
-        self,
-        model: SwinSegmenter,
-        samples: list[SegmentationSample],
-        *,
-        batch_size: int,
-        device: str,
-        out: Path | None,
-        progress: Progress,
-    ) -> dict[str, float]:
-        """IoU, accuracies and boundaries; tables and pictures."""
-        report = evaluate_segmenter(
-            model,
-            samples,
-            batch_size=batch_size,
-            device=device,
-            out=out,
-            progress=progress,
-            on_bad_image=self.config.data.on_bad_image,
-        )
-        return report.scores.numbers()
 
     def describe_size(self, model: SwinSegmenter) -> str:
         """Of the crops."""

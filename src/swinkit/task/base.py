@@ -72,6 +72,9 @@ class Report(Protocol):
     def table(self) -> str:
         """The numbers as a table of text."""
 
+    def numbers(self) -> dict[str, float]:
+        """The few that sum it up, by name."""
+
 
 class ResultFormat(ABC, Generic[Result]):
     """How a task's results are written.

@@ -23,6 +23,18 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOptions(EvaluateOptions):
+    """How images are read."""
+
+    workers: int = 0
+    """Classifier: processes that read images, beside the main one."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ConfigError(f"workers is {self.workers}; it must be >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ViewOptions:
     """Views of an image: mirrored, and in several sizes."""
 

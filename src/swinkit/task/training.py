@@ -6,7 +6,6 @@ The rest (steps, schedule, averages, processes, resuming, the run folder) is sha
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
@@ -18,8 +17,8 @@ from swinkit.data.problems import describe_problems
 from swinkit.data.splits import Splits
 from swinkit.pictures.figures import ScorePanel
 from swinkit.settings import SizeHW
-from swinkit.task.base import Progress
 from swinkit.task.model import TaskModel
+from swinkit.task.options import EvaluateOptions
 from swinkit.task.train_config import TrainConfig
 
 Model = TypeVar("Model", bound=TaskModel[Any])
@@ -182,18 +181,9 @@ class TrainingTask(ABC, Generic[Model]):
     def preview(self, model: Model, shown: dict[str, Any]) -> Figure:
         """A training batch as the network sees it, with its truth."""
 
-    @abstractmethod
-    def evaluate(
-        self,
-        model: Model,
-        samples: list[Any],
-        *,
-        batch_size: int,
-        device: str,
-        out: Path | None,
-        progress: Progress,
-    ) -> dict[str, float]:
-        """Measure a split with the best weights; reports and pictures go to `out`."""
+    def evaluate_options(self) -> EvaluateOptions | None:
+        """How the best weights are measured; None takes the task's defaults."""
+        return None
 
     @abstractmethod
     def describe_size(self, model: Model) -> str:

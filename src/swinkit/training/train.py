@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
 from swinkit.data.loading import EpochDataset, build_loader
-from swinkit.registry import get_task
+from swinkit.registry import evaluate, get_task
 from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import TrainingTask
@@ -276,21 +276,24 @@ def _measure(run: _Run, recorder: Recorder) -> dict[str, float]:
     """Measure the best weights on every held-out split; write reports and pictures."""
     recorder.draw_curves()
     model = load(run.folder.best, report=None)
+    assert isinstance(model, TaskModel), "a run trains no bare backbone"
     metrics: dict[str, float] = {}
     for split in ("val", "test"):
         samples = run.task.splits.by_name().get(split)
         if samples is None:
             continue
         with ImagesBar(run.screen, f"measuring {split}:") as bar:
-            measured = run.task.evaluate(
+            report = evaluate(
                 model,
                 samples,
+                options=run.task.evaluate_options(),
                 batch_size=run.batch_size,
                 device=run.device,
                 out=run.folder.path / split if run.config.runtime.preview else None,
+                on_bad_image=run.config.data.on_bad_image,
                 progress=bar.images,
             )
-        metrics |= {f"{split}_{name}": value for name, value in measured.items()}
+        metrics |= {f"{split}_{name}": value for name, value in report.numbers().items()}
     summary = {"epochs": len(recorder.rows), "best_epoch": recorder.best_epoch, **metrics}
     run.folder.write_json(run.folder.summary, summary)
     logger.info(

@@ -101,6 +101,10 @@ class DetectionReport:
         """Images evaluated per second, reading included."""
         return self.images / max(self.seconds, 1e-9)
 
+    def numbers(self) -> dict[str, float]:
+        """AP, AP50 and AP75 of boxes, and of masks where there are any."""
+        return self.scores.numbers()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         scores = self.scores

@@ -92,6 +92,14 @@ class CocoResult:
     mask: CocoScores | None
     images: int
 
+    def numbers(self) -> dict[str, float]:
+        """AP, AP50 and AP75 of boxes, and of masks where there are any."""
+        return {
+            f"{kind}_{name}": value
+            for kind, found in self.by_kind().items()
+            for name, value in (("ap", found.ap), ("ap50", found.ap50), ("ap75", found.ap75))
+        }
+
     def by_kind(self) -> dict[str, CocoScores]:
         """Of "box" and, where there are any, of "mask"."""
         return {"box": self.box} if self.mask is None else {"box": self.box, "mask": self.mask}

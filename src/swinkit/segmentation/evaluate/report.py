@@ -72,10 +72,14 @@ class SegmentationReport:
         """Images evaluated per second, reading included."""
         return self.scores.images / max(self.seconds, 1e-9)
 
+    def numbers(self) -> dict[str, float]:
+        """IoU, accuracies and boundary F1."""
+        return self.scores.numbers()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return {
-            **{name: finite(value) for name, value in self.scores.numbers().items()},
+            **{name: finite(value) for name, value in self.numbers().items()},
             "boundary_tolerance": self.boundary_tolerance,
             "images": self.scores.images,
             "seconds": round(self.seconds, 3),
