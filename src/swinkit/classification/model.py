@@ -1,19 +1,20 @@
 """Image classification: a network with class names, preprocessing and `predict`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import find_variant
 from swinkit.classification.network import ClassificationNetwork
-from swinkit.classification.predict import ClassificationPredictor
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.base import OnError
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
-from swinkit.task.predicting import Source
+from swinkit.task.predicting import InputImage, Predictor, Source, Stopwatch
 from swinkit.windows.kernels import Kernel
 
 
@@ -108,6 +109,36 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         return predictor.predict_iter(
             source, on_error=on_error, device=device, keep_images=keep_images
         )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassificationPredictor(Predictor[Preprocessing, np.ndarray, Classification]):
+    """Classifies images."""
+
+    network: ClassificationNetwork
+
+    def prepare(self, pixels: np.ndarray, name: str) -> np.ndarray:
+        """The network's input (C, H, W) float32."""
+        return self.preprocessing(pixels, name=name)
+
+    def results(
+        self, batch: Sequence[InputImage[np.ndarray]], keep_images: bool
+    ) -> list[Classification]:
+        """All images of a batch in one forward pass."""
+        watch = Stopwatch()
+        logits = self.network(self.to_network([image.prepared for image in batch]))
+        probabilities = logits.float().softmax(-1).cpu().numpy()
+        seconds = watch.share(len(batch))
+        return [
+            Classification(
+                class_names=self.class_names,
+                probabilities=row,
+                source=image.name,
+                image_rgb=image.picture(keep_images),
+                seconds=seconds,
+            )
+            for image, row in zip(batch, probabilities, strict=True)
+        ]
 
 
 def create_model(
