@@ -36,7 +36,7 @@ def scaled() -> SwinSegmenter:
     return create(Fit(short_side=48, long_side=None, divisor=1))
 
 
-def test_whole_image_is_enlarged_twice(scaled: SwinSegmenter) -> None:
+def test_whole_image_is_upsampled_twice(scaled: SwinSegmenter) -> None:
     (found,) = scaled.predict(IMAGE, keep_probabilities=True)
     values = torch.from_numpy(scaled.preprocessing(IMAGE).values)[None]
     with torch.inference_mode():

@@ -175,17 +175,17 @@ def _mistakes(
     names: tuple[str, ...],
 ) -> list[tuple[float, Mistake]]:
     probabilities = logits.softmax(-1).cpu()
-    confidences, answers = probabilities.max(-1)
+    confidences, predictions = probabilities.max(-1)
     found = []
     for row, (label, index) in enumerate(zip(labels.tolist(), indices.tolist(), strict=True)):
-        answer = int(answers[row])
-        if answer == label:
+        predicted = int(predictions[row])
+        if predicted == label:
             continue
         right = float(probabilities[row, label])
         mistake = Mistake(
             path=str(samples[index].path),
             truth=names[label],
-            predicted=names[answer],
+            predicted=names[predicted],
             confidence=float(confidences[row]),
             truth_probability=right,
         )

@@ -35,7 +35,7 @@ class Mistake:
     truth: str
     predicted: str
     confidence: float
-    """Probability of the wrong answer."""
+    """Probability of the wrong class."""
     truth_probability: float
     """Probability of the right one."""
 

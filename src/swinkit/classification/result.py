@@ -1,4 +1,4 @@
-"""What a model answers, as validated values. K classes; probabilities lie in 0..1 and sum to 1."""
+"""The classes of one image, as validated values. K classes; probabilities sum to 1."""
 
 import json
 from dataclasses import dataclass

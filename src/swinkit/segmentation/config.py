@@ -89,7 +89,7 @@ class SegmentationLossConfig:
         dice: weight of the Dice loss (1606.04797), for classes of small area.
         lovasz: weight of the Lovász-softmax loss (1705.08790), which follows the IoU.
         lovasz_stride: it reads every n-th pixel along each axis: sorting them is what it costs, and
-            a decoder at a quarter of the resolution tells neighbours hardly apart.
+            a decoder at a quarter of the resolution hardly tells neighbors apart.
         auxiliary: weight of the auxiliary head's cross-entropy (the paper: 0.4).
         class_weights: one factor per class in the cross-entropy, or None.
         ignore_index: label of pixels that do not count.

@@ -75,7 +75,7 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
 
     def _scores(self, images: Sequence[InputImage[SizeHW]]) -> list[Pieces]:
         """Of images that are prepared alike: mean probabilities of their views, or logits, where
-        labels are all that is wanted."""
+        only labels are kept."""
         logits = self.views is None and not self.keep_probabilities
         if self.window_hw is None and self.views is None:
             fitted = [self.preprocessing(image.pixels) for image in images]

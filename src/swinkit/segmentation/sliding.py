@@ -103,13 +103,13 @@ class SlidingWindow:
     def logits(self, region: Block | None = None, advance: Advance | None = None) -> Tensor:
         """The averaged logits of a region, `K rows columns`, all at a time."""
         (top, bottom), (left, right) = region or whole_block(self.size_hw)
-        answer: Tensor | None = None
+        whole: Tensor | None = None
         for (rows, columns), maps in self.stream(region, advance):
-            if answer is None:
-                answer = maps.new_empty((maps.shape[0], bottom - top, right - left))
-            answer[:, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = maps
-        assert answer is not None, "windows cover every place"
-        return answer
+            if whole is None:
+                whole = maps.new_empty((maps.shape[0], bottom - top, right - left))
+            whole[:, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = maps
+        assert whole is not None, "windows cover every place"
+        return whole
 
     def _coverage(self) -> list[Tensor]:
         return [
@@ -192,8 +192,8 @@ def _extent(rows: list[Span]) -> int:
 def _cut(block: Block, maps: Tensor, region: Block) -> tuple[Block, Tensor]:
     """What of a block's `K rows columns` lies in the region."""
     rows, columns = (
-        (max(own[0], wanted[0]), max(own[0], wanted[0], min(own[1], wanted[1])))
-        for own, wanted in zip(block, region, strict=True)
+        (max(first, low), max(first, low, min(last, high)))
+        for (first, last), (low, high) in zip(block, region, strict=True)
     )
     (top, _), (left, _) = block
     return (rows, columns), maps[

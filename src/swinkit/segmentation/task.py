@@ -45,12 +45,12 @@ class WindowOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationPredictOptions(WindowOptions, ViewOptions, MaskOptions, PredictOptions):
-    """How to look at large images."""
+    """Windows and views."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationEvaluateOptions(WindowOptions, ViewOptions, EvaluateOptions):
-    """How to look at large images."""
+    """Windows and views."""
 
 
 class SegmentationTask(Task["SwinSegmenter", SemanticMap]):

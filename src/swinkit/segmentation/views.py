@@ -2,7 +2,7 @@
 
 A view is the image in another size, perhaps mirrored, seen through windows or through one as large
 as itself. The mean needs all views at the same pixels, but not all pixels at a time: block by block
-of the answer, each view is asked for the logits that the block reads. A small view keeps them all;
+of the output, each view gives the logits that the block reads. A small view keeps them all;
 a large one makes them then, and the windows across a border between blocks are run twice.
 
 Legend: C channels, K classes, H W image, h w view.
@@ -74,14 +74,14 @@ def mean_scores(
     """Mean probabilities over views, block by block.
 
     Args:
-        views: of one image; each is upsampled to the answer before its softmax.
-        output_hw: size of the answer.
+        views: of one image; each is upsampled to the output before its softmax.
+        output_hw: size of the output.
         pixels: of a block; several times K numbers exist for each of them.
         logits: of a single view, leave out the softmax, which does not change the best class.
         progress: called with (windows done, all).
 
     Yields:
-        Blocks that cover the answer once, each with its `K H W`.
+        Blocks that cover the output once, each with its `K H W`.
     """
     parts = list(blocks(output_hw, pixels))
     reads = [[block_read(view.size_hw, output_hw, part) for part in parts] for view in views]

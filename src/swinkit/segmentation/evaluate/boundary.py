@@ -30,7 +30,7 @@ def boundary_f1(
     Args:
         predicted, truth: (H, W) integer labels.
         num_classes: K.
-        tolerance: largest distance, centre to centre, as a part of the image's diagonal; at least
+        tolerance: largest distance, center to center, as a part of the image's diagonal; at least
             one pixel is always allowed.
         ignore_index: void in the truth.
 
