@@ -1,4 +1,4 @@
-"""From raw pixels to results: mmdet's detections and masks, mmseg's maps, through `predict`."""
+"""From raw pixels to results through `predict`: mmdet's detections and masks."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,6 @@ from swinkit.checkpoints.load import load
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.result import InstanceMasks
 from swinkit.images.fitting import Fit
-from swinkit.segmentation.model import SwinSegmenter
 
 Case = tuple[dict[str, Any], Any, np.ndarray]
 
@@ -47,22 +46,3 @@ def test_detections_are_mmdets(golden_dir: Path, name: str, fit: Fit) -> None:
     width = json.loads((golden_dir / f"{name}.json").read_text())["img_metas"]["ori_shape"][1]
     masks = np.unpackbits(tensors["out.mask.pasted_packed"], axis=-1, count=width).astype(bool)
     assert (found.masks.to_dense() != masks).sum() <= 1e-4 * masks.sum()
-
-
-def test_maps_are_mmsegs(golden_dir: Path) -> None:
-    fit = Fit(short_side=153, long_side=400, divisor=1)
-    tensors, model, image = read(golden_dir, "mm_upernet_case1", fit)
-    assert isinstance(model, SwinSegmenter)
-    (whole,) = model.predict(image)
-    assert np.array_equal(whole.labels, tensors["out.whole.pred"][0])
-
-    same_size = Fit(short_side=None, long_side=None, divisor=1)
-    model.info = replace(model.info, preprocessing=same_size)
-    (views,) = model.predict(image, scales=(0.75, 1, 1.25), flip=True, keep_probabilities=True)
-    assert np.array_equal(views.labels, tensors["out.tta.pred"][0])
-    assert views.probabilities is not None
-    np.testing.assert_allclose(views.probabilities, tensors["out.tta.mean_softmax"], atol=5e-4)
-
-    larger = same_size.restore(tensors["input.slide_image"][0])
-    (windows,) = model.predict(larger, window=128, stride=85, batch_size=2)
-    assert np.array_equal(windows.labels, tensors["out.slide.pred"][0])
