@@ -162,11 +162,14 @@ def _refuse_entity(name: str, *_: object) -> None:
     raise ValueError(f"it declares the entity {name}")
 
 
-def read_table(path: Path, *, error: Error = DataError) -> Iterator[tuple[int, dict[str, str]]]:
+def read_table(
+    path: Path, *, error: Error = DataError, lower: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV file under the names of its columns, each with the number of its line.
 
     The separator is the comma, semicolon or tab that the header has the most of; names of columns
-    are in lower case, values without white space around them. Empty lines are passed over.
+    are in lower case (unless told otherwise), values without white space around them. Empty lines
+    are passed over.
 
     Raises:
         The error: no header, a column named twice, or a row that is no CSV.
@@ -189,7 +192,7 @@ def read_table(path: Path, *, error: Error = DataError) -> Iterator[tuple[int, d
         if not any(cells):
             continue
         if header is None:
-            header = [cell.lower() for cell in cells]
+            header = [cell.lower() for cell in cells] if lower else cells
             twice = {name for name in header if name and header.count(name) > 1}
             if twice:
                 raise error(f"{path}: the column {sorted(twice)[0]!r} is there twice; rename one")

@@ -111,7 +111,7 @@ def test_names_that_fit_two_images(tmp_path: Path) -> None:
         (tmp_path / folder / "1.jpg").touch()
     finder = ImageFinder(tmp_path)
     assert finder.find("test/1") == tmp_path / "test" / "1.jpg"
-    assert finder.find("1.jpg", prefer="train") == tmp_path / "train" / "1.jpg"
+    assert finder.find("1.jpg", prefer=["train"]) == tmp_path / "train" / "1.jpg"
     assert not finder.find("1.jpg").exists()
 
 

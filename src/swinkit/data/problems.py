@@ -12,6 +12,7 @@ from swinkit.errors import DataError
 ProblemKind = Literal[
     "missing image",
     "bad image",
+    "HEIC image",
     "image of another size",
     "box outside the image",
     "box over the edge",
@@ -27,6 +28,8 @@ ProblemKind = Literal[
     "unknown class",
     "unreadable entry",
     "image in two splits",
+    "image of several classes",
+    "image without a class",
     "missing mask",
     "bad mask",
     "label outside the classes",
@@ -50,6 +53,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.kind}: {self.done}"
+
+
+def image_problem(path: Path, reason: str) -> Problem:
+    """The problem of an image that cannot be used and is left out."""
+    return Problem("HEIC image" if "HEIC" in reason else "bad image", str(path), reason)
 
 
 class Problems:
@@ -111,7 +119,7 @@ def refuse_unsound(config: DataConfig, problems: Problems) -> None:
             `strict` is.
     """
     path = config.path.expanduser()
-    bad = [item for item in problems if item.kind in ("bad image", "missing image")]
+    bad = [item for item in problems if item.kind in ("bad image", "HEIC image", "missing image")]
     if bad and config.on_bad_image == "refuse":
         raise DataError(
             f"{path}: {len(bad)} images are bad or missing: {bad[0]}; repair or remove them, or "

@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from swinkit.errors import ImageError, SwinkitError
+from swinkit.images.sources import HEIF_SUFFIXES
 
 ImageSource = str | Path | np.ndarray | Image.Image
 
@@ -56,9 +57,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except UnidentifiedImageError:
-        with path.open("rb") as file:
-            start = file.read(12)
-        if start[4:8] != b"ftyp" or start[8:12] not in HEIF_BRANDS:
+        if not _is_heif(path):
             raise
     try:
         from pillow_heif import register_heif_opener
@@ -68,7 +67,25 @@ def open_image(path: Path) -> Image.Image:
             "or save it as JPEG"
         ) from error
     register_heif_opener()
-    return Image.open(path)
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path}: a HEIC image that cannot be decoded; it is damaged, or of a newer kind: save "
+            "it as JPEG"
+        ) from error
+
+
+def misnamed_heic(paths: Iterable[Path]) -> list[Path]:
+    """Files called .heic (or .heif) that hold an image of another kind, which is read."""
+    named = (path for path in paths if path.suffix.lower() in HEIF_SUFFIXES and path.is_file())
+    return [path for path in named if not _is_heif(path)]
+
+
+def _is_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from swinkit.errors import ImageError
 
-IMAGE_SUFFIXES = frozenset(
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+IMAGE_SUFFIXES = HEIF_SUFFIXES | frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".gif", ".webp", ".avif"}
     | {".jp2", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"}
-    | {".heic", ".heif", ".hif"}
 )
 # Files that hold pictures which are not read, and what to do about them.
 RAW_SUFFIXES = frozenset(
@@ -164,12 +164,13 @@ class ImageFinder:
             found[path.stem.lower()].append(path)
         return found
 
-    def find(self, name: str, prefer: str | None = None) -> Path:
+    def find(self, name: str, prefer: Collection[str] = ()) -> Path:
         """The image that a list calls `name`; where there is none, the path where it should be.
 
         Args:
             name: as it is written.
-            prefer: of several images of one name, take the one in a folder called so.
+            prefer: of several images of one name, take the one in a folder with such a word in
+                its name.
         """
         direct = self._direct(name)
         try:
@@ -184,8 +185,8 @@ class ImageFinder:
         found = self._by_name.get(parts[-1], [])
         longest = max((_tail(path, parts) for path in found), default=0)
         best = [path for path in found if _tail(path, parts) == longest]
-        if len(best) > 1 and prefer is not None:
-            inside = [path for path in best if prefer in (part.lower() for part in path.parts)]
+        if len(best) > 1 and prefer:
+            inside = [path for path in best if _words(path, self.folder) & set(prefer)]
             best = inside or best
         return best[0] if len(best) == 1 else self._direct(slashed)
 
@@ -195,6 +196,10 @@ class ImageFinder:
         except RuntimeError:  # nobody's home
             path = Path(name)
         return path if path.is_absolute() else self.folder / path
+
+
+def _words(path: Path, folder: Path) -> set[str]:
+    return set(re.split(r"[^a-z]+", path.relative_to(folder).parent.as_posix().lower()))
 
 
 def _tail(path: Path, parts: list[str]) -> int:

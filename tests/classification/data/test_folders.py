@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.classification.data.files import read_folders
+from swinkit.classification.data.folders import read_folders
 from swinkit.classification.data.splits import load_classification
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
+from swinkit.registry import recognize
 
 
 @pytest.mark.parametrize(
@@ -32,10 +33,10 @@ def test_flat_folder_is_one_group(flat_folder: Path, make_images: Callable) -> N
     (flat_folder / "nothing here").mkdir()
     (flat_folder / ".hidden").mkdir()
     make_images(flat_folder, 1)
-    found, notes = read_folders(flat_folder)
-    assert len(found["all"]) == 14
-    assert any("nothing here" in note for note in notes)
-    assert any("1 images outside" in note for note in notes)
+    found = read_folders(flat_folder)
+    assert len(found.by_split["all"]) == 14
+    assert any("nothing here" in note for note in found.notes)
+    assert any("1 images outside" in note for note in found.notes)
 
 
 def test_a_class_called_train_is_a_class(tmp_path: Path, make_images: Callable) -> None:
@@ -92,3 +93,61 @@ def test_clothing(data_dir: Path) -> None:
     assert splits.counts()["train"]["t-shirt"] == 795
     assert splits.scan is not None
     assert (splits.scan.ok, splits.scan.bad) == (3781, ())
+
+
+def test_splits_with_loose_pictures_are_no_classes(tmp_path: Path, make_images: Callable) -> None:
+    for name in ("train", "test"):
+        make_images(tmp_path / "kaggle" / name, 4)
+    refuse(tmp_path / "kaggle", "test, train are splits, not classes.*columns path,label")
+    with pytest.raises(DataError, match="are splits, not classes"):
+        recognize(tmp_path / "kaggle")
+    make_images(tmp_path / "half" / "train", 4)
+    for label in ("a", "b"):
+        make_images(tmp_path / "half" / "val" / label, 2)
+    refuse(tmp_path / "half", "holds pictures but no class folders")
+    for label in ("a", "b"):
+        make_images(tmp_path / "unlabeled" / "train" / label, 4)
+    make_images(tmp_path / "unlabeled" / "test", 3)
+    splits = load_classification(DataConfig(path=tmp_path / "unlabeled"))
+    assert any("3 pictures without class folders were left out" in n for n in splits.notes)
+
+
+def test_images_and_masks_are_no_classes(tmp_path: Path, make_images: Callable) -> None:
+    for name in ("images", "masks"):
+        make_images(tmp_path / "a" / name, 3)
+    refuse(tmp_path / "a", "images, masks are no classes")
+    make_images(tmp_path / "b" / "JPEGImages", 3)
+    refuse(tmp_path / "b", "JPEGImages are no classes")
+
+
+def test_a_second_level_is_told(tmp_path: Path, make_images: Callable) -> None:
+    for name in ("animal/cat", "animal/dog", "plant/rose", "plant/tulip"):
+        make_images(tmp_path / name, 2)
+    splits = load_classification(DataConfig(path=tmp_path))
+    assert splits.class_names == ("animal", "plant")
+    note = next(note for note in splits.notes if "first level" in note)
+    assert "animal/cat, animal/dog, plant/rose, plant/tulip" in note
+    assert "columns path,label" in note
+
+
+def test_nothing_vanishes_unmentioned(flat_folder: Path) -> None:
+    for name in ("a.dng", "photo.jpg.1", "notes.txt", ".DS_Store"):
+        (flat_folder / "犬" / name).write_bytes(b"x")
+    (flat_folder / "犬" / "0.heic").write_bytes((flat_folder / "犬" / "image 0.png").read_bytes())
+    splits = load_classification(DataConfig(path=flat_folder))
+    text = splits.summary()
+    for words in ("raw files of cameras (a.dng)", "photo.jpg.1", "1 .txt files", ".DS_Store"):
+        assert words in text
+    assert "1 files called HEIC hold other images (0.heic)" in text
+    assert len(splits.train) + len(splits.val) == 15
+
+
+def test_the_cases(cases_dir: Path) -> None:
+    refuse(cases_dir / "33-kaggle", "test, train are splits, not classes")
+    splits = load_classification(DataConfig(path=cases_dir / "11b-hierarchy"))
+    assert any("animal/cat" in note for note in splits.notes)
+    splits = load_classification(DataConfig(path=cases_dir / "11d-heic-only-class"))
+    assert splits.counts()["train"] == {"ants": 4, "bees": 4}
+    text = load_classification(DataConfig(path=cases_dir / "11c-junk")).summary()
+    for words in ("problem: HEIC image: 2", "pic.dng", "photo.jpg.1", "without a suffix (noext)"):
+        assert words in text

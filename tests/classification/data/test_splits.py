@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swinkit.classification.data.files import LabeledPath
+from swinkit.classification.data.folders import LabeledPath
 from swinkit.classification.data.splits import load_classification, load_classification_samples
 from swinkit.data.config import DataConfig
 from swinkit.data.splits import hold_out

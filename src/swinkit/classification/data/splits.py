@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.classification.data.files import LabeledPath, read_files
+from swinkit.classification.data.files import read_files
+from swinkit.classification.data.folders import LabeledPath
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import Problem
+from swinkit.data.problems import image_problem
 from swinkit.data.scan import ScanReport, scan_images
 from swinkit.data.splits import Splits, complete_splits, name_some, select_split
 from swinkit.errors import DataError
@@ -67,8 +68,9 @@ def load_classification(
         DataError: nothing there, fewer than two classes, a class without training images that
             another split has, or bad images where they are refused.
     """
-    found, notes = read_files(config.path, config.kind)
-    found, scan = _check(found, config)
+    files = read_files(config.path, config.kind)
+    notes = files.notes
+    found, scan = _check(files.by_split, config)
     complete = complete_splits(found, config, notes, class_of=lambda image: image.label)
     names = class_names or tuple(sorted({name for _, name in complete["train"]}))
     if len(names) < 2:
@@ -91,7 +93,10 @@ def load_classification(
         test=splits.get("test"),
         class_names=names,
         notes=tuple(notes),
-        problems=tuple(Problem("bad image", str(path), reason) for path, reason in bad),
+        problems=(
+            *files.problems,
+            *(image_problem(path, reason) for path, reason in bad),
+        ),
         scan=scan,
     )
 
@@ -111,7 +116,7 @@ def load_classification_samples(
         DataError: no such split, or a class that the model does not know.
     """
     where = Path(path).expanduser()
-    found, _ = read_files(where, need_train=False)
+    found = read_files(where, need_train=False).by_split
     name = select_split(found, split, where)
     return label_samples(found[name], class_names, f"{where}: the {name} split")
 

@@ -14,6 +14,8 @@ from swinkit.settings import SizeHW
 
 IGNORE = 255  # label of pixels that do not count
 MOST_CLASSES = 255
+LOSSY = ("JPEG", "MPO")
+GRAY_TOLERANCE = 16  # by how much the channels of a gray JPEG differ
 MOST_COLORS = 1024  # a mask with more is a photograph, or was saved as JPEG
 INDEX_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "LA")
 
@@ -28,11 +30,13 @@ class RawMask:
         kind: "index" for files that hold one number per pixel, "color" for RGB.
         codes: (H, W); the number, or r + 256 g + 65536 b.
         palette: (256, 3) uint8 of a palette file, else None.
+        lossy: whether the file is a JPEG.
     """
 
     kind: MaskKind
     codes: np.ndarray
     palette: np.ndarray | None = None
+    lossy: bool = False
 
     @property
     def size_hw(self) -> SizeHW:
@@ -95,10 +99,14 @@ def read_labels(path: Path, table: LabelTable) -> np.ndarray:
 def read_mask(path: Path) -> RawMask:
     """The pixels of a mask file; RGB with three equal channels counts as numbers.
 
+    Arrays in `.npy` files are numbers, or colors if they have three channels; below 0 is void.
+
     Raises:
         ImageError: missing, unreadable, or of a mode that no mask has.
     """
     try:
+        if path.suffix.lower() == ".npy":
+            return _from_array(np.load(path, allow_pickle=False), path)
         with open_image(path) as image:
             image.load()
             return _from_image(image, path)
@@ -148,6 +156,20 @@ def pascal_palette() -> np.ndarray:
     return palette
 
 
+def _from_array(values: np.ndarray, path: Path) -> RawMask:
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim == 3 and values.shape[2] == 3 and values.dtype == np.uint8:
+        return RawMask("color", pack(values))
+    whole = values.dtype.kind in "biuf" and values.ndim == 2 and values.size > 0
+    if not whole or not (values == np.floor(values)).all() or np.abs(values).max() >= 2**31:
+        raise ImageError(
+            f"{path}: the mask is an array {values.shape} {values.dtype}; save (H, W) whole numbers"
+        )
+    codes = values.astype(np.int64)
+    return RawMask("index", np.where(codes < 0, IGNORE, codes))
+
+
 def _from_image(image: Image.Image, path: Path) -> RawMask:
     if image.mode == "LA":
         image = image.getchannel(0)
@@ -160,11 +182,12 @@ def _from_image(image: Image.Image, path: Path) -> RawMask:
             colors = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
             palette = np.zeros((256, 3), np.uint8)
             palette[: len(colors)] = colors
-        return RawMask("index", values, palette)
+        return RawMask("index", values, palette, image.format in LOSSY)
     if image.mode not in ("RGB", "RGBA", "CMYK", "YCbCr"):
         raise ImageError(f"{path}: the mask has mode {image.mode}; save it as PNG with 8 bits")
     pixels = np.asarray(image.convert("RGB"))
-    gray = pixels[..., 0]
-    if (gray == pixels[..., 1]).all() and (gray == pixels[..., 2]).all():
-        return RawMask("index", np.ascontiguousarray(gray))
-    return RawMask("color", pack(pixels))
+    lossy = image.format in LOSSY
+    spread = pixels.max(axis=2) - pixels.min(axis=2)
+    if spread.max(initial=0) <= (GRAY_TOLERANCE if lossy else 0):
+        return RawMask("index", np.ascontiguousarray(pixels[..., 1]), None, lossy)
+    return RawMask("color", pack(pixels), None, lossy)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import Problems, refuse_unsound
+from swinkit.data.problems import Problems, image_problem, refuse_unsound
 from swinkit.data.scan import check_images
 from swinkit.data.splits import SPLIT_NAMES, Splits, fill_splits, load_samples, name_some
 from swinkit.errors import DataError
@@ -242,7 +242,7 @@ class _Checker:
     def sample(self, pair: Pair, size_hw: SizeHW | str) -> SegmentationSample | None:
         facts = self.facts.get(pair.mask_path)
         if isinstance(size_hw, str):
-            self.problems.add("bad image", pair.path, f"{size_hw}; left out")
+            self.problems.items.append(image_problem(pair.path, f"{size_hw}; left out"))
             return None
         if isinstance(facts, str):
             self.problems.add("bad mask", pair.mask_path, f"{facts}; left out")
