@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.scan import scan_images
+from swinkit.data.scan import check_images, find_bad_images
 
 
 @pytest.fixture
@@ -37,32 +37,39 @@ def zoo(tmp_path: Path) -> dict[str, Path]:
     return {**found, "bad gone.jpg": tmp_path / "bad gone.jpg"}
 
 
-@pytest.mark.parametrize("mode", ["header", "full"])
-def test_exactly_the_bad_ones_are_named(zoo: dict[str, Path], mode: str) -> None:
-    steps: list[tuple[int, int]] = []
-    report = scan_images(
-        list(zoo.values()), mode=mode, threads=3, progress=lambda *step: steps.append(step)
-    )
-    named = sorted(path.name for path, _ in report.bad)
-    assert named == sorted(name for name in zoo if name.startswith("bad"))
-    assert report.ok == len(zoo) - len(named)
-    assert steps[-1] == (len(zoo), len(zoo))
-    assert str(len(named)) in str(report)
-    for path, reason in report.bad:
+@pytest.mark.parametrize("scan", ["header", "full"])
+def test_exactly_the_bad_ones_are_named(zoo: dict[str, Path], scan: str) -> None:
+    found = find_bad_images(list(zoo.values()), scan=scan)
+    assert sorted(path.name for path in found) == sorted(n for n in zoo if n.startswith("bad"))
+    for path, reason in found.items():
         assert reason
         assert "\n" not in reason
         assert str(path) not in reason
 
 
-def test_nothing_to_scan() -> None:
-    assert scan_images([]).ok == 0
+def test_sizes_are_those_of_upright_images(zoo: dict[str, Path], tmp_path: Path) -> None:
+    turned = Image.new("RGB", (10, 20))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    paths = [tmp_path / "turned.jpg", zoo["ok.png"], zoo["ok.npy"], zoo["bad gone.jpg"]]
+    stated = {zoo["bad gone.jpg"]: (7, 9)}
+    for scan in ("header", "full", "none"):
+        sizes = check_images(paths, scan=scan, channels=3, stated=stated)
+        assert [sizes[path] for path in paths[:3]] == [(10, 20), (64, 64), (8, 8)]
+        assert (sizes[paths[3]] == (7, 9)) == (scan == "none")
 
 
-@pytest.mark.parametrize("mode", ["header", "full"])
-def test_bands_are_checked_against_the_model(tmp_path: Path, mode: str) -> None:
-    np.save(tmp_path / "six.npy", np.zeros((8, 8, 6), np.float32))
-    assert scan_images([tmp_path / "six.npy"], mode=mode, channels=6).ok == 1
-    assert scan_images([tmp_path / "six.npy"], mode=mode, channels=3).ok == 0
-    Image.new("RGB", (8, 8)).save(tmp_path / "rgb.png")
-    assert scan_images([tmp_path / "rgb.png"], mode=mode, channels=6).ok == 0
-    assert scan_images([tmp_path / "rgb.png"], mode=mode, channels=1).ok == 1
+def test_nothing_to_check() -> None:
+    assert check_images([], scan="header", channels=3) == find_bad_images([]) == {}
+
+
+@pytest.mark.parametrize("scan", ["header", "full"])
+def test_bands_are_checked_against_the_model(tmp_path: Path, scan: str) -> None:
+    six, rgb = tmp_path / "six.npy", tmp_path / "rgb.png"
+    np.save(six, np.zeros((8, 8, 6), np.float32))
+    Image.new("RGB", (8, 8)).save(rgb)
+    assert not find_bad_images([six], scan=scan, channels=6)
+    assert find_bad_images([six], scan=scan, channels=3)
+    assert find_bad_images([rgb], scan=scan, channels=6)
+    assert not find_bad_images([rgb], scan=scan, channels=1)

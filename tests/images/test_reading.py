@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from swinkit.data.scan import scan_images
+from swinkit.data.scan import find_bad_images
 from swinkit.errors import ImageError
 from swinkit.images import reading
 from swinkit.images.reading import read_image
@@ -290,7 +290,7 @@ def test_heic_is_read_whatever_its_suffix(tmp_path: Path) -> None:
         image = read_image(tmp_path / name)
         assert image.shape == (32, 48, 3)
         assert np.abs(image.astype(int) - pixels).max() < 12
-    assert scan_images([tmp_path / "a.heic"]).ok == 1
+    assert find_bad_images([tmp_path / "a.heic"]) == {}
 
 
 def test_heic_without_its_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,4 +300,5 @@ def test_heic_without_its_library_is_named(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a.heic").write_bytes(HEIC)
     with pytest.raises(ImageError, match=r"a HEIC image; install pillow-heif .*swinkit\[heic\]"):
         read_image(tmp_path / "a.heic")
-    assert "pillow-heif" in scan_images([tmp_path / "a.heic"]).bad[0][1]
+    heic = tmp_path / "a.heic"
+    assert "pillow-heif" in find_bad_images([heic])[heic]

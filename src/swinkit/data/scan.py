@@ -1,9 +1,8 @@
-"""Checking every image before the work starts: its size, and whether it can be read."""
+"""The check of every image before the work starts: its size, and whether it can be read."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,56 +22,26 @@ from swinkit.settings import SizeHW
 
 END_OF_JPEG = b"\xff\xd9"
 TAIL_BYTES = 4096  # cameras append a little after the end of the image
-CHUNK = 256  # images between two reports of progress
 ORIENTATION = 0x0112  # EXIF tag
 TURNED = (5, 6, 7, 8)  # its values that swap the sides
 
 
-@dataclass(frozen=True)
-class ScanReport:
-    """What a scan found.
-
-    Attributes:
-        ok: number of good images.
-        bad: (path, reason) of each bad one, in the order given.
-    """
-
-    ok: int
-    bad: tuple[tuple[Path, str], ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.ok} images are good, {len(self.bad)} are bad"
-
-
-def scan_images(
-    paths: Sequence[Path],
-    *,
-    mode: Literal["header", "full"] = "header",
-    channels: int = 3,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> ScanReport:
-    """Check images in threads.
+def find_bad_images(
+    paths: Sequence[Path], *, scan: Literal["header", "full"] = "header", channels: int = 3
+) -> dict[Path, str]:
+    """Which images cannot be used, and why; checked in threads.
 
     Args:
         paths: image files.
-        mode: "header" opens each file, lets the format check itself and looks for a JPEG's end;
+        scan: "header" opens each file, lets the format check itself and looks for a JPEG's end;
             "full" decodes every pixel.
-        channels: number of channels that the images must give.
-        threads: default: one per processor.
-        progress: called with (done, all) now and then.
+        channels: that the images must give.
     """
-    check = _check_fully if mode == "full" else _check_header
-    bad: list[tuple[Path, str]] = []
+    check = _check_fully if scan == "full" else _check_header
     # The silencing of warnings belongs to the process, so it is entered once, around the threads.
-    with quiet_pillow(), ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for start in range(0, len(paths), CHUNK):
-            chunk = paths[start : start + CHUNK]
-            reasons = list(pool.map(lambda path: check(path, channels), chunk))
-            bad += [(path, why) for path, why in zip(chunk, reasons, strict=True) if why]
-            if progress is not None:
-                progress(start + len(chunk), len(paths))
-    return ScanReport(len(paths) - len(bad), tuple(bad))
+    with quiet_pillow(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        reasons = pool.map(lambda path: check(path, channels), paths)
+        return {path: why for path, why in zip(paths, reasons, strict=True) if why}
 
 
 def check_images(
@@ -96,7 +65,7 @@ def check_images(
         found = known | dict(zip(unique, pool.map(_size, unique), strict=True))
     if scan != "none":
         good = [path for path, size in found.items() if not isinstance(size, str)]
-        found |= dict(scan_images(good, mode=scan, channels=channels).bad)
+        found |= find_bad_images(good, scan=scan, channels=channels)
     return found
 
 

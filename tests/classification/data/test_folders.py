@@ -91,8 +91,8 @@ def test_clothing(data_dir: Path) -> None:
     assert (len(splits.train), len(splits.val), len(splits.test or [])) == (3068, 341, 372)
     assert len(splits.class_names) == 10
     assert splits.counts()["train"]["t-shirt"] == 795
-    assert splits.scan is not None
-    assert (splits.scan.ok, splits.scan.bad) == (3781, ())
+    assert splits.problems == ()
+    assert sum(map(len, splits.by_name().values())) == 3781
 
 
 def test_splits_with_loose_pictures_are_no_classes(tmp_path: Path, make_images: Callable) -> None:

@@ -67,8 +67,7 @@ def test_missing_files_are_counted_and_named(tmp_path: Path, images: list[str]) 
     with pytest.raises(DataError, match=r"2 of 14 images are bad.*gone 1\.png .*no such file"):
         load_classification(DataConfig(path=path, on_bad_image="refuse"))
     splits = load_classification(DataConfig(path=path))
-    assert splits.scan is not None
-    assert [bad.name for bad, _ in splits.scan.bad] == ["gone 1.png", "gone 2.png"]
+    assert [Path(bad.where).name for bad in splits.problems] == ["gone 1.png", "gone 2.png"]
     assert len(splits.train) + len(splits.val) == 12
 
 

@@ -67,14 +67,14 @@ def test_bad_images_are_skipped_and_named_or_refused(flat_folder: Path) -> None:
     (flat_folder / "犬" / "broken.jpg").write_text("no image")
     (flat_folder / "犬" / "empty.png").touch()
     splits = load_classification(DataConfig(path=flat_folder))
-    assert splits.scan is not None
-    assert (splits.scan.ok, len(splits.scan.bad)) == (14, 2)
+    assert sum(map(len, splits.by_name().values())) == 14
+    assert len(splits.problems) == 2
     assert "broken.jpg: not an image" in splits.summary()
     with pytest.raises(DataError, match=r"2 of 16 images are bad.*broken\.jpg") as caught:
         load_classification(DataConfig(path=flat_folder, on_bad_image="refuse"))
     assert "\n" not in str(caught.value)
     unchecked = load_classification(DataConfig(path=flat_folder, scan="none"))
-    assert unchecked.scan is None
+    assert unchecked.problems == ()
     assert len(unchecked.train) + len(unchecked.val) == 16
 
 

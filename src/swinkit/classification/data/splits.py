@@ -9,8 +9,8 @@ import numpy as np
 from swinkit.classification.data.files import read_files
 from swinkit.classification.data.folders import LabeledPath
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import image_problem
-from swinkit.data.scan import ScanReport, scan_images
+from swinkit.data.problems import Problem, image_problem
+from swinkit.data.scan import find_bad_images
 from swinkit.data.splits import Splits, complete_splits, name_some, select_split
 from swinkit.errors import DataError
 
@@ -25,13 +25,7 @@ class ClassificationSample:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationSplits(Splits[ClassificationSample]):
-    """Images with their labels, in splits; the classes are sorted where nothing else orders them.
-
-    Attributes:
-        scan: what the check of the images found; None where it was switched off.
-    """
-
-    scan: ScanReport | None = None
+    """Images with their labels, in splits; class names are sorted where none are given."""
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Images per class, per split."""
@@ -70,7 +64,7 @@ def load_classification(
     """
     files = read_files(config.path, config.kind)
     notes = files.notes
-    found, scan = _check(files.by_split, config)
+    found, problems = _check(files.by_split, config)
     complete = complete_splits(found, config, notes, class_of=lambda image: image.label)
     names = class_names or tuple(sorted({name for _, name in complete["train"]}))
     if len(names) < 2:
@@ -86,18 +80,13 @@ def load_classification(
         absent = sorted(set(names) - {name for _, name in complete[split]})
         if absent:
             notes.append(f"{config.path}: the {split} split has no image of {name_some(absent)}")
-    bad = () if scan is None else scan.bad
     return ClassificationSplits(
         train=splits["train"],
         val=splits["val"],
         test=splits.get("test"),
         class_names=names,
         notes=tuple(notes),
-        problems=(
-            *files.problems,
-            *(image_problem(path, reason) for path, reason in bad),
-        ),
-        scan=scan,
+        problems=(*files.problems, *problems),
     )
 
 
@@ -123,28 +112,27 @@ def load_classification_samples(
 
 def _check(
     found: dict[str, list[LabeledPath]], config: DataConfig
-) -> tuple[dict[str, list[LabeledPath]], ScanReport | None]:
-    """The images that the scan finds good, and what it found."""
-    paths = [path for images in found.values() for path, _ in images]
+) -> tuple[dict[str, list[LabeledPath]], tuple[Problem, ...]]:
+    """The images that can be read, and what is wrong with the others."""
+    paths = [image.path for images in found.values() for image in images]
     if config.scan == "none":
-        return found, None
-    report = scan_images(paths, mode=config.scan, channels=config.channels)
-    if not report.bad:
-        return found, report
-    named = name_some([f"{path} ({reason})" for path, reason in report.bad], most=3)
+        return found, ()
+    bad = find_bad_images(paths, scan=config.scan, channels=config.channels)
+    if not bad:
+        return found, ()
+    named = name_some([f"{path} ({reason})" for path, reason in bad.items()], most=3)
     if config.on_bad_image == "refuse":
         raise DataError(
-            f"{config.path}: {len(report.bad)} of {len(paths)} images are bad: {named}; "
+            f"{config.path}: {len(bad)} of {len(paths)} images are bad: {named}; "
             "repair or remove them, or let on_bad_image skip them"
         )
-    if not report.ok:
+    if all(path in bad for path in paths):
         raise DataError(f"{config.path}: all {len(paths)} images are bad: {named}; repair them")
-    bad = {path for path, _ in report.bad}
     good = {
         split: [image for image in images if image.path not in bad]
         for split, images in found.items()
     }
-    return good, report
+    return good, tuple(image_problem(path, reason) for path, reason in bad.items())
 
 
 def label_samples(
