@@ -23,6 +23,7 @@ class Dataclass(Protocol):
 
 
 Config = TypeVar("Config", bound=Dataclass)
+Named = TypeVar("Named")
 
 
 def to_plain(value: Any) -> Any:
@@ -169,3 +170,14 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     """
     if value not in known:
         raise ConfigError(f"{name} is {value!r}; choose {', '.join(known)}")
+
+
+def by_name(kind: str, name: str, known: Mapping[str, Named]) -> Named:
+    """What goes by a name.
+
+    Raises:
+        ConfigError: nothing does; the names are listed.
+    """
+    if name not in known:
+        raise ConfigError(f"no {kind} named {name!r}; choose one of {', '.join(known)}")
+    return known[name]

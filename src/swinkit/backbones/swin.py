@@ -18,9 +18,9 @@ from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.patch_embed import PatchEmbed
 from swinkit.backbones.stage import StagePlan, SwinStage, plan_stages
-from swinkit.backbones.variants import find_variant
+from swinkit.backbones.variants import VARIANTS
 from swinkit.errors import ConfigError, ImageError
-from swinkit.settings import SizeHW
+from swinkit.settings import SizeHW, by_name
 from swinkit.windows.kernels import Kernel
 from swinkit.windows.layout import move_tokens
 
@@ -263,7 +263,7 @@ def create_backbone(
     Raises:
         ConfigError: an unknown name, or settings that contradict each other.
     """
-    variant = find_variant(name)
+    variant = by_name("model", name, VARIANTS)
     config = variant.config.adapted(
         in_channels=in_channels,
         window_size=window_size,

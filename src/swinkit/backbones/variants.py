@@ -4,7 +4,6 @@ FLOPs as their tables count them."""
 from dataclasses import dataclass, replace
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW
 
 
@@ -101,17 +100,6 @@ VARIANTS: dict[str, Variant] = {
         _variant("swin_nano", NANO, 64, 0.1, ("6.4M", "")),
     )
 }
-
-
-def find_variant(name: str) -> Variant:
-    """The variant of that name.
-
-    Raises:
-        ConfigError: no such variant; the message lists them.
-    """
-    if name not in VARIANTS:
-        raise ConfigError(f"no model named {name!r}; choose one of {', '.join(VARIANTS)}")
-    return VARIANTS[name]
 
 
 def count_flops(config: SwinConfig, image_hw: SizeHW, num_classes: int | None = 1000) -> int:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.backbones.variants import find_variant
+from swinkit.backbones.variants import VARIANTS
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.settings import by_name
 from swinkit.task.base import OnError
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
@@ -176,7 +177,7 @@ def create_model(
         >>> model.num_classes, model.preprocessing.size_hw
         (2, (96, 96))
     """
-    variant = find_variant(name)
+    variant = by_name("model", name, VARIANTS)
     config = variant.config.adapted(
         in_channels=in_channels,
         window_size=window_size,

@@ -9,19 +9,9 @@ from swinkit.detection.roi_config import Norm, SemanticConfig
 from swinkit.detection.variants import DETECTORS, sides_of
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
+from swinkit.settings import by_name
 from swinkit.task.info import ModelInfo
 from swinkit.windows.kernels import Kernel
-
-
-def find_detector(name: str) -> DetectorConfig:
-    """The configuration of that name.
-
-    Raises:
-        ConfigError: no such detector; the message lists them.
-    """
-    if name not in DETECTORS:
-        raise ConfigError(f"no detector named {name!r}; choose one of {', '.join(DETECTORS)}")
-    return DETECTORS[name]
 
 
 def create_detector(
@@ -63,7 +53,7 @@ def create_detector(
         >>> model.num_classes
         2
     """
-    config = find_detector(name)
+    config = by_name("detector", name, DETECTORS)
     backbone = config.backbone.adapted(
         in_channels=in_channels,
         window_size=window_size,

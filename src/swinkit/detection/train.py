@@ -14,7 +14,6 @@ from torch import Tensor
 
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
-from swinkit.detection.create import find_detector
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.splits import DetectionSplits, load_detection
@@ -27,6 +26,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pictures.previews import SeenObjects, detection_preview
+from swinkit.settings import by_name
 from swinkit.task.info import ModelInfo
 from swinkit.task.starting_weights import (
     adapt_backbone,
@@ -240,7 +240,7 @@ def _architecture(config: DetectionTrainConfig) -> tuple[DetectorConfig, Fit]:
         name = f"mask_rcnn_{name}"
     short_side, long_side = sides_of(name)
     fit = Fit(short_side=short_side, long_side=long_side)
-    return config.architecture or find_detector(name), fit
+    return config.architecture or by_name("detector", name, DETECTORS), fit
 
 
 def _for_data(

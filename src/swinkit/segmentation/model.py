@@ -11,8 +11,8 @@ from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.network.segmenter import SegmentationNetwork
 from swinkit.segmentation.predict import SegmentationPredictor, windows_of
 from swinkit.segmentation.result import SemanticMap
-from swinkit.segmentation.variants import PAPER_FIT, find_segmenter
-from swinkit.settings import SizeHW
+from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
+from swinkit.settings import SizeHW, by_name
 from swinkit.task.base import OnError, Progress
 from swinkit.task.info import ModelInfo
 from swinkit.task.model import TaskModel
@@ -183,7 +183,7 @@ def create_segmenter(
         >>> model.num_classes, model.config.decoder
         (3, 'upernet')
     """
-    config = find_segmenter(name)
+    config = by_name("segmenter", name, SEGMENTERS)
     backbone = config.backbone.adapted(
         in_channels=in_channels,
         window_size=window_size,

@@ -24,7 +24,8 @@ from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.predict import Pieces, whole_images
 from swinkit.segmentation.train_config import SegmentationTrainConfig
-from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS, find_segmenter
+from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
+from swinkit.settings import by_name
 from swinkit.task.evaluating import MeanLoss
 from swinkit.task.info import ModelInfo
 from swinkit.task.starting_weights import (
@@ -249,4 +250,4 @@ def _architecture(config: SegmentationTrainConfig) -> tuple[SegmenterConfig, Fit
     name = config.model.name
     if name not in SEGMENTERS and f"upernet_{name}" in SEGMENTERS:
         name = f"upernet_{name}"
-    return config.architecture or find_segmenter(name), PAPER_FIT
+    return config.architecture or by_name("segmenter", name, SEGMENTERS), PAPER_FIT

@@ -91,17 +91,6 @@ PARAMETERS: dict[str, int] = {
 }
 
 
-def find_segmenter(name: str) -> SegmenterConfig:
-    """The configuration of that name.
-
-    Raises:
-        ConfigError: no such segmenter; the message lists them.
-    """
-    if name not in SEGMENTERS:
-        raise ConfigError(f"no segmenter named {name!r}; choose one of {', '.join(SEGMENTERS)}")
-    return SEGMENTERS[name]
-
-
 def count_segmenter_flops(config: SegmenterConfig, image_hw: SizeHW) -> int:
     """FLOPs as the published tables count them: multiply-adds of one image.
 
