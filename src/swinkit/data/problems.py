@@ -30,6 +30,17 @@ ProblemKind = Literal[
     "image in two splits",
     "image of several classes",
     "image without a class",
+    "image that lost its objects",
+    "image without a label file",
+    "label file without an image",
+    "ambiguous image",
+    "picture turned by EXIF",
+    "other file name",
+    "duplicate class",
+    "missing folder",
+    "key points left out",
+    "shape left out",
+    "files passed over",
     "missing mask",
     "bad mask",
     "label outside the classes",
@@ -96,7 +107,9 @@ def describe_problems(problems: Iterable[Problem], most: int = 3) -> list[str]:
     return lines
 
 
-def refuse_problems(path: Path, problems: Iterable[Problem]) -> None:
+def refuse_problems(
+    path: Path, problems: Iterable[Problem], why: str = "refused because of strict"
+) -> None:
     """What `strict` does.
 
     Raises:
@@ -104,10 +117,11 @@ def refuse_problems(path: Path, problems: Iterable[Problem]) -> None:
     """
     items = list(problems)
     if items:
+        leave = ", or leave strict off" if "strict" in why else ""
         counts = ", ".join(f"{kind} {count}" for kind, count in count_kinds(items).items())
         raise DataError(
-            f"{path}: {len(items)} problems, refused because of strict: {counts}; the first: "
-            f"{items[0].where} ({items[0].kind}); repair them, or leave strict off"
+            f"{path}: {len(items)} problems, {why}: {counts}; the first: {items[0].where} "
+            f"({items[0].kind}: {items[0].done}); repair them{leave}"
         )
 
 

@@ -69,6 +69,16 @@ def check_images(
     return found
 
 
+def exif_orientation(path: Path) -> int:
+    """How EXIF says to turn an image: 1 not at all, 5 to 8 with its sides swapped."""
+    try:
+        with quiet_pillow(), Image.open(path) as image:
+            return int(image.getexif().get(ORIENTATION, 1))
+    # Decoders of damaged files raise nearly anything.
+    except Exception:
+        return 1
+
+
 def _check_fully(path: Path, channels: int) -> str | None:
     try:
         decode_image(path, channels=channels)

@@ -99,7 +99,8 @@ def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
         shares = (small.mean(), (~small & ~large).mean(), large.mean())
         width, height = (boxes[own, 2:] - boxes[own, :2]).T
         side = np.quantile(np.sqrt(width * height), (0.05, 0.5, 0.95))
-        shape = np.quantile(width / height, (0.05, 0.5, 0.95))
+        solid = height > 0
+        shape = np.quantile(width[solid] / height[solid] if solid.any() else [0], (0.05, 0.5, 0.95))
         rows.append(
             (
                 name,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from swinkit.data.problems import Problems
-from swinkit.detection.data.annotations import ImageFinder, split_of
+from swinkit.detection.data.annotations import split_of
+from swinkit.detection.data.image_finder import ImageFinder
 from swinkit.detection.data.splits import find_annotations, require_annotations
 from swinkit.errors import DataError
 

@@ -79,6 +79,7 @@ def test_boxes_that_cannot_be(
     write_coco: Callable[..., Path], tmp_path: Path, coco_box: Callable[..., Entry]
 ) -> None:
     bad = [[70, 5, 10, 10], [5, 5, 0, 10], [5, 5, -3, 4], [50, 30, 30, 30], [1, 1, float("nan"), 2]]
+    flat = [5, 5, 5, 15]
     entries = [coco_box(place + 2, 1, bbox=bbox) for place, bbox in enumerate(bad)]
     write_coco(annotations=[coco_box(1, 1), *entries, coco_box(9, 2)])
     loaded, parts = load_parts(DataConfig(path=tmp_path))
@@ -89,7 +90,8 @@ def test_boxes_that_cannot_be(
         "box over the edge",
         "unreadable entry",
     ]
-    assert parts["train"][0].boxes_xyxy.tolist() == [[10, 5, 30, 15], [50, 30, 60, 40]]
+    assert parts["train"][0].boxes_xyxy.tolist() == [[10, 5, 30, 15], flat, [50, 30, 60, 40]]
+    assert parts["train"][0].is_flat.tolist() == [False, True, False]
     assert "annotation 2" in next(
         problem.where for problem in loaded.problems if problem.kind == "box outside the image"
     )
@@ -152,7 +154,7 @@ def test_a_repeated_annotation_counts_once_a_repeated_id_twice(
     assert len(parts["train"][0]) == 2
 
 
-def test_masks_that_cannot_be_make_regions_to_ignore(
+def test_masks_that_cannot_be_leave_boxes(
     write_coco: Callable[..., Path], tmp_path: Path, coco_box: Callable[..., Entry]
 ) -> None:
     polygon = [[10, 5, 30, 5, 30, 15, 10, 15]]
@@ -171,7 +173,8 @@ def test_masks_that_cannot_be_make_regions_to_ignore(
         "unusable mask",
     ]
     first, second = parts["train"]
-    assert first.is_crowd.tolist() == [False, False, True, True, True]
+    assert not first.is_crowd.any()
+    assert first.lacks_mask.tolist() == [False, False, True, True, True]
     assert second.is_crowd.tolist() == [True, False, False, False]
     masks = first.masks()
     assert masks.shape == (5, 40, 60)
@@ -197,7 +200,7 @@ def test_strict_refuses_and_counts(
     write_coco: Callable[..., Path], tmp_path: Path, coco_box: Callable[..., Entry]
 ) -> None:
     write_coco(annotations=[coco_box(1, 1), coco_box(2, 2, bbox=[5, 5, 0, 0])])
-    with pytest.raises(DataError, match=r"2 problems.*strict.*box of zero area 1") as caught:
+    with pytest.raises(DataError, match=r"1 problems.*strict.*box of zero area 1") as caught:
         load_detection(DataConfig(path=tmp_path, strict=True))
     assert "\n" not in str(caught.value)
 
@@ -225,7 +228,7 @@ def test_entries_of_any_kind_are_told_and_left_out(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "is no JSON"),
         ("[1]", "no list of images and annotations and categories"),
         ('{"images": 1, "annotations": [], "categories": []}', "no list of images"),
         ('{"images": [], "annotations": [], "categories": []}', "no categories"),

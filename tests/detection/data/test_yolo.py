@@ -120,17 +120,16 @@ def test_broken_lines_are_told_with_their_number(
         *["unreadable entry"] * 5,
     ]
     assert any("a.txt, line 3" in problem.where for problem in loaded.problems)
-    assert [len(sample) for sample in parts["all"]] == [2, 0, 3]
+    assert [len(sample) for sample in parts["all"]] == [3, 0, 3]
 
 
-def test_boxes_among_polygons_are_ignored_regions(
-    tmp_path: Path, write_label: Callable[..., None]
-) -> None:
+def test_boxes_among_polygons_are_boxes(tmp_path: Path, write_label: Callable[..., None]) -> None:
     write_label(tmp_path / "images" / "a.png", BOX + POLYGON + POLYGON)
     loaded, parts = load_parts(DataConfig(path=tmp_path))
     assert loaded.has_masks
     assert [problem.kind for problem in loaded.problems] == ["mixed formats", "object without mask"]
-    assert parts["all"][0].is_crowd.tolist() == [True, False, False]
+    assert not parts["all"][0].is_crowd.any()
+    assert parts["all"][0].lacks_mask.tolist() == [True, False, False]
 
 
 def test_the_same_images_for_train_and_val_are_told(two_splits: Path) -> None:

@@ -25,6 +25,7 @@ class InstanceTarget:
         labels: (G,) int64, 0-based classes; there is no class for background.
         size_hw: the image without the padding of its batch.
         masks: (G, H, W) uint8 of 0 and 1, at the size of the image or of its padded batch, or None.
+        box_only: (G,) bool: objects whose masks teach nothing, being their rectangles; None: none.
         ignored_xyxy: (I, 4) crowd regions: no candidate is matched to them, and candidates that
             lie mostly inside one are not taken for background.
 
@@ -36,6 +37,7 @@ class InstanceTarget:
     labels: Tensor
     size_hw: SizeHW
     masks: Tensor | None = None
+    box_only: Tensor | None = None
     ignored_xyxy: Tensor = field(default_factory=_no_boxes)
 
     def __post_init__(self) -> None:
@@ -50,6 +52,11 @@ class InstanceTarget:
                 f"target labels: expected shape ({count},), one for each box, "
                 f"got {tuple(self.labels.shape)}"
             )
+        if self.box_only is not None and self.box_only.shape != (count,):
+            raise DataError(
+                f"target box_only: expected shape ({count},), one for each box, "
+                f"got {tuple(self.box_only.shape)}"
+            )
         if self.masks is not None and (self.masks.ndim != 3 or self.masks.shape[0] != count):
             raise DataError(
                 f"target masks: expected shape ({count}, height, width), one for each box, "
@@ -60,12 +67,13 @@ class InstanceTarget:
         return self.boxes_xyxy.shape[0]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "InstanceTarget":
-        masks = self.masks
+        masks, box_only = self.masks, self.box_only
         return replace(
             self,
             boxes_xyxy=self.boxes_xyxy.to(device, non_blocking=non_blocking),
             labels=self.labels.to(device, non_blocking=non_blocking),
             masks=None if masks is None else masks.to(device, non_blocking=non_blocking),
+            box_only=None if box_only is None else box_only.to(device, non_blocking=non_blocking),
             ignored_xyxy=self.ignored_xyxy.to(device, non_blocking=non_blocking),
         )
 

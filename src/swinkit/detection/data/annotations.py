@@ -1,15 +1,13 @@
-"""What the readers of COCO, VOC and YOLO files share: images and objects as they stand there, and
-where the image files lie. N objects.
+"""What the readers of annotation files share: images and objects as they stand there. N objects.
 
-Checking them against the images is the same for all three; see samples.py.
+Checking them against the images is the same for all; see samples.py.
 """
 
-import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,7 +16,11 @@ from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.detection.data.rle import Segment
 from swinkit.settings import SizeHW
 
-AnnotationKind = Literal["coco", "voc", "yolo"]
+AnnotationKind = Literal["coco", "voc", "yolo", "labelme", "cvat"]
+Box = tuple[float, float, float, float]
+
+HEAD_BYTES = 4096
+SHOWN = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +32,27 @@ class RawImage:
         image_id: the file's number for it, or None.
         size_hw: the size that the file states, or None.
         where: how messages name it.
+        name: as the file writes it; images of equal names are one.
     """
 
     path: Path | None
     image_id: int | None
     size_hw: SizeHW | None
     where: str
+    name: str = ""
+
+
+class RawObject(NamedTuple):
+    """One object; see `RawObjects` for the fields."""
+
+    image: int
+    box_xyxy: Box
+    label: int
+    where: str
+    is_crowd: bool = False
+    area: float = float("nan")
+    segment: Segment | None = None
+    broken: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +81,42 @@ class RawObjects:
     name_object: Callable[[int], str]
     normalized: bool = False
 
+    def take(self, rows: np.ndarray) -> "RawObjects":
+        """Only some of them, by their numbers."""
+        listed, name_object = rows.tolist(), self.name_object
+        segments = self.segments
+        return replace(
+            self,
+            images=self.images[rows],
+            boxes_xyxy=self.boxes_xyxy[rows],
+            names=self.names[rows],
+            is_crowd=self.is_crowd[rows],
+            areas=self.areas[rows],
+            segments=None if segments is None else [segments[row] for row in listed],
+            broken={new: self.broken[row] for new, row in enumerate(listed) if row in self.broken},
+            name_object=lambda row: name_object(listed[row]),
+        )
+
+
+def tabulate(
+    objects: Sequence[RawObject], *, prefix: str = "", normalized: bool = False
+) -> RawObjects:
+    """Objects by columns; `prefix` stands before the `where` of each."""
+    places = [item.where for item in objects]
+    broken = {row: item.broken for row, item in enumerate(objects) if item.broken}
+    segments = [item.segment for item in objects]
+    return RawObjects(
+        images=np.array([item.image for item in objects], np.int64),
+        boxes_xyxy=np.array([item.box_xyxy for item in objects], np.float64).reshape(-1, 4),
+        names=np.array([item.label for item in objects], np.int64),
+        is_crowd=np.array([item.is_crowd for item in objects], bool),
+        areas=np.array([item.area for item in objects], np.float64),
+        segments=segments if broken or any(segments) else None,
+        broken=broken,
+        name_object=lambda row: prefix + places[row],
+        normalized=normalized,
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawSplit:
@@ -72,12 +125,54 @@ class RawSplit:
     Attributes:
         class_names: names that `objects.names` points to.
         category_ids: the files' numbers for them.
+        faulty: rows of images of which an object could not be read.
     """
 
     images: list[RawImage]
     objects: RawObjects
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
+    faulty: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawPage:
+    """What one annotation file, or one entry for an image, says.
+
+    Attributes:
+        image: the image.
+        objects: each with the name of its class; their `image` and `label` are not set yet.
+        faulty: whether an object of it could not be read.
+    """
+
+    image: RawImage
+    objects: list[tuple[str, RawObject]]
+    faulty: bool = False
+
+
+def join_pages(
+    pages: dict[str, list[RawPage]], class_names: Sequence[str] = ()
+) -> dict[str, RawSplit]:
+    """The splits of pages; classes in the order of `class_names`, others behind them by name."""
+    used = {name for listed in pages.values() for page in listed for name, _ in page.objects}
+    names = [*dict.fromkeys(class_names), *sorted(used - set(class_names))]
+    label = {name: place for place, name in enumerate(names)}
+    return {
+        split: RawSplit(
+            images=[page.image for page in listed],
+            objects=tabulate(
+                [
+                    item._replace(image=row, label=label[name])
+                    for row, page in enumerate(listed)
+                    for name, item in page.objects
+                ]
+            ),
+            class_names=tuple(names),
+            category_ids=tuple(range(1, len(names) + 1)),
+            faulty=frozenset(row for row, page in enumerate(listed) if page.faulty),
+        )
+        for split, listed in pages.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +190,12 @@ class AnnotationFiles:
     notes: tuple[str, ...] = ()
 
 
+def short(value: object) -> str:
+    """A value in a message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def split_of(name: str) -> str | None:
     """The split that a file's or folder's name tells: instances_train2017 is train."""
     words = re.split(r"[^a-z]+", name.lower())
@@ -106,59 +207,15 @@ def split_of(name: str) -> str | None:
     return splits.pop() if len(splits) == 1 else None
 
 
+def head_of(file: Path) -> bytes:
+    """The first bytes of a file, to find out what it is; none where it cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(HEAD_BYTES).replace(b"\0", b"")  # UTF-16 looks like UTF-8 then
+    except OSError:
+        return b""
+
+
 def subfolders(path: Path) -> list[Path]:
     """The folders in a folder, sorted, without hidden ones."""
     return sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
-
-
-class ImageFinder:
-    """Looks a file name up in several folders, the first that has it wins.
-
-    Each folder is listed once, so a hundred thousand names take no file system calls of their own.
-    """
-
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self.folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-        self._listed: dict[Path, set[str]] = {}
-
-    def find(self, name: str) -> Path | None:
-        """The file for a name with `/` or `\\` between its parts; None where there is none.
-
-        A name with folders that do not exist here, as tools on other machines write them, is
-        looked up by its last parts.
-        """
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        for skipped in range(len(parts)):
-            rest = parts[skipped:]
-            for folder in self.folders:
-                if self._has(folder.joinpath(*rest[:-1]), rest[-1]):
-                    return folder.joinpath(*rest)
-        return None
-
-    def described(self) -> str:
-        """The folders searched, for messages."""
-        return ", ".join(str(folder) for folder in self.folders) or "no existing folder"
-
-    def _has(self, folder: Path, name: str) -> bool:
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = set(os.listdir(folder))
-            except OSError:  # no such folder: nothing in it
-                self._listed[folder] = set()
-        return name in self._listed[folder]
-
-
-def image_folders(annotation: Path, split_words: Iterable[str]) -> list[Path]:
-    """Folders in which the images of an annotation file usually lie, likeliest first.
-
-    Args:
-        annotation: the file; its folder, and the one above, are searched.
-        split_words: names that the folder of its split may have, such as train or train2017.
-    """
-    words = list(split_words)
-    found: list[Path] = []
-    for root in (annotation.parent.parent, annotation.parent):
-        for base in (root / "images", root / "JPEGImages", root):
-            found += [base / word for word in words]
-            found.append(base)
-    return found

@@ -1,30 +1,30 @@
 """COCO annotation files: boxes, polygons, run lengths, crowds. N objects."""
 
-import json
+import codecs
 import mmap
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from swinkit.data.problems import Problems
 from swinkit.data.splits import SPLIT_ALIASES, name_some
 from swinkit.detection.data.annotations import (
     AnnotationFiles,
-    ImageFinder,
     RawImage,
-    RawObjects,
     RawSplit,
-    image_folders,
+    short,
     split_of,
     subfolders,
+    tabulate,
 )
-from swinkit.detection.data.rle import Segment, is_number, is_side, read_segment, rle_areas
+from swinkit.detection.data.coco_objects import CocoObjects, Key, image_key
+from swinkit.detection.data.image_finder import ImageFinder, image_folders
+from swinkit.detection.data.rle import is_number, is_side
 from swinkit.errors import DataError
+from swinkit.parsing import integer, read_json
 
 KEYS = ("images", "annotations", "categories")
-OTHER_FILES = ("captions", "person_keypoints", "panoptic", "stuff", "image_info")
+OTHER_FILES = ("captions", "person_keypoints", "stuff", "image_info")
 
 Record = dict[str, Any]
 
@@ -92,13 +92,18 @@ def _by_split(path: Path, files: list[Path]) -> dict[str, Path]:
 
 def _is_coco(file: Path) -> bool:
     """Whether the three keys stand somewhere in the file; a file need not be parsed for that."""
-    if file.suffix.lower() != ".json" or file.stat().st_size == 0:
+    # A panoptic file has the three keys, and no boxes of its own: it belongs to segmentation.
+    named = file.suffix.lower() == ".json" and not file.stem.lower().startswith("panoptic")
+    if not named or not file.is_file() or file.stat().st_size == 0:
         return False
     with (
         file.open("rb") as opened,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as text,
     ):
-        return all(text.find(f'"{key}"'.encode()) >= 0 for key in KEYS)
+        start = text[:2]
+        wide = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+        encoding = wide.get(start, "utf-8")
+        return all(text.find(f'"{key}"'.encode(encoding)) >= 0 for key in KEYS)
 
 
 def _read_all(files: dict[str, Path], problems: Problems) -> dict[str, RawSplit]:
@@ -122,42 +127,22 @@ def read_coco(file: Path, split_words: list[str], problems: Problems) -> RawSpli
         DataError: not JSON, or without one of the three lists, or without any category.
     """
     data = _parse(file)
-    used = {
-        str(entry.get("category_id")) for entry in data["annotations"] if isinstance(entry, dict)
-    }
-    listed = [entry for entry in data["categories"] if not _is_heading(entry, data, used)]
-    categories = _categories(listed, file, problems)
+    labels, categories = _categories(data, file, problems)
     rows, images = _images(data["images"], file, split_words, problems)
-    names = {category: index for index, category in enumerate(categories)}
-    entries = _linked(data["annotations"], file, rows, names, problems)
-    boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    ids = [entry.get("id") for entry in entries]
-    segments, broken = _segments(entries)
+    reader = CocoObjects(file, rows, labels, problems)
+    for place, entry in enumerate(data["annotations"]):
+        reader.add(entry, place)
     return RawSplit(
         images=images,
-        objects=RawObjects(
-            images=np.array([rows[entry["image_id"]] for entry in entries], np.int64),
-            boxes_xyxy=boxes,
-            names=np.array([names[entry["category_id"]] for entry in entries], np.int64),
-            is_crowd=np.array([bool(entry.get("iscrowd")) for entry in entries], bool),
-            areas=_areas(entries),
-            segments=segments,
-            broken=broken,
-            name_object=lambda row: f"{file}, annotation {ids[row]}",
-        ),
+        objects=tabulate(reader.finished(), prefix=f"{file}, "),
         class_names=tuple(categories.values()),
         category_ids=tuple(categories),
+        faulty=frozenset(reader.faulty),
     )
 
 
 def _parse(file: Path) -> dict[str, list[Any]]:
-    try:
-        data = json.loads(file.read_bytes())
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check it") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: is not JSON ({error}); export it again") from error
+    data = read_json(file)
     present = sorted(data) if isinstance(data, dict) else type(data).__name__
     missing = [k for k in KEYS if not isinstance(data, dict) or not isinstance(data.get(k), list)]
     if missing:
@@ -168,42 +153,61 @@ def _parse(file: Path) -> dict[str, list[Any]]:
     return data
 
 
-def _categories(listed: list[Any], file: Path, problems: Problems) -> dict[int, str]:
-    """Names by number, sorted by number."""
+def _categories(
+    data: dict[str, list[Any]], file: Path, problems: Problems
+) -> tuple[dict[int, int], dict[int, str]]:
+    """The label of each number, and names by number, sorted by number; two numbers of one name
+    are one class."""
+    used = {integer(entry.get("category_id")) for entry in data["annotations"] if _is_dict(entry)}
     found: dict[int, str] = {}
-    for entry in listed:
-        number, name = (entry.get("id"), entry.get("name")) if isinstance(entry, dict) else (0, 0)
-        if not isinstance(number, int) or not isinstance(name, str):
-            problems.add("unreadable entry", f"{file}, category {entry}", "left out")
-        elif number in found:
-            problems.add(
-                "duplicate id", f"{file}, category {number}", f"{found[number]} kept, not {name}"
-            )
+    joined: dict[int, int] = {}
+    for entry in data["categories"]:
+        if _is_heading(entry, data, used):
+            continue
+        key, name = (integer(entry.get("id")), entry.get("name")) if _is_dict(entry) else (None, 0)
+        name = str(name).strip() if isinstance(name, (str, int)) else ""
+        if key is None or not name or entry["name"] is True:
+            problems.add("unreadable entry", f"{file}, category {short(entry)}", "left out")
+        elif key in found or key in joined:
+            kept = found.get(key, name)
+            problems.add("duplicate id", f"{file}, category {key}", f"{kept} kept, not {name}")
         elif name in found.values():
-            problems.add("duplicate id", f"{file}, category {number}", f"second {name!r}: left out")
+            joined[key] = next(first for first, other in found.items() if other == name)
+            done = f"second {name!r}: joined with category {joined[key]}"
+            problems.add("duplicate class", f"{file}, category {key}", done)
         else:
-            found[number] = name
+            found[key] = name
     if not found:
         raise DataError(f"{file}: has no categories; add them with id and name")
-    holes = max(found) - min(found) + 1 - len(found)
+    _tell_holes({*found, *joined}, file, problems)
+    found = dict(sorted(found.items()))
+    labels = {key: label for label, key in enumerate(found)}
+    return labels | {key: labels[first] for key, first in joined.items()}, found
+
+
+def _tell_holes(numbers: set[int], file: Path, problems: Problems) -> None:
+    holes = max(numbers) - min(numbers) + 1 - len(numbers)
     if holes:
         problems.add(
             "category ids with holes",
             file,
-            f"{len(found)} ids in {min(found)}..{max(found)}: labels count without the {holes} "
-            "holes, in the order of the ids",
+            f"{len(numbers)} ids in {min(numbers)}..{max(numbers)}: labels count without the "
+            f"{holes} holes, in the order of the ids",
         )
-    return dict(sorted(found.items()))
 
 
-def _is_heading(entry: Any, data: dict[str, list[Any]], used: set[str]) -> bool:
+def _is_dict(entry: Any) -> bool:
+    return isinstance(entry, dict)
+
+
+def _is_heading(entry: Any, data: dict[str, list[Any]], used: set[int | None]) -> bool:
     """Whether a category is only the heading over the others, as Roboflow writes it: number 0,
     without objects, the super-category of all the rest."""
     others = [c for c in data["categories"] if c is not entry and isinstance(c, dict)]
     return (
         isinstance(entry, dict)
-        and entry.get("id") == 0
-        and "0" not in used
+        and integer(entry.get("id")) == 0
+        and 0 not in used
         and len(others) > 0
         and all(c.get("supercategory") == entry.get("name") for c in others)
     )
@@ -211,119 +215,44 @@ def _is_heading(entry: Any, data: dict[str, list[Any]], used: set[str]) -> bool:
 
 def _images(
     listed: list[Any], file: Path, split_words: list[str], problems: Problems
-) -> tuple[dict[Any, int], list[RawImage]]:
+) -> tuple[dict[Key, int], list[RawImage]]:
     """Row of each image id, and the images."""
     finder = ImageFinder(image_folders(file, split_words))
-    rows: dict[Any, int] = {}
+    rows: dict[Key, int] = {}
     images: list[RawImage] = []
     for place, entry in enumerate(listed):
-        if not _is_image(entry):
-            problems.add("unreadable entry", f"{file}, image number {place}", "left out")
+        key = image_key(entry.get("id")) if _is_dict(entry) else None
+        name = entry.get("file_name") if _is_dict(entry) else None
+        if key is None or not isinstance(name, str) or name.strip("/\\. ") == "":
+            fault = (
+                f"id is {short(entry.get('id'))}, file_name is {short(name)}"
+                if _is_dict(entry)
+                else f"is {short(entry)}"
+            )
+            problems.add("unreadable entry", f"{file}, image number {place}", f"{fault}: left out")
             continue
-        number, name = entry["id"], entry["file_name"]
-        if number in rows:
-            problems.add("duplicate id", f"{file}, image {number} ({name})", "the first one kept")
+        if key in rows:
+            problems.add("duplicate id", f"{file}, image {key} ({name})", "the first one kept")
             continue
-        rows[number] = len(images)
-        height, width = entry.get("height"), entry.get("width")
+        rows[key] = len(images)
         images.append(
             RawImage(
                 path=finder.find(name),
-                image_id=number if is_number(number) and isinstance(number, int) else None,
-                size_hw=(int(height), int(width)) if is_side(height, width) else None,
-                where=f"{name} (image {number} of {file.name}; looked in {finder.described()})",
+                image_id=key if isinstance(key, int) and is_number(key) else None,
+                size_hw=_stated_size(entry, f"{file}, image {key}", problems),
+                where=f"{name} (image {key} of {file.name}; looked in {finder.described()})",
+                name=name.strip().replace("\\", "/"),
             )
         )
     return rows, images
 
 
-def _is_image(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and isinstance(entry.get("id"), int | str)
-        and isinstance(entry.get("file_name"), str)
-        and entry["file_name"].strip("/\\. ") != ""
-    )
-
-
-def _linked(
-    listed: list[Any],
-    file: Path,
-    rows: dict[Any, int],
-    names: dict[int, int],
-    problems: Problems,
-) -> list[Record]:
-    """The annotations that name an image and a class of the file and have a box of four numbers."""
-    kept: list[Record] = []
-    seen: dict[Any, Record] = {}
-    for place, entry in enumerate(listed):
-        if not _is_annotation(entry):
-            number = entry.get("id", f"number {place}") if isinstance(entry, dict) else place
-            problems.add("unreadable entry", f"{file}, annotation {number}", "left out")
-            continue
-        number = entry.get("id")
-        if entry["image_id"] not in rows:
-            where = f"{file}, annotation {number}"
-            problems.add("unknown image", where, f"image {entry['image_id']}: left out")
-            continue
-        if entry["category_id"] not in names:
-            where = f"{file}, annotation {number}"
-            problems.add("unknown class", where, f"category {entry['category_id']}: left out")
-            continue
-        first = None if number is None else seen.setdefault(number, entry)
-        if first is not None and first is not entry:
-            repeated = all(first[k] == entry[k] for k in ("image_id", "category_id", "bbox"))
-            done = "the same object: left out" if repeated else "another object: kept"
-            problems.add("duplicate id", f"{file}, annotation {number}", done)
-            if repeated:
-                continue
-        kept.append(entry)
-    return kept
-
-
-def _is_annotation(entry: Any) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    box = entry.get("bbox")
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(is_number(value) for value in box)
-        and isinstance(entry.get("image_id"), int | str)
-        and isinstance(entry.get("category_id"), int)
-        and isinstance(entry.get("id"), int | str | None)
-    )
-
-
-def _areas(entries: list[Record]) -> np.ndarray:
-    """(N,) float64, NaN where no sensible number stands."""
-    values = [entry.get("area") for entry in entries]
-    numbers = [value if is_number(value) else np.nan for value in values]
-    areas = np.array(numbers, np.float64)
-    return np.where(np.isfinite(areas) & (areas > 0), areas, np.nan)
-
-
-def _segments(entries: list[Record]) -> tuple[list[Segment | None] | None, dict[int, str]]:
-    """Outlines, None where there is none; and the rows of unusable ones with the reason."""
-    segments: list[Segment | None] = []
-    broken: dict[int, str] = {}
-    coded: list[int] = []
-    for row, entry in enumerate(entries):
-        found = read_segment(entry.get("segmentation"))
-        if isinstance(found, str):
-            broken[row] = found
-            found = None
-        elif found is not None and not found.polygons:
-            coded.append(row)
-        segments.append(found)
-    codes = [segments[row] for row in coded]
-    areas = rle_areas(
-        [segment.counts for segment in codes if segment],
-        [segment.size_hw or (0, 0) for segment in codes if segment],
-    )
-    for row, area in zip(coded, areas.tolist(), strict=True):
-        if area <= 0:
-            segments[row] = None
-            broken[row] = "its run lengths do not fill the image" if area < 0 else "it is empty"
-    any_outline = bool(broken) or any(segment is not None for segment in segments)
-    return (segments if any_outline else None), broken
+def _stated_size(entry: Record, where: str, problems: Problems) -> tuple[int, int] | None:
+    sides = [integer(entry.get(side)) for side in ("height", "width")]
+    if all(side is not None and is_side(side) for side in sides):
+        return int(sides[0] or 0), int(sides[1] or 0)
+    for name in ("height", "width"):
+        if entry.get(name) is not None and integer(entry[name]) is None:
+            done = f"{name} is {short(entry[name])}: the size of the image file is taken"
+            problems.add("unreadable entry", where, done)
+    return None

@@ -120,20 +120,24 @@ class DetectionDataset(EpochDataset):
         sample: DetectionSample = self.samples[index]
         image = read_image(sample.path, channels=self.fit.channels)
         if image.shape[:2] != sample.size_hw:
+            swapped = image.shape[1::-1] == sample.size_hw
+            what = "check it with scan, which minds how EXIF turns it" if swapped else "restore it"
             raise ImageError(
                 f"{sample.path}: is {image.shape[0]}x{image.shape[1]} (height x width), was "
-                f"{sample.size_hw[0]}x{sample.size_hw[1]} before; restore it"
+                f"{sample.size_hw[0]}x{sample.size_hw[1]} before; {what}"
             )
-        masks = sample.masks() if self.masks else None
-        crowd = sample.is_crowd
+        rows = np.flatnonzero(~sample.is_flat)  # a box of no area teaches nothing
+        masks = sample.masks(rows) if self.masks else None
+        crowd = sample.is_crowd[rows]
         if masks is not None:
             crowd = crowd | ~masks.any(axis=(1, 2))
         return image, Objects(
-            boxes_xyxy=sample.boxes_xyxy,
-            labels=sample.labels,
+            boxes_xyxy=sample.boxes_xyxy[rows],
+            labels=sample.labels[rows],
             is_crowd=crowd,
             masks=masks,
             size_hw=sample.size_hw,
+            box_only=sample.lacks_mask[rows] if self.masks else None,
         )
 
     def _second(self, rng: np.random.Generator) -> AnnotatedImage | None:
@@ -178,11 +182,13 @@ def _as_item(values: np.ndarray, objects: Objects, index: int) -> Item:
         crowd = crowd | ~tight_boxes(objects.masks).any(axis=1)
     real = objects.take(~crowd)
     masks = None if real.masks is None else torch.from_numpy(np.ascontiguousarray(real.masks))
+    box_only = real.box_only if real.box_only is not None and real.box_only.any() else None
     target = InstanceTarget(
         boxes_xyxy=torch.from_numpy(real.boxes_xyxy.astype(np.float32)),
         labels=torch.from_numpy(real.labels.copy()),
         size_hw=objects.size_hw,
         masks=masks,
+        box_only=None if box_only is None else torch.from_numpy(box_only.copy()),
         ignored_xyxy=torch.from_numpy(objects.boxes_xyxy[crowd].astype(np.float32)),
     )
     return torch.from_numpy(values), target, index

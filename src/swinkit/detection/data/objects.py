@@ -23,6 +23,7 @@ class Objects:
         is_crowd: (G,) bool: regions to ignore.
         masks: (G, H, W) uint8, or None.
         size_hw: of the image.
+        box_only: (G,) bool: objects among others with masks, whose mask is their rectangle.
     """
 
     boxes_xyxy: np.ndarray
@@ -30,6 +31,7 @@ class Objects:
     is_crowd: np.ndarray
     masks: np.ndarray | None
     size_hw: SizeHW
+    box_only: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,17 +44,20 @@ class Objects:
             labels=self.labels[rows],
             is_crowd=self.is_crowd[rows],
             masks=None if self.masks is None else self.masks[rows],
+            box_only=None if self.box_only is None else self.box_only[rows],
         )
 
     def joined(self, other: "Objects") -> "Objects":
         """These and those of another image of the same size."""
         both = self.masks is not None and other.masks is not None
+        marked = self.box_only is not None and other.box_only is not None
         return replace(
             self,
             boxes_xyxy=np.concatenate([self.boxes_xyxy, other.boxes_xyxy]),
             labels=np.concatenate([self.labels, other.labels]),
             is_crowd=np.concatenate([self.is_crowd, other.is_crowd]),
             masks=np.concatenate([self.masks, other.masks]) if both else None,
+            box_only=np.concatenate([self.box_only, other.box_only]) if marked else None,
         )
 
     def cropped(self, window_xyxy: tuple[int, int, int, int], min_visible: float) -> "Objects":

@@ -15,6 +15,7 @@ import numpy as np
 # Its package alone would bring the evaluation; this module is the compiled mask code.
 from faster_coco_eval.core import mask as coco_mask
 
+from swinkit.parsing import integer, sequence
 from swinkit.settings import SizeHW
 
 FIRST_CHARACTER = 48
@@ -70,23 +71,18 @@ def read_segment(value: Any) -> Segment | str | None:
 
     Compressed run lengths are not checked here.
     """
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}, "", [[]]):
         return None
     if isinstance(value, list):
         # A single polygon without the list around it is a common mistake that means one thing.
-        parts = value if isinstance(value[0], list) else [value]
-        return _read_polygons(parts)
+        nested = isinstance(value[0], (list, dict))
+        return read_polygons(value if nested else [value])
     if not isinstance(value, dict) or "counts" not in value:
         return "it is neither polygons nor run lengths"
-    size, counts = value.get("size"), value["counts"]
-    if (
-        not isinstance(size, list)
-        or len(size) != 2
-        or not all(isinstance(side, int) for side in size)
-        or not is_side(*size)
-    ):
-        return f"its size is {size}, not [height, width]"
-    size_hw = (size[0], size[1])
+    sides, counts = [integer(side) for side in sequence(value.get("size"))], value["counts"]
+    if len(sides) != 2 or not is_side(*sides):
+        return f"its size is {str(value.get('size'))[:60]}, not [height, width]"
+    size_hw = (int(sides[0] or 0), int(sides[1] or 0))
     if isinstance(counts, str):
         plain = counts.isascii()
         return (
@@ -102,13 +98,17 @@ def read_segment(value: Any) -> Segment | str | None:
     )
 
 
-def _read_polygons(parts: list[Any]) -> Segment | str:
+def read_polygons(parts: Sequence[Any]) -> Segment | str:
+    """Flat lists x0 y0 x1 y1 ..., or lists of [x, y], as one outline; a reason where none is
+    usable."""
     polygons = []
     for part in parts:
         try:
             points = np.array(part, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return "a polygon holds something that is not a number"
+        if points.ndim == 2 and points.shape[1] == 2:
+            points = points.ravel()
         if points.ndim != 1 or points.size % 2 or points.size < 6:
             continue
         # A comparison with NaN is false, so this finds it as well.
@@ -116,6 +116,16 @@ def _read_polygons(parts: list[Any]) -> Segment | str:
             return "a polygon has coordinates that are not finite or far outside"
         polygons.append(points)
     return Segment(polygons=tuple(polygons)) if polygons else "no polygon has three corners"
+
+
+def segment_box(segment: Segment) -> tuple[float, float, float, float]:
+    """The box x y x y around a sound outline."""
+    if segment.polygons:
+        points = np.concatenate(segment.polygons).reshape(-1, 2)
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return left, top, right, bottom
+    left, top, width, height = coco_mask.toBbox(segment.to_rle(segment.size_hw or (0, 0))).tolist()
+    return left, top, left + width, top + height
 
 
 def decode_segments(segments: Sequence[Segment], size_hw: SizeHW) -> np.ndarray:
@@ -139,7 +149,7 @@ def compress_counts(counts: Sequence[int], size_hw: SizeHW) -> bytes | None:
     """The compressed form of plain counts; None where they do not fill the image exactly."""
     try:
         values = np.asarray(counts, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     whole = values.ndim == 1 and len(values) > 0 and bool((values == np.rint(values)).all())
     if not whole or values.min() < 0 or values.sum() != size_hw[0] * size_hw[1]:

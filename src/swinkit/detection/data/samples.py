@@ -3,14 +3,16 @@ image, N of a split, H W map; NumPy only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from swinkit.data.problems import ProblemKind, Problems
+from swinkit.data.scan import TURNED, exif_orientation
 from swinkit.detection.data.annotations import RawImage, RawObjects, RawSplit
 from swinkit.detection.data.rle import Segment, decode_segments, rle_areas
+from swinkit.detection.data.turning import make_upright
 from swinkit.errors import DataError
 from swinkit.settings import SizeHW
 
@@ -28,12 +30,13 @@ class DetectionSample:
         path: the image file.
         image_id: its number, unique in its split; COCO's own where each image has one.
         size_hw: (height, width) in pixels, upright.
-        boxes_xyxy: (G, 4) float32, inside the image, of positive area.
+        boxes_xyxy: (G, 4) float32, inside the image; those of no area (`is_flat`) are objects that
+            nothing can find, which COCO counts as missed.
         labels: (G,) int64, index into the class names.
-        is_crowd: (G,) bool: regions of many objects, and objects marked difficult or without a
-            usable mask; they are neither found nor missed.
-        segments: an outline per object, None where only the box is known (such objects are
-            `is_crowd`); None for a data set without masks.
+        is_crowd: (G,) bool: regions of many objects, and objects marked difficult; they are neither
+            found nor missed.
+        segments: an outline per object, None where only the box is known; None for a data set
+            without masks.
         areas: (G,) float32, in pixels; COCO's own where there is one.
     """
 
@@ -48,6 +51,18 @@ class DetectionSample:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def is_flat(self) -> np.ndarray:
+        """(G,) bool: boxes of no area."""
+        return thin(self.boxes_xyxy)
+
+    @property
+    def lacks_mask(self) -> np.ndarray:
+        """(G,) bool: objects of which only the box is known."""
+        if self.segments is None:
+            return np.ones(len(self), bool)
+        return np.array([segment is None for segment in self.segments], bool)
 
     def masks(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Masks (G, H, W) uint8 of 0 and 1, or only those of `rows` (indices).
@@ -85,35 +100,38 @@ def check_samples(
         checked: the size of each image file, or why it is bad.
         labels: (classes of the split,) the data set's label for each.
         problems: takes what is not sound.
-        masks: whether the data set has masks; objects without one are then ignored.
+        masks: whether the data set has masks.
         first_id: number of the first image where the files do not give one to every image.
     """
-    sizes = _image_sizes(raw.images, checked, problems)
-    objects = raw.objects
+    sizes, turned = _image_sizes(raw.images, checked, problems)
+    objects = _join_images(raw, sizes, problems)
+    objects = make_upright(objects, raw.images, sizes, turned, problems)
     clipped, sound = _check_boxes(objects, sizes, problems)
     rows = np.flatnonzero(sound)
     # Sorted by image, so that each sample's objects are one slice of shared arrays.
     rows = rows[np.argsort(objects.images[rows], kind="stable")]
-    crowd = objects.is_crowd[rows].copy()
-    segments: list[Segment | None] | None = None
-    if masks:
-        segments = [_segment(objects, row, sizes, problems) for row in rows.tolist()]
-        crowd |= np.array([segment is None for segment in segments], bool)
+    found = [_segment(objects, row, sizes, problems, masks) for row in rows.tolist()]
+    segments = found if masks else None
     boxes32 = clipped[rows].astype(np.float32)
     columns = {
         "boxes_xyxy": boxes32,
         "labels": labels[objects.names[rows]],
-        "is_crowd": crowd,
+        "is_crowd": objects.is_crowd[rows],
         "areas": _areas(objects.areas[rows], boxes32, segments),
     }
     ids = [image.image_id for image in raw.images]
     numbers = list(range(first_id, first_id + len(ids))) if None in ids else ids
     owners = objects.images[rows]
+    faulty = raw.faulty | set(objects.images[~sound].tolist())
     samples = []
     for index, (image, size, number) in enumerate(zip(raw.images, sizes, numbers, strict=True)):
         if size is None or image.path is None or number is None:
             continue
         part = slice(*np.searchsorted(owners, (index, index + 1)).tolist())
+        if part.start == part.stop and index in faulty:
+            done = "no object of it can be used: left out, for it is no background"
+            problems.add("image that lost its objects", image.path, done)
+            continue
         if part.start == part.stop:
             problems.add("image without objects", image.path, "kept as background")
         samples.append(
@@ -130,32 +148,77 @@ def check_samples(
 
 def _image_sizes(
     images: list[RawImage], checked: Checked, problems: Problems
-) -> list[SizeHW | None]:
-    """The size of each usable image, None for the others."""
+) -> tuple[list[SizeHW | None], dict[int, int]]:
+    """The size of each usable image, None for the others; and the images whose stated size is
+    that of the pixels before EXIF turns them, with EXIF's number for how."""
     sizes: list[SizeHW | None] = []
-    seen: set[Path] = set()
-    for image in images:
+    turned: dict[int, int] = {}
+    for row, image in enumerate(images):
         size = None if image.path is None else checked[image.path]
         if image.path is None:
             problems.add("missing image", image.where, "left out with its objects")
         elif isinstance(size, str):
             problems.add("bad image", image.path, f"{size}: left out with its objects")
-        elif image.path in seen:
-            problems.add("duplicate id", image.where, "one file under two ids: the second left out")
         elif size is not None and image.size_hw not in (None, size):
-            stated = image.size_hw or size
+            turn = exif_orientation(image.path) if image.size_hw == size[::-1] else 1
+            if turn in TURNED:
+                turned[row] = turn
+                sizes.append(size)
+                continue
             problems.add(
                 "image of another size",
                 image.path,
-                f"{size[0]}x{size[1]} (height x width), its annotation says "
-                f"{stated[0]}x{stated[1]}: left out with its objects",
+                f"{_times(size)} (height x width), its annotation says "
+                f"{_times(image.size_hw or size)}: left out with its objects",
             )
         else:
-            seen.add(image.path)
             sizes.append(size if isinstance(size, tuple) else None)
             continue
         sizes.append(None)
-    return sizes
+    return sizes, turned
+
+
+def _join_images(raw: RawSplit, sizes: list[SizeHW | None], problems: Problems) -> RawObjects:
+    """The objects, those of a picture that is listed twice under its first entry.
+
+    Of the second entry nothing but the objects is kept. Two different names that lead to one file
+    are not one picture: which one it is nobody knows, so both are left out.
+    """
+    first: dict[Path, int] = {}
+    owner = np.arange(len(raw.images))
+    for row, image in enumerate(raw.images):
+        if image.path is None or sizes[row] is None:
+            continue
+        other = first.setdefault(image.path, row)
+        if other == row:
+            continue
+        if image.name != raw.images[other].name:
+            done = f"{image.where} and {raw.images[other].where} lead to this one: left out"
+            problems.add("ambiguous image", image.path, done)
+            sizes[row] = sizes[other] = None
+            continue
+        done = "one picture under two ids: joined, with the objects of both"
+        problems.add("duplicate id", image.where, done)
+        owner[row], sizes[row] = other, None
+    return _without_repeated(raw.objects, owner, problems)
+
+
+def _without_repeated(objects: RawObjects, owner: np.ndarray, problems: Problems) -> RawObjects:
+    """The objects under their new images; what joined entries both list counts once."""
+    moved = owner[objects.images] if len(owner) else objects.images
+    joined = np.flatnonzero(owner != np.arange(len(owner)))
+    if not len(joined):
+        return objects
+    kept = np.ones(len(moved), bool)
+    seen: set[tuple[float, ...]] = set()
+    for row in np.flatnonzero(np.isin(moved, owner[joined])).tolist():
+        key = (int(moved[row]), int(objects.names[row]), *objects.boxes_xyxy[row].tolist())
+        kept[row] = key not in seen or moved[row] == objects.images[row]
+        seen.add(key)
+        if not kept[row]:
+            where = objects.name_object(row)
+            problems.add("duplicate id", where, "the same object as in the first entry: left out")
+    return replace(objects, images=moved).take(np.flatnonzero(kept))
 
 
 def _check_boxes(
@@ -172,13 +235,17 @@ def _check_boxes(
     filled = np.where(finite[:, None], boxes, 0)
     limits = np.tile(size_hw[:, ::-1], 2)  # N 4: w h w h
     clipped = np.clip(filled, 0, limits)
-    empty = _thin(filled)
-    outside = ~empty & _thin(clipped)
+    reversed_ = (filled[:, 2:] < filled[:, :2]).any(axis=1)
+    empty = thin(filled)
+    off = ((filled[:, :2] > limits[:, :2]) | (filled[:, 2:] < 0)).any(axis=1)
+    outside = ~reversed_ & (off | (~empty & thin(clipped)))
     beyond = np.abs(clipped - filled).max(axis=1, initial=0) > EDGE_TOLERANCE
-    sound = present & finite & ~empty & ~outside
+    sound = present & finite & ~reversed_ & ~outside
+    empty &= ~reversed_ & ~outside
     faults: tuple[tuple[ProblemKind, np.ndarray, str], ...] = (
         ("unreadable entry", present & ~finite, "a coordinate is not finite: left out"),
-        ("box of zero area", present & finite & empty, "left out"),
+        ("box of zero area", present & finite & reversed_, "a side is negative: left out"),
+        ("box of zero area", sound & empty, "counts as missed, teaches nothing"),
         ("box outside the image", present & finite & outside, "left out"),
         ("box over the edge", sound & beyond, "cut at the edge"),
     )
@@ -189,28 +256,28 @@ def _check_boxes(
     return clipped, sound
 
 
-def _thin(boxes: np.ndarray) -> np.ndarray:
+def thin(boxes: np.ndarray) -> np.ndarray:
     """(N,) whether a side is shorter than `SMALLEST_SIDE`, or negative."""
     return ((boxes[:, 2:] - boxes[:, :2]) < SMALLEST_SIDE).any(axis=1)
 
 
 def _segment(
-    objects: RawObjects, row: int, sizes: list[SizeHW | None], problems: Problems
+    objects: RawObjects, row: int, sizes: list[SizeHW | None], problems: Problems, wanted: bool
 ) -> Segment | None:
-    """The usable outline of one object, in pixels."""
+    """The usable outline of one object, in pixels; absent ones are told where they are wanted."""
     segment = None if objects.segments is None else objects.segments[row]
     size = sizes[objects.images[row]]
-    ignored = "kept as a region to ignore"
+    kept = "its box alone is taken"
     if row in objects.broken:
-        problems.add("unusable mask", objects.name_object(row), f"{objects.broken[row]}: {ignored}")
+        problems.add("unusable mask", objects.name_object(row), f"{objects.broken[row]}: {kept}")
         return None
     if segment is None:
-        if not objects.is_crowd[row]:
-            done = f"the others have one: {ignored}"
+        if wanted and not objects.is_crowd[row]:
+            done = f"the others have one: {kept}"
             problems.add("object without mask", objects.name_object(row), done)
         return None
     if segment.size_hw not in (None, size) and segment.size_hw and size:
-        done = f"{_times(segment.size_hw)}, its image is {_times(size)}: {ignored}"
+        done = f"{_times(segment.size_hw)}, its image is {_times(size)}: {kept}"
         problems.add("mask of another size", objects.name_object(row), done)
         return None
     if objects.normalized and size:

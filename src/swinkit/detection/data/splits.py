@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import Problems, refuse_unsound
+from swinkit.data.problems import Problems, refuse_problems, refuse_unsound
 from swinkit.data.scan import check_images
 from swinkit.data.splits import (
     SPLIT_NAMES,
@@ -21,6 +21,7 @@ from swinkit.data.splits import (
 )
 from swinkit.detection.data.annotations import AnnotationFiles, RawSplit
 from swinkit.detection.data.coco import find_coco
+from swinkit.detection.data.image_finder import alike
 from swinkit.detection.data.samples import DetectionSample, check_samples
 from swinkit.detection.data.voc import find_voc
 from swinkit.detection.data.yolo import find_yolo
@@ -137,8 +138,17 @@ def load_detection(
             does not hold, or problems where they are refused.
     """
     splits = fill_splits(*load_parts(config, class_names), config)
-    if not any(len(sample) for sample in splits.train):
+    objects = sum(len(sample) for sample in splits.train)
+    if not objects:
         raise DataError(f"{config.path}: the training images have no objects; annotate some")
+    if not _learnable(splits.train):
+        raise DataError(
+            f"{config.path}: nothing to learn: all {objects} objects of the training images are "
+            "crowds (iscrowd), difficult or of no area; annotate single objects"
+        )
+    if not _learnable(splits.val):
+        note = f"{config.path}: the validation images have no objects: their AP is no number"
+        splits = replace(splits, notes=(*splits.notes, note))
     return splits
 
 
@@ -176,17 +186,20 @@ def load_parts(
         )
     stated = {image.path: image.size_hw for image in images if image.path and image.size_hw}
     checked = check_images(paths, scan=config.scan, channels=config.channels, stated=stated)
-    names, numbers = _classes(raw, path, class_names)
-    masks, notes = _decide_masks(raw, path)
     ordered = {name: raw[name] for name in (*SPLIT_NAMES, "all") if name in raw}
+    names, numbers, labels = _classes(ordered, path, class_names, problems)
+    masks, notes = _decide_masks(raw, path)
     parts: Parts = {}
     first_id = FIRST_IMAGE_ID
     for split, part in ordered.items():
-        labels = np.array([names.index(name) for name in part.class_names], np.int64)
         parts[split] = check_samples(
-            part, checked, labels, problems, masks=masks, first_id=first_id
+            part, checked, labels[split], problems, masks=masks, first_id=first_id
         )
         first_id += len(part.images)
+    if not any(parts.values()):
+        refuse_problems(path, problems, "no image is left to use")
+    if class_names is None:
+        notes += _untaught(parts, names, path)
     _find_repeated(parts, problems)
     refuse_unsound(config, problems)
     loaded = DetectionSplits(
@@ -201,41 +214,78 @@ def load_parts(
 
 
 def _classes(
-    raw: dict[str, RawSplit], path: Path, wanted: tuple[str, ...] | None
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names over all splits in the order of the first file, and the files' numbers for them."""
+    raw: dict[str, RawSplit], path: Path, wanted: tuple[str, ...] | None, problems: Problems
+) -> tuple[tuple[str, ...], tuple[int, ...], dict[str, np.ndarray]]:
+    """Names over all splits in the order of the first one, the files' numbers for them, and the
+    label of each class of each split."""
     found: dict[str, int] = {}
-    for part in raw.values():
+    own_names: dict[str, list[str]] = {}
+    for split, part in raw.items():
         used = np.bincount(part.objects.names, minlength=len(part.class_names))
+        own_names[split] = []
         for name, number, count in zip(part.class_names, part.category_ids, used, strict=True):
-            if wanted is not None and name not in wanted and count:
+            shared = _shared_name(name, wanted or tuple(found), part.class_names)
+            if shared != name:
+                done = f"{name!r} of {split} is {shared!r} elsewhere: joined"
+                problems.add("duplicate class", path, done)
+            if wanted is not None and shared not in wanted and count:
                 raise DataError(
                     f"{path}: has the class {name!r}, unknown to the model "
                     f"({name_some(list(wanted))}); rename or remove it"
                 )
-            found.setdefault(name, number)
-    if wanted is None:
-        return tuple(found), tuple(found.values())
+            found.setdefault(shared, number)
+            own_names[split].append(shared)
+    names = tuple(found) if wanted is None else wanted
     free = max(found.values(), default=0) + 1
     numbers = []
-    for name in wanted:
+    for name in names:
         numbers.append(found.get(name, free))
         free += name not in found
-    return wanted, tuple(numbers)
+    # A class that the model does not know has no objects here; its label is never looked up.
+    labels = {
+        split: np.array([names.index(n) if n in names else 0 for n in own], np.int64)
+        for split, own in own_names.items()
+    }
+    return names, tuple(numbers), labels
+
+
+def _shared_name(name: str, known: tuple[str, ...], own: tuple[str, ...]) -> str:
+    """The name by which other splits, or the model, know a class: its own, or the one that only
+    differs in case or white space and that this split does not have beside it."""
+    if name in known:
+        return name
+    key = " ".join(alike(name).split())
+    matches = [k for k in known if " ".join(alike(k).split()) == key and k not in own]
+    return matches[0] if len(matches) == 1 else name
 
 
 def _decide_masks(raw: dict[str, RawSplit], path: Path) -> tuple[bool, list[str]]:
-    with_mask = objects = 0
+    """Whether the data set has masks, as most of its objects have a usable outline."""
+    with_mask = broken = objects = 0
     for part in raw.values():
-        segments = part.objects.segments or []
-        with_mask += sum(segment is not None for segment in segments)
-        with_mask += len(part.objects.broken)
+        with_mask += sum(segment is not None for segment in part.objects.segments or [])
+        broken += len(part.objects.broken)
         objects += len(part.objects.names)
-    if with_mask == 0 or with_mask >= MASKS_FROM * objects:
+    if with_mask + broken == 0 or (with_mask and with_mask >= MASKS_FROM * objects):
         return with_mask > 0, []
+    usable = " that can be used" if broken else ""
     return False, [
-        f"{path}: only {with_mask} of {objects} objects have a mask; the data set is read as boxes"
+        f"{path}: only {with_mask} of {objects} objects have a mask{usable}; the data set is read "
+        "as boxes"
     ]
+
+
+def _learnable(samples: list[DetectionSample]) -> int:
+    return sum(int((~sample.is_crowd & ~sample.is_flat).sum()) for sample in samples)
+
+
+def _untaught(parts: Parts, class_names: tuple[str, ...], path: Path) -> list[str]:
+    """A line that names the classes without training objects."""
+    counts = object_counts(parts.get("train") or parts.get("all") or [], class_names)
+    without = [name for name, count in counts.items() if not count]
+    if not any(counts.values()) or not without:
+        return []
+    return [f"{path}: no training object of {name_some(without)}: nothing to learn of them"]
 
 
 def _find_repeated(parts: Parts, problems: Problems) -> None:

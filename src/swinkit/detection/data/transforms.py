@@ -114,7 +114,9 @@ def paste_objects(
     """
     image, objects = target
     patch, found = _placed(source, objects.size_hw, rng)
-    usable = np.flatnonzero(~found.is_crowd)
+    # The rectangle of an object without an outline would be pasted with its surroundings.
+    outlined = True if found.box_only is None else ~found.box_only
+    usable = np.flatnonzero(~found.is_crowd & outlined)
     if len(usable) == 0:
         return target
     count = int(rng.integers(1, min(most, len(usable)) + 1))

@@ -1,45 +1,35 @@
 """Pascal VOC annotation files: one XML a picture. N objects."""
 
 import re
-import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-
-import numpy as np
+from xml.etree import ElementTree
 
 from swinkit.data.problems import Problems
 from swinkit.data.splits import name_some
 from swinkit.detection.data.annotations import (
     AnnotationFiles,
-    ImageFinder,
     RawImage,
-    RawObjects,
+    RawObject,
+    RawPage,
     RawSplit,
+    head_of,
+    join_pages,
+    short,
     split_of,
     subfolders,
 )
+from swinkit.detection.data.image_finder import ImageFinder
+from swinkit.detection.data.rle import is_number, is_side
 from swinkit.errors import DataError
+from swinkit.parsing import integer, number, read_lines, read_xml, truth
 
-LARGEST = 2**31  # pixels; numbers beyond, and NaN, are none
 BESIDE = ("JPEGImages", "images")  # folders of images beside a folder of XML files
 LISTS = ("train", "val", "test", "trainval")
+PAGE = re.compile(rb"<annotation[\s/>]")
+LOOKED_AT = 20  # files, to find out what they are
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
-@dataclass(frozen=True)
-class _Object:
-    name: str
-    box_xyxy: tuple[float, ...]
-    difficult: bool
-    place: int
-
-
-@dataclass(frozen=True)
-class _Page:
-    image: RawImage
-    objects: list[_Object]
-    file: Path
 
 
 def find_voc(path: Path) -> AnnotationFiles | None:
@@ -52,20 +42,29 @@ def find_voc(path: Path) -> AnnotationFiles | None:
         return None
     root = _voc_root(path)
     folder = next((f for f in subfolders(root) if f.name.lower() == "annotations"), None)
-    if folder is not None and (files := sorted(folder.glob("*.xml"))):
+    if folder is not None and (files := _pages(folder.glob("*.xml"))):
         images = tuple(root / name for name in ("JPEGImages", "images", "Images", "."))
         annotations, notes = _voc_lists(root, folder, files)
         return AnnotationFiles(kind="voc", read=partial(read_voc, annotations, images), notes=notes)
     parts = {split: folder for folder in subfolders(root) if (split := split_of(folder.name))}
-    listed = {split: sorted(folder.rglob("*.xml")) for split, folder in parts.items()}
+    listed = {split: _pages(folder.rglob("*.xml")) for split, folder in parts.items()}
     annotations = {split: files for split, files in listed.items() if files}
-    if not annotations and (files := sorted(root.glob("*.xml"))):
+    if not annotations and (files := _pages(root.glob("*.xml"))):
         annotations = {"all": files}
     if not annotations:
         return None
     bases = [*parts.values(), root]
     images = tuple(base / name for base in bases for name in ("images", "JPEGImages", "."))
     return AnnotationFiles(kind="voc", read=partial(read_voc, annotations, images))
+
+
+def _pages(found: Iterable[Path]) -> list[Path]:
+    """The files, if they are pages of VOC: some of the first ones, for a broken one tells nothing.
+
+    CVAT and others write XML too.
+    """
+    files = sorted(found)
+    return files if any(PAGE.search(head_of(file)) for file in files[:LOOKED_AT]) else []
 
 
 def _voc_root(path: Path) -> Path:
@@ -84,11 +83,7 @@ def _voc_lists(
 ) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     lists = {name: root / "ImageSets" / "Main" / f"{name}.txt" for name in LISTS}
     stems = {
-        name: [
-            line.split()[0]
-            for line in text.read_text(encoding="utf-8").splitlines()
-            if line.strip()
-        ]
+        name: [line.split()[0] for line in read_lines(text) if line]
         for name, text in lists.items()
         if text.is_file()
     }
@@ -128,84 +123,65 @@ def read_voc(
         parent: ImageFinder([parent, *(parent.parent / name for name in BESIDE), *image_folders])
         for parent in parents
     }
-    pages: dict[str, list[_Page]] = {}
+    pages: dict[str, list[RawPage]] = {}
     for split, files in annotations.items():
         read = (_read_page(file, finders[file.parent], problems) for file in files)
         pages[split] = [page for page in read if page is not None]
-    names = sorted({item.name for p in pages.values() for page in p for item in page.objects})
-    if not names:
+    if not any(page.objects for listed in pages.values() for page in listed):
         found = sum(len(files) for files in annotations.values())
-        raise DataError(f"{image_folders[0].parent}: no object in {found} VOC xml files")
-    return {split: _table(listed, names) for split, listed in pages.items()}
+        broken = f"; the first problem: {next(iter(problems))}" if len(problems) else ""
+        raise DataError(f"{image_folders[0].parent}: no object in {found} VOC xml files{broken}")
+    return join_pages(pages)
 
 
-def _read_page(file: Path, finder: ImageFinder, problems: Problems) -> _Page | None:
+def _read_page(file: Path, finder: ImageFinder, problems: Problems) -> RawPage | None:
     try:
-        root = ElementTree.parse(file).getroot()
-    except OSError as error:
-        problems.add("unreadable entry", file, f"{error.strerror}: its image is left out")
-        return None
-    except (ElementTree.ParseError, ValueError) as error:
-        problems.add("unreadable entry", file, f"not XML ({error}): its image is left out")
+        root = read_xml(file)
+    except DataError as error:
+        reason = str(error).removeprefix(str(file)).lstrip(" ,:")
+        problems.add("unreadable entry", file, f"{reason}: its image is left out")
         return None
     if root.tag != "annotation":
         problems.add("unreadable entry", file, f"is <{root.tag}>, not <annotation>: left out")
         return None
-    height, width = (_number(root.findtext(f"size/{side}")) for side in ("height", "width"))
-    known = height is not None and width is not None and min(height, width) >= 1
+    height, width = (integer(root.findtext(f"size/{side}")) for side in ("height", "width"))
     image = RawImage(
-        path=_find(root.findtext("filename"), file, finder),
+        path=finder.image_of(file, (root.findtext("filename") or "").strip(), problems),
         image_id=None,
-        size_hw=(int(height), int(width)) if known and height and width else None,
+        size_hw=(height, width) if height and width and is_side(height, width) else None,
         where=f"{file} (looked in {finder.described()})",
     )
-    objects = []
+    objects, faulty = [], False
     for place, entry in enumerate(root.findall("object"), start=1):
-        name = (entry.findtext("name") or "").strip()
-        corners = tuple(_number(entry.findtext(f"bndbox/{corner}")) for corner in CORNERS)
-        if not name or None in corners:
-            what = "no name" if not name else "no box of four numbers"
-            problems.add("unreadable entry", f"{file}, object {place}", f"{what}: left out")
-            continue
-        box = tuple(corner for corner in corners if corner is not None)
-        difficult = (entry.findtext("difficult") or "0").strip() == "1"
-        objects.append(_Object(name, box, difficult, place))
-    return _Page(image, objects, file)
+        found = _read_object(entry, f"{file}, object {place}")
+        if isinstance(found, str):
+            problems.add("unreadable entry", f"{file}, object {place}", f"{found}: left out")
+            faulty = True
+        else:
+            objects.append(found)
+    return RawPage(image=image, objects=objects, faulty=faulty)
 
 
-def _find(named: str | None, file: Path, finder: ImageFinder) -> Path | None:
-    """The image by the name inside the file, else by the file's own name."""
-    if named and named.strip():
-        found = finder.find(named.strip())
-        if found is not None:
-            return found
-    names = (file.stem + suffix for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".tif"))
-    return next((found for name in names if (found := finder.find(name)) is not None), None)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else None
-        return value if value is not None and abs(value) < LARGEST else None
-    except ValueError:  # the caller reports the entry
-        return None
-
-
-def _table(pages: list[_Page], names: list[str]) -> RawSplit:
-    index = {name: place for place, name in enumerate(names)}
-    rows = [(image, item) for image, page in enumerate(pages) for item in page.objects]
-    labels = [f"{pages[image].file}, object {item.place} ({item.name})" for image, item in rows]
-    return RawSplit(
-        images=[page.image for page in pages],
-        objects=RawObjects(
-            images=np.array([image for image, _ in rows], np.int64),
-            boxes_xyxy=np.array([item.box_xyxy for _, item in rows], np.float64).reshape(-1, 4),
-            names=np.array([index[item.name] for _, item in rows], np.int64),
-            is_crowd=np.array([item.difficult for _, item in rows], bool),
-            areas=np.full(len(rows), np.nan),
-            segments=None,
-            name_object=labels.__getitem__,
-        ),
-        class_names=tuple(names),
-        category_ids=tuple(range(1, len(names) + 1)),
+def _read_object(entry: ElementTree.Element, where: str) -> tuple[str, RawObject] | str:
+    """The class and box of an object, or which field cannot be read."""
+    name = (entry.findtext("name") or "").strip()
+    if not name:
+        return "no name"
+    if entry.find("bndbox") is None:
+        has = ", ".join(sorted({child.tag for child in entry}))
+        return f"no bndbox ({name} has {short(has)})"
+    corners = []
+    for corner in CORNERS:
+        text = entry.findtext(f"bndbox/{corner}")
+        value = number(text)
+        if value is None or not is_number(value):
+            return f"{corner} is {short(text)} ({name})"
+        corners.append(value)
+    left, top, right, bottom = corners
+    return name, RawObject(
+        image=-1,
+        label=-1,
+        box_xyxy=(left, top, right, bottom),
+        where=f"{where} ({name})",
+        is_crowd=bool(truth((entry.findtext("difficult") or "").strip())),
     )

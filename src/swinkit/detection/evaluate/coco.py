@@ -190,8 +190,10 @@ class CocoEvaluator:
 def _truth_entries(
     sample: DetectionSample, rles: Rles | None, image: int, first_id: int
 ) -> list[dict[str, Any]]:
+    """An object of which only the box is known counts for boxes, and is ignored for masks."""
     entries = _entries(sample.boxes_xyxy, sample.labels, sample.areas, rles, image, first_id)
-    for entry, crowd in zip(entries, sample.is_crowd, strict=True):
+    ignored = sample.is_crowd if rles is None else sample.is_crowd | sample.lacks_mask
+    for entry, crowd in zip(entries, ignored, strict=True):
         entry["iscrowd"] = int(crowd)
     return entries
 

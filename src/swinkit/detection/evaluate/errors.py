@@ -67,6 +67,8 @@ def match_all(evaluator: CocoEvaluator) -> list[Matching]:
             regions = boxes_xywh(sample.boxes_xyxy)
             answers = boxes_xywh(found.boxes_xyxy)
         crowd = np.asarray(sample.is_crowd, bool)
+        if by_mask:
+            crowd = crowd | sample.lacks_mask
         overlaps = overlap(answers, regions, crowd)
         kinds, truth_of = match(overlaps, found.scores, found.labels, sample.labels, crowd)
         taken_at = np.full(len(crowd), -np.inf)

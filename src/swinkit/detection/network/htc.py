@@ -84,7 +84,8 @@ def paint(
 ) -> Tensor:
     """(B, H, W) semantic labels made from instance masks: 0 elsewhere, class k as k + 1.
 
-    What lies outside an image is ignored; a later object covers an earlier one.
+    What lies outside an image is ignored, and so is the rectangle of an object without an outline;
+    a later object covers an earlier one.
 
     Raises:
         ConfigError: targets without masks, or fewer semantic labels than classes + 1.
@@ -99,10 +100,13 @@ def paint(
         canvas[: target.size_hw[0], : target.size_hw[1]] = 0
         if target.masks is None:
             raise ConfigError("the semantic branch needs masks or semantic maps to train on")
-        for mask, label in zip(target.masks, target.labels, strict=True):
+        values = target.labels + 1
+        if target.box_only is not None:
+            values = torch.where(target.box_only, config.ignore, values)
+        for mask, value in zip(target.masks, values, strict=True):
             rows, columns = min(mask.shape[0], size_hw[0]), min(mask.shape[1], size_hw[1])
             inside = mask[:rows, :columns].bool()
-            canvas[:rows, :columns][inside] = label + 1
+            canvas[:rows, :columns][inside] = value
     return painted
 
 

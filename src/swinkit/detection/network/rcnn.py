@@ -216,7 +216,23 @@ class RCNN(RoIHeads):
             _true_masks(target, own_boxes, own.matched, logits.shape[-1])
             for target, own_boxes, own in zip(targets, boxes, samples, strict=True)
         ]
-        return mask_loss(logits, labels, torch.cat(wanted))
+        true_masks = torch.cat(wanted)
+        if any(target.box_only is not None for target in targets):
+            taught = torch.cat(
+                [
+                    _has_outline(own.matched, target)
+                    for own, target in zip(samples, targets, strict=True)
+                ]
+            )
+            logits, labels, true_masks = logits[taught], labels[taught], true_masks[taught]
+        return mask_loss(logits, labels, true_masks)
+
+
+def _has_outline(matched: Tensor, target: InstanceTarget) -> Tensor:
+    """(P,) bool: positives whose object is known by more than its box."""
+    if target.box_only is None:
+        return torch.ones_like(matched, dtype=torch.bool)
+    return ~target.box_only[matched]
 
 
 def _true_masks(target: InstanceTarget, boxes: Tensor, matched: Tensor, size: int) -> Tensor:
