@@ -72,7 +72,7 @@ def check_images(
 def exif_orientation(path: Path) -> int:
     """How EXIF says to turn an image: 1 not at all, 5 to 8 with its sides swapped."""
     try:
-        with quiet_pillow(), Image.open(path) as image:
+        with quiet_pillow(), open_image(path) as image:
             return int(image.getexif().get(ORIENTATION, 1))
     # Decoders of damaged files raise nearly anything.
     except Exception:
