@@ -7,7 +7,7 @@ import pytest
 
 from swinkit.data.problems import Problems
 from swinkit.detection.data.annotations import split_of
-from swinkit.detection.data.image_finder import ImageFinder
+from swinkit.detection.data.image_lookup import ImageLookup
 from swinkit.detection.data.splits import find_annotations, require_annotations
 from swinkit.errors import DataError
 
@@ -77,7 +77,7 @@ def test_images_are_found_by_their_last_parts(
     tmp_path: Path, write_image: Callable[..., Path]
 ) -> None:
     write_image(tmp_path / "images" / "sub" / "a.png")
-    finder = ImageFinder([tmp_path / "absent", tmp_path / "images"])
+    finder = ImageLookup([tmp_path / "absent", tmp_path / "images"])
     assert finder.find("sub/a.png") == tmp_path / "images" / "sub" / "a.png"
     assert finder.find("/elsewhere/sub/a.png") == tmp_path / "images" / "sub" / "a.png"
     assert finder.find("a.png") is None

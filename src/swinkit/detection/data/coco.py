@@ -18,7 +18,7 @@ from swinkit.detection.data.annotations import (
     tabulate,
 )
 from swinkit.detection.data.coco_objects import CocoObjects, Key, image_key
-from swinkit.detection.data.image_finder import ImageFinder, image_folders
+from swinkit.detection.data.image_lookup import ImageLookup, image_folders
 from swinkit.detection.data.rle import is_number, is_side
 from swinkit.errors import DataError
 from swinkit.parsing import integer, read_json
@@ -217,7 +217,7 @@ def _images(
     listed: list[Any], file: Path, split_words: list[str], problems: Problems
 ) -> tuple[dict[Key, int], list[RawImage]]:
     """Row of each image id, and the images."""
-    finder = ImageFinder(image_folders(file, split_words))
+    finder = ImageLookup(image_folders(file, split_words))
     rows: dict[Key, int] = {}
     images: list[RawImage] = []
     for place, entry in enumerate(listed):

@@ -21,7 +21,7 @@ from swinkit.data.splits import (
 )
 from swinkit.detection.data.annotations import AnnotationFiles, RawSplit
 from swinkit.detection.data.coco import find_coco
-from swinkit.detection.data.image_finder import alike
+from swinkit.detection.data.image_lookup import alike
 from swinkit.detection.data.samples import DetectionSample, check_samples
 from swinkit.detection.data.voc import find_voc
 from swinkit.detection.data.yolo import find_yolo

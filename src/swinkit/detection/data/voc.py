@@ -20,7 +20,7 @@ from swinkit.detection.data.annotations import (
     split_of,
     subfolders,
 )
-from swinkit.detection.data.image_finder import ImageFinder
+from swinkit.detection.data.image_lookup import ImageLookup
 from swinkit.detection.data.rle import is_number, is_side
 from swinkit.errors import DataError
 from swinkit.parsing import integer, number, read_lines, read_xml, truth
@@ -120,7 +120,7 @@ def read_voc(
     parents = {file.parent for files in annotations.values() for file in files}
     # Splits may use the same names, so what lies near an XML file comes first.
     finders = {
-        parent: ImageFinder([parent, *(parent.parent / name for name in BESIDE), *image_folders])
+        parent: ImageLookup([parent, *(parent.parent / name for name in BESIDE), *image_folders])
         for parent in parents
     }
     pages: dict[str, list[RawPage]] = {}
@@ -134,7 +134,7 @@ def read_voc(
     return join_pages(pages)
 
 
-def _read_page(file: Path, finder: ImageFinder, problems: Problems) -> RawPage | None:
+def _read_page(file: Path, finder: ImageLookup, problems: Problems) -> RawPage | None:
     try:
         root = read_xml(file)
     except DataError as error:

@@ -16,7 +16,7 @@ from swinkit.images.sources import is_image_name
 UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # Label Studio writes this before the names of uploads
 
 
-class ImageFinder:
+class ImageLookup:
     """Looks a file name up in several folders, the first that has it wins.
 
     Each folder is listed once, so a hundred thousand names take no file system calls of their own.
