@@ -45,6 +45,7 @@ ProblemKind = Literal[
     "bad mask",
     "label outside the classes",
     "mask without labels",
+    "masks that overlap",
 ]
 
 

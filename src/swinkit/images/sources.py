@@ -86,10 +86,11 @@ def walk_images(folder: Path) -> list[Path]:
     Linked folders are followed, each real folder once; hidden folders and the `__MACOSX` folders
     of archives are left out.
     """
-    return sorted(path for path in _walk(folder) if is_image_name(path.name))
+    return sorted(path for path in walk_files(folder) if is_image_name(path.name))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, in any order, as `walk_images` looks for images."""
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -109,7 +110,7 @@ def passed_over(folder: Path, used: Collection[Path] = ()) -> list[str]:
         used: files that have a use, such as lists of classes.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for path in _walk(folder):
+    for path in walk_files(folder):
         if not is_image_name(path.name) and path not in used:
             found[_kind_of(path.name)].append(path.name)
     order = sorted(found, key=lambda kind: (kind == HIDDEN, -len(found[kind]), kind))

@@ -1,6 +1,7 @@
 """From folders to checked, split samples: meaning of masks, bad input, known data sets."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from swinkit.data.config import DataConfig
 from swinkit.data.problems import count_kinds
 from swinkit.errors import DataError
 from swinkit.registry import recognize
-from swinkit.segmentation.data.files import CITYSCAPES, ade20k_names
+from swinkit.segmentation.data.known import CITYSCAPES, ade20k_names
 from swinkit.segmentation.data.masks import IGNORE, pack, pascal_palette
 from swinkit.segmentation.data.splits import (
     SegmentationSplits,
+    load_parts,
     load_segmentation,
     load_segmentation_samples,
 )
@@ -312,9 +314,61 @@ def test_coco_semantic(tmp_path: Path) -> None:
     assert splits.class_names == ("banner", "blanket")
     assert np.unique(splits.train[0].labels()).tolist() == [0, 1, IGNORE]
     (tmp_path / "annotations" / "stuff_train2017.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be read as JSON"):
+    with pytest.raises(DataError, match="line 1, column 2: is no JSON"):
         load(tmp_path)
 
 
 def test_packed_colors() -> None:
     assert int(pack(np.array((1, 2, 3), np.uint8))) == 1 + 2 * 256 + 3 * 65536
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"segments_info": None}, "segments_info is None, no list"),
+        ({"segments_info": [{"id": 5}]}, r"segments_info\[0\] is {'id': 5}, without numbers"),
+        ({"segments_info": [7]}, r"segments_info\[0\] is 7"),
+        ({"segments_info": [{"id": 2**70, "category_id": 1}]}, "without numbers"),
+        ({"file_name": 3}, "file_name is 3, no name"),
+        ({"file_name": "a\0b"}, "no name of a file"),
+        ({"image_id": [1]}, r"image_id is \[1\], no number"),
+    ],
+)
+def test_panoptic_entries_that_cannot_be_used(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    sound = {
+        "image_id": "9",
+        "file_name": "9.png",
+        "segments_info": [{"id": "5", "category_id": 1}],
+    }
+    picture(tmp_path / "train2017" / "9.jpg")
+    folder = tmp_path / "annotations" / "panoptic_train2017"
+    color_mask(folder / "9.png", LABELS, ((5, 0, 0),))
+    values = {
+        "images": [{"id": 9, "file_name": "9.jpg"}, 3],
+        "annotations": [sound, {**sound, **change}, "text"],
+        "categories": [{"id": "1", "name": "person"}, {"id": 2, "name": "grass"}],
+    }
+    folder.with_suffix(".json").write_text(json.dumps(values))
+    assert recognize(tmp_path).task == "segmentation"
+    loaded, parts = load_parts(DataConfig(path=tmp_path))
+    assert len(parts["train"]) == 1
+    first, second = loaded.problems[:2]
+    assert first.kind == second.kind == "unreadable entry"
+    assert "annotations[1]" in first.where
+    assert re.search(words, first.done)
+
+
+@pytest.mark.parametrize("categories", [[1], [{"id": 1}], [{"id": 1, "name": "a"}] * 2, {}, None])
+def test_panoptic_categories_that_cannot_be_used(tmp_path: Path, categories: Any) -> None:
+    (tmp_path / "annotations" / "panoptic_train").mkdir(parents=True)
+    values = {"images": [], "annotations": [], "categories": categories}
+    (tmp_path / "annotations" / "panoptic_train.json").write_text(json.dumps(values))
+    with pytest.raises(DataError, match=r"panoptic_train\.json|no images with masks"):
+        load(tmp_path)
+
+
+def test_the_panoptic_case(cases_dir: Path) -> None:
+    with pytest.raises(DataError, match=r"annotations\[0\]: segments_info is None, no list"):
+        load(cases_dir / "hostile" / "panoptic")

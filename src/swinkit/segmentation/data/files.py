@@ -1,44 +1,32 @@
-"""The images and masks of a data set, and what is known of their numbers: folders of masks, ADE20K,
-Cityscapes, COCO."""
+"""The images and masks of a data set: which of the known ones it is, or folders of masks."""
 
-import json
+from collections import defaultdict
 from dataclasses import dataclass
-from importlib import resources
+from itertools import permutations
 from pathlib import Path
-from typing import Any
 
-from swinkit.data.splits import SPLIT_ALIASES
-from swinkit.errors import DataError
-from swinkit.segmentation.data.folders import Pair, Pairs, find_pairs, folder_meaning
+import numpy as np
+
+from swinkit.data.problems import Problem
+from swinkit.data.splits import name_some
+from swinkit.errors import DataError, ImageError
+from swinkit.images.sources import is_image_name, walk_files
+from swinkit.segmentation.data.folders import Files, Pair, Pairs, find_files, find_pairs
+from swinkit.segmentation.data.known import (
+    KnownMasks,
+    ade20k,
+    find_cityscapes,
+    find_coco,
+    is_ade20k,
+)
+from swinkit.segmentation.data.layers import ClassMasks, find_layers, join_layers
 from swinkit.segmentation.data.legend import LegendLine, find_legend, read_legend
-from swinkit.segmentation.data.masks import IGNORE, LabelTable
+from swinkit.segmentation.data.masks import LabelTable, read_mask
 
-ADE_CLASSES = "ade20k_150.txt"
-CITYSCAPES = {
-    # name: labelId, color
-    "road": (7, (128, 64, 128)),
-    "sidewalk": (8, (244, 35, 232)),
-    "building": (11, (70, 70, 70)),
-    "wall": (12, (102, 102, 156)),
-    "fence": (13, (190, 153, 153)),
-    "pole": (17, (153, 153, 153)),
-    "traffic light": (19, (250, 170, 30)),
-    "traffic sign": (20, (220, 220, 0)),
-    "vegetation": (21, (107, 142, 35)),
-    "terrain": (22, (152, 251, 152)),
-    "sky": (23, (70, 130, 180)),
-    "person": (24, (220, 20, 60)),
-    "rider": (25, (255, 0, 0)),
-    "car": (26, (0, 0, 142)),
-    "truck": (27, (0, 0, 70)),
-    "bus": (28, (0, 60, 100)),
-    "train": (31, (0, 80, 100)),
-    "motorcycle": (32, (0, 0, 230)),
-    "bicycle": (33, (119, 11, 32)),
-}
-CITYSCAPES_LAST_ID = 33
-PHOTO = "_leftImg8bit.png"
 PAIRED = 0.5  # part of the images that must have a mask before a folder is taken for masks
+SHARED = 0.8  # part of the names that two folders must share to be images and masks
+MOST_FOLDERS = 12  # beside each other, beyond which they are classes
+MOST_VALUES = 40  # of a mask
 LAYOUTS = (
     "folders of images and masks (images/train beside masks/train, train/images beside "
     "train/masks, train beside train_labels, JPEGImages beside SegmentationClass), x.jpg beside "
@@ -47,39 +35,22 @@ LAYOUTS = (
 
 
 @dataclass(frozen=True, eq=False)
-class KnownMasks:
-    """Pairs of a recognized data set, and what its numbers mean.
-
-    Attributes:
-        pairs: images with masks.
-        names: K class names.
-        table: of every mask, or None where each has its own in `tables`.
-        tables: by mask file.
-        palette: colors of the classes, or None.
-    """
-
-    pairs: Pairs
-    names: tuple[str, ...]
-    table: LabelTable | None
-    tables: dict[Path, LabelTable]
-    palette: tuple[tuple[int, int, int], ...] | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class MaskFiles:
     """A recognized data set.
 
     Attributes:
-        kind: "masks", "ade20k", "cityscapes", "coco-panoptic" or "coco-semantic".
+        kind: "masks", "mask per class", "ade20k", "cityscapes", "coco-panoptic" or "coco-semantic".
         pairs: images with masks.
         known: the meaning of the masks, where the kind tells it.
         legend: the data set's own class list, or None.
+        problems: what was wrong with the files.
     """
 
     kind: str
     pairs: Pairs
     known: KnownMasks | None = None
     legend: tuple[LegendLine, ...] | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def find_mask_files(path: Path) -> MaskFiles | None:
@@ -95,27 +66,60 @@ def find_mask_files(path: Path) -> MaskFiles | None:
         return MaskFiles("cityscapes", cityscapes.pairs, cityscapes)
     coco = find_coco(path)
     if coco is not None:
-        return MaskFiles(coco[0], coco[1].pairs, coco[1])
-    pairs = find_pairs(path)
+        return MaskFiles(coco[0], coco[1].pairs, coco[1], problems=tuple(coco[2]))
+    files = find_files(path)
+    if not files.masks:
+        return None
+    legend_file = find_legend(path)
+    layered = find_layers(files, path)
+    if layered:
+        legend = read_legend(legend_file) if legend_file is not None else None
+        return _layered(files, layered, legend, path)
+    pairs = find_pairs(path, files)
     if pairs.count() == 0:
         return None
     if is_ade20k(path, pairs):
         return MaskFiles("ade20k", pairs, ade20k(pairs))
-    legend = find_legend(path)
-    return MaskFiles("masks", pairs, None, None if legend is None else read_legend(legend))
+    if legend_file is None:
+        return MaskFiles("masks", pairs)
+    pairs.lists += [legend_file, *path.glob(f"*/{legend_file.name}")]
+    return MaskFiles("masks", pairs, None, read_legend(legend_file))
+
+
+def _layered(
+    files: Files, layered: ClassMasks, legend: tuple[LegendLine, ...] | None, where: Path
+) -> MaskFiles:
+    """A mask for each class; one that all images have alone is the mask of the image."""
+    pairs, names = join_layers(files, layered, legend)
+    if len({name for classes in layered.values() for name in classes}) == 1:
+        pairs.by_split = {
+            split: [Pair(pair.path, pair.mask_path) for pair in found]
+            for split, found in pairs.by_split.items()
+        }
+        return MaskFiles("masks", pairs, None, legend)
+    pairs.notes.append(
+        f"{where}: a mask for each class ({name_some(list(names[1:]))}) was read; what none "
+        f"shows is {names[0]}"
+    )
+    table = LabelTable.of("index", {number: number for number in range(len(names))})
+    return MaskFiles("mask per class", pairs, KnownMasks(pairs, names, table, {}))
 
 
 def is_segmentation(path: Path) -> bool:
     """Whether a folder is a segmentation data set rather than another kind.
 
     Raises:
-        DataError: as `find_mask_files`.
+        DataError: as `find_mask_files`, or masks that are none by their names or kinds.
     """
     files = find_mask_files(path)
-    if files is None:
-        return False
-    paired = files.pairs.count()
-    return paired >= PAIRED * (paired + len(files.pairs.without_mask))
+    paired = 0 if files is None else files.pairs.count()
+    if files is not None and files.kind.startswith("coco"):
+        return True
+    if files is not None and paired >= PAIRED * (paired + len(files.pairs.without_mask)):
+        return paired > 0
+    if path.is_dir():
+        refuse_other_truth(path)
+    return False
 
 
 def require_mask_files(path: Path) -> MaskFiles:
@@ -128,161 +132,62 @@ def require_mask_files(path: Path) -> MaskFiles:
         raise DataError(f"{path}: no such folder; check the path")
     files = find_mask_files(path)
     if files is None or files.pairs.count() == 0:
+        if files is not None and files.problems:
+            first = files.problems[0]
+            raise DataError(
+                f"{path}: no images with masks found; {len(files.problems)} entries cannot be "
+                f"used, such as {first.where}: {first.done}; correct them"
+            )
+        refuse_other_truth(path)
         raise DataError(f"{path}: no images with masks found; looked for {LAYOUTS}")
     return files
 
 
-def ade20k_names() -> tuple[str, ...]:
-    """The 150 classes of the scene parsing benchmark."""
-    text = (resources.files("swinkit.segmentation") / ADE_CLASSES).read_text(encoding="utf-8")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
-
-
-def is_ade20k(root: Path, pairs: Pairs) -> bool:
-    """By its list of objects, or the names of its files."""
-    if (root / "objectInfo150.txt").is_file():
-        return True
-    stems = [pair.path.stem for found in pairs.by_split.values() for pair in found]
-    return bool(stems) and all(stem.startswith(("ADE_train_", "ADE_val_")) for stem in stems)
-
-
-def ade20k(pairs: Pairs) -> KnownMasks:
-    """0 is no class; class k has the number k + 1."""
-    names = ade20k_names()
-    label_by_code = {0: IGNORE} | {number + 1: number for number in range(len(names))}
-    return KnownMasks(pairs, names, LabelTable.of("index", label_by_code), {})
-
-
-def find_cityscapes(root: Path) -> KnownMasks | None:
-    """leftImg8bit/{split}/{city}/*_leftImg8bit.png beside gtFine (or gtCoarse)."""
-    images = root / "leftImg8bit"
-    truth = next((root / name for name in ("gtFine", "gtCoarse") if (root / name).is_dir()), None)
-    if truth is None or not images.is_dir():
-        return None
-    pairs = Pairs()
-    masks = {path.relative_to(truth).as_posix(): path for path in truth.glob("*/*/*Ids.png")}
-    trained = any(name.endswith("_labelTrainIds.png") for name in masks)
-    ending = f"_{truth.name}_{'labelTrainIds' if trained else 'labelIds'}.png"
-    for path in sorted(images.glob(f"*/*/*{PHOTO}")):
-        name = path.relative_to(images).as_posix().removesuffix(PHOTO) + ending
-        if name in masks:
-            split = folder_meaning((path.parent.parent.name,)).split or "train"
-            pairs.by_split[split].append(Pair(path, masks.pop(name)))
-        else:
-            pairs.without_mask.append(path)
-    pairs.without_image = sorted(path for name, path in masks.items() if name.endswith(ending))
-    return KnownMasks(
-        pairs,
-        tuple(CITYSCAPES),
-        cityscapes_table(trained),
-        {},
-        tuple(color for _, color in CITYSCAPES.values()),
-    )
-
-
-def cityscapes_table(trained: bool) -> LabelTable:
-    """Of labelTrainIds (0 to 18, 255 void), or of labelIds (0 to 33, of which 19 count)."""
-    if trained:
-        label_by_code = {number: number for number in range(len(CITYSCAPES))}
-    else:
-        label_by_code = dict.fromkeys(range(CITYSCAPES_LAST_ID + 1), IGNORE)
-        label_by_code |= {number: label for label, (number, _) in enumerate(CITYSCAPES.values())}
-    return LabelTable.of("index", {**label_by_code, IGNORE: IGNORE})
-
-
-def find_coco(root: Path) -> tuple[str, KnownMasks] | None:
-    """COCO panoptic (json with segments beside a folder of PNG), or COCO semantic (a folder
-    `*_pixelmaps`, or `stuffthingmaps`, whose numbers are category ids).
+def refuse_other_truth(root: Path) -> None:
+    """Say why a folder with pictures that have masks cannot be read as it is.
 
     Raises:
-        DataError: an unreadable file, or one without categories.
+        DataError: MATLAB files with the images' names, or a folder of masks that is not called so.
     """
-    folder = root / "annotations" if (root / "annotations").is_dir() else root
-    panoptic = sorted(folder.glob("panoptic_*.json"))
-    if panoptic:
-        return "coco-panoptic", _read_panoptic(root, panoptic)
-    maps = sorted(folder.glob("*_pixelmaps"))
-    if maps:
-        return "coco-semantic", _read_pixelmaps(root, maps)
-    return None
-
-
-def _read_panoptic(root: Path, files: list[Path]) -> KnownMasks:
-    pairs, tables = Pairs(), {}
-    categories = _categories(_load(files[0]), files[0])
-    labels = {number: label for label, number in enumerate(categories)}
-    for file in files:
-        values = _load(file)
-        split = _split_of(file.stem)
-        images = _images_folder(root, file.stem.removeprefix("panoptic_"))
-        names = {image["id"]: image["file_name"] for image in values.get("images", [])}
-        for item in values["annotations"]:
-            mask = file.with_suffix("") / item["file_name"]
-            path = images / names.get(item["image_id"], mask.with_suffix(".jpg").name)
-            if not path.exists() or not mask.exists():
-                (pairs.without_mask if path.exists() else pairs.without_image).append(
-                    path if path.exists() else mask
+    files = sorted(walk_files(root))
+    images = [path for path in files if is_image_name(path.name)]
+    stems = {path.stem for path in images}
+    arrays = [path for path in files if path.suffix.lower() == ".mat" and path.stem in stems]
+    if images and len(arrays) >= PAIRED * len(images):
+        raise DataError(
+            f"{root}: the truth lies in MATLAB files, such as {arrays[0].relative_to(root)}, which "
+            "are not read; write each as a PNG whose pixels hold the numbers of the classes, into "
+            "a folder masks beside images"
+        )
+    folders: dict[Path, dict[str, Path]] = defaultdict(dict)
+    for path in images:
+        folders[path.parent][path.stem] = path
+    siblings: dict[Path, list[Path]] = defaultdict(list)
+    for folder in folders:
+        siblings[folder.parent].append(folder)
+    for group in siblings.values():
+        for first, second in permutations(group if len(group) <= MOST_FOLDERS else [], 2):
+            if _seems_masks_of(folders[first], folders[second]):
+                raise DataError(
+                    f"{root}: {second.relative_to(root)} seems to hold the masks of "
+                    f"{first.relative_to(root)}; call the folders masks and images to train on "
+                    "them (what a configuration file says of folders is not read)"
                 )
-                continue
-            pairs.by_split[split].append(Pair(path, mask))
-            label_by_code = {
-                segment["id"]: labels.get(segment["category_id"], IGNORE)
-                for segment in item["segments_info"]
-            }
-            tables[mask] = LabelTable.of("color", {0: IGNORE, **label_by_code})
-    return KnownMasks(pairs, tuple(categories.values()), None, tables)
 
 
-def _read_pixelmaps(root: Path, maps: list[Path]) -> KnownMasks:
-    pairs = Pairs()
-    categories: dict[int, str] = {}
-    for folder in maps:
-        stem = folder.name.removesuffix("_pixelmaps")
-        file = folder.parent / f"{stem}.json"
-        if not file.is_file():
-            raise DataError(f"{folder}: no {file.name} beside it to name its classes; add it")
-        categories = categories or _categories(_load(file), file)
-        images = _images_folder(root, stem.removeprefix("stuff_"))
-        photos = {path.stem: path for path in images.glob("*.jpg")}
-        for mask in sorted(folder.glob("*.png")):
-            path = photos.pop(mask.stem, None)
-            if path is None:
-                pairs.without_image.append(mask)
-            else:
-                pairs.by_split[_split_of(stem)].append(Pair(path, mask))
-        pairs.without_mask += sorted(photos.values())
-    label_by_code = {number: label for label, number in enumerate(categories)}
-    table = LabelTable.of("index", {0: IGNORE, IGNORE: IGNORE, **label_by_code})
-    return KnownMasks(pairs, tuple(categories.values()), table, {})
+def _seems_masks_of(pictures: dict[str, Path], others: dict[str, Path]) -> bool:
+    """Whether two folders have files of the same names, and only the second has few values."""
+    shared = sorted(pictures.keys() & others.keys())
+    if not shared or len(shared) < SHARED * max(len(others), len(pictures)):
+        return False
+    probed = shared[:: max(1, len(shared) // 3)]
+    masks = all(_looks_like_mask(others[stem]) for stem in probed)
+    return masks and not any(_looks_like_mask(pictures[stem]) for stem in probed)
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _looks_like_mask(path: Path) -> bool:
     try:
-        values = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as JSON ({error}); copy it again") from error
-    if not isinstance(values, dict) or not {"annotations", "categories"} <= set(values):
-        raise DataError(f"{file}: has no annotations and categories; name a COCO panoptic file")
-    return values
-
-
-def _categories(values: dict[str, Any], file: Path) -> dict[int, str]:
-    found = {int(item["id"]): str(item["name"]) for item in values["categories"]}
-    if not found:
-        raise DataError(f"{file}: lists no categories; name a COCO panoptic or stuff file")
-    return found
-
-
-def _split_of(stem: str) -> str:
-    return folder_meaning((stem,)).split or "all"
-
-
-def _images_folder(root: Path, name: str) -> Path:
-    """train2017, images/train2017, images/train, train or images, whichever exists first."""
-    split = _split_of(name)
-    aliases = [alias for alias, target in SPLIT_ALIASES.items() if target == split]
-    candidates = [name, f"images/{name}", *(f"images/{alias}" for alias in aliases), *aliases]
-    for candidate in (*candidates, "images"):
-        if (root / candidate).is_dir():
-            return root / candidate
-    return root
+        codes = read_mask(path).codes
+    except ImageError:
+        return False
+    return len(np.unique(codes)) <= MOST_VALUES

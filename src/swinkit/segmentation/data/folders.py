@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from swinkit.data.splits import SPLIT_ALIASES
+from swinkit.data.splits import SPLIT_ALIASES, name_some
 from swinkit.images.sources import walk_images
+from swinkit.parsing import read_lines
 
 Role = Literal["image", "mask", "other"]
 
@@ -15,6 +16,7 @@ MASK_WORDS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "annot", "annots", "ann"}
     | {"gt", "gts", "groundtruth", "truth", "seg", "segs", "segmentation", "segmentations"}
     | {"segmentationclass", "segmentationclassraw", "segmentationclassaug", "target", "targets"}
+    | {"segmentationclasspng", "segmentationclassnpy", "labelids", "labelmasks", "semantic"}
     | {"gtfine", "gtcoarse", "pixelmaps", "stuffthingmaps", "lbl"}
 )
 IMAGE_WORDS = frozenset(
@@ -24,7 +26,8 @@ IMAGE_WORDS = frozenset(
 # Pictures that are neither: other annotations, and previews.
 OTHER_WORDS = frozenset(
     {"segmentationobject", "instance", "instances", "depth", "disparity", "overlay", "overlays"}
-    | {"vis", "preview", "previews"}
+    | {"vis", "preview", "previews", "visualization", "segmentationclassvisualization"}
+    | {"segmentationobjectpng", "segmentationobjectnpy", "segmentationobjectvisualization"}
 )
 _SPLIT_WORDS = "|".join(sorted(SPLIT_ALIASES, key=len, reverse=True))
 _GLUED = re.compile(rf"^({_SPLIT_WORDS})([a-z]+)$")  # trainannot
@@ -38,14 +41,30 @@ _MASK_SUFFIX = re.compile(
 LIST_FOLDERS = ("", "splits", "lists", "ImageSets/Segmentation", "ImageSets")
 
 Key = tuple[str | None, tuple[str, ...], str]  # split, folders without meaning, stem
+Layers = tuple[tuple[int, Path], ...]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its mask."""
+    """An image and its mask; `layers` has the label and file of each class's own mask."""
 
     path: Path
     mask_path: Path
+    layers: Layers = ()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images and masks of a folder, each with what its name and folders tell.
+
+    Attributes:
+        images, masks: by key.
+        doubled: masks whose key another one has.
+    """
+
+    images: list[tuple[Key, Path]]
+    masks: dict[Key, Path]
+    doubled: list[Path]
 
 
 @dataclass
@@ -56,11 +75,17 @@ class Pairs:
         by_split: pairs by "train", "val", "test", or under "all".
         without_mask: images without a mask.
         without_image: masks without an image.
+        unlabeled: images of splits in which none has a mask.
+        notes: remarks, one line each.
+        lists: files that were used, such as those of the images of a split.
     """
 
     by_split: dict[str, list[Pair]] = field(default_factory=lambda: defaultdict(list))
     without_mask: list[Path] = field(default_factory=list)
     without_image: list[Path] = field(default_factory=list)
+    unlabeled: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    lists: list[Path] = field(default_factory=list)
 
     def count(self) -> int:
         return sum(len(pairs) for pairs in self.by_split.values())
@@ -75,17 +100,26 @@ class FolderMeaning:
     rest: tuple[str, ...]
 
 
-def find_pairs(root: Path) -> Pairs:
+def find_pairs(root: Path, files: Files | None = None) -> Pairs:
     """Pair the images below a folder with their masks.
+
+    Args:
+        root: the folder.
+        files: of `find_files`, where that was called before.
 
     Images and masks lie in folders whose names say so (`images`, `masks`, `train_labels`,
     `SegmentationClass`, ...) in any order with the splits', or beside each other with names such
     as `x.jpg` and `x_mask.png`. A mask has its image's stem, but for endings such as `_mask`.
     Where no folder names a split, lists such as `train.txt` do.
     """
-    images, masks = _by_role(root)
+    files = files or find_files(root)
+    images, free = files.images, dict(files.masks)
     pairs = Pairs()
-    free = dict(masks)
+    if files.doubled:
+        named = name_some([str(path.relative_to(root)) for path in files.doubled], most=3)
+        pairs.notes.append(
+            f"{root}: {len(files.doubled)} masks of a name that another has: left out ({named})"
+        )
     left: list[tuple[Key, Path]] = []
     for attempt in (_exact, _stripped, _anywhere):
         index: dict[Key, list[Key]] = defaultdict(list)
@@ -101,7 +135,9 @@ def find_pairs(root: Path) -> Pairs:
             else:
                 left.append((key, path))
         images = left
-    pairs.without_mask = sorted(path for _, path in left)
+    labeled = {*pairs.by_split, None}
+    pairs.without_mask = sorted(path for key, path in left if key[0] in labeled)
+    pairs.unlabeled = sorted(path for key, path in left if key[0] not in labeled)
     pairs.without_image = sorted(free.values())
     if set(pairs.by_split) == {"all"}:
         _split_by_lists(root, pairs)
@@ -135,7 +171,8 @@ def folder_meaning(parts: tuple[str, ...]) -> FolderMeaning:
     return FolderMeaning(role, split, tuple(rest))
 
 
-def _by_role(root: Path) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
+def find_files(root: Path) -> Files:
+    """Images and masks below a folder."""
     places: dict[Path, FolderMeaning] = {}
     files = walk_images(root)
     for path in files:
@@ -143,36 +180,41 @@ def _by_role(root: Path) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
             places[path.parent] = folder_meaning(path.parent.relative_to(root).parts)
     if not any(place.role == "mask" for place in places.values()):
         return _side_by_side(files, places)
-    images: list[tuple[Key, Path]] = []
-    masks: dict[Key, Path] = {}
+    found = Files([], {}, [])
     for path in files:
         place = places[path.parent]
         key = (place.split, place.rest, path.stem)
         if place.role == "mask":
-            masks.setdefault(key, path)
+            _add_mask(found, key, path)
         elif place.role != "other":
-            images.append((key, path))
-    return images, masks
+            found.images.append((key, path))
+    return found
 
 
-def _side_by_side(
-    files: list[Path], places: dict[Path, FolderMeaning]
-) -> tuple[list[tuple[Key, Path]], dict[Key, Path]]:
+def _add_mask(found: Files, key: Key, path: Path) -> None:
+    """Of an array and a picture that show the same, the picture is taken."""
+    before = found.masks.get(key)
+    if before is None or before.suffix.lower() == ".npy":
+        found.masks[key] = path
+    elif path.suffix.lower() != ".npy":
+        found.doubled.append(path)
+
+
+def _side_by_side(files: list[Path], places: dict[Path, FolderMeaning]) -> Files:
     """Images and masks in one folder: distinguished by the stem's ending, or JPEG from PNG."""
     photos = {
         (path.parent, path.stem) for path in files if path.suffix.lower() in (".jpg", ".jpeg")
     }
-    images: list[tuple[Key, Path]] = []
-    masks: dict[Key, Path] = {}
+    found = Files([], {}, [])
     for path in files:
         place = places[path.parent]
         key = (place.split, (*place.rest, str(path.parent)), path.stem)
         twin = path.suffix.lower() == ".png" and (path.parent, path.stem) in photos
         if twin or _MASK_SUFFIX.search(path.stem.lower()):
-            masks.setdefault(key, path)
+            _add_mask(found, key, path)
         else:
-            images.append((key, path))
-    return images, masks
+            found.images.append((key, path))
+    return found
 
 
 def _exact(key: Key) -> Key:
@@ -198,9 +240,11 @@ def stem_of(stem: str) -> str:
 
 def _split_by_lists(root: Path, pairs: Pairs) -> None:
     """Move pairs from "all" to the splits whose list files name them; drop those in no list."""
-    lists = _find_lists(root)
-    if "train" not in lists:
+    found = _find_lists(root)
+    if not found:
         return
+    lists = {split: stems for split, (_, stems) in found.items()}
+    pairs.lists += [file for file, _ in found.values()]
     by_stem = {pair.path.stem: pair for pair in pairs.by_split["all"]}
     listed = set().union(*lists.values())
     for split, stems in lists.items():
@@ -210,7 +254,8 @@ def _split_by_lists(root: Path, pairs: Pairs) -> None:
     pairs.without_mask = [path for path in pairs.without_mask if path.stem in listed]
 
 
-def _find_lists(root: Path) -> dict[str, set[str]]:
+def _find_lists(root: Path) -> dict[str, tuple[Path, set[str]]]:
+    """The file of each split and the stems that it names; empty where there is none of train."""
     for name in LIST_FOLDERS:
         folder = root / name
         if not folder.is_dir():
@@ -219,8 +264,8 @@ def _find_lists(root: Path) -> dict[str, set[str]]:
         for file in sorted(folder.glob("*.txt")):
             split = SPLIT_ALIASES.get(file.stem.lower())
             if split is not None:
-                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-                found[split] = {Path(line.split()[0]).stem for line in lines if line.strip()}
+                lines = [line.replace("\\", "/") for line in read_lines(file) if line]
+                found[split] = file, {Path(line.split()[0]).stem for line in lines}
         if "train" in found:
             return found
     return {}

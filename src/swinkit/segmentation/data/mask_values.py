@@ -12,6 +12,7 @@ import numpy as np
 from swinkit.data.splits import name_some
 from swinkit.errors import DataError, ImageError
 from swinkit.images.reading import quiet_pillow
+from swinkit.segmentation.data.folders import Pair
 from swinkit.segmentation.data.gray_levels import (
     WHITE_FROM,
     gray_levels,
@@ -19,6 +20,7 @@ from swinkit.segmentation.data.gray_levels import (
     is_dense,
     is_noisy,
 )
+from swinkit.segmentation.data.layers import read_layers
 from swinkit.segmentation.data.legend import NO_NUMBER, Color, LegendLine, class_list
 from swinkit.segmentation.data.masks import (
     IGNORE,
@@ -43,7 +45,7 @@ class MaskFacts:
         kind: of its codes. size_hw: of the file.
         codes: distinct codes, sorted; counts: pixels of each.
         palette: (256, 3) uint8 of a palette file, else None.
-        lossy: whether the file is a JPEG.
+        lossy: whether the file is a JPEG. overlap: pixels of several classes.
     """
 
     kind: MaskKind
@@ -52,6 +54,7 @@ class MaskFacts:
     counts: np.ndarray
     palette: np.ndarray | None
     lossy: bool = False
+    overlap: int = 0
 
     @property
     def is_gray(self) -> bool:
@@ -81,15 +84,17 @@ class Meaning:
     notes: tuple[str, ...] = ()
 
 
-def scan_masks(paths: Sequence[Path]) -> dict[Path, MaskFacts | str]:
-    """Decode masks in threads: what each holds, or why it cannot be used."""
+def scan_masks(pairs: Sequence[Pair]) -> dict[Path, MaskFacts | str]:
+    """Decode masks in threads: what each holds, or why it cannot be used; by mask file."""
+    paths = [pair.mask_path for pair in pairs]
     with quiet_pillow(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(zip(paths, pool.map(_facts, paths), strict=True))
+        return dict(zip(paths, pool.map(_facts, pairs), strict=True))
 
 
-def _facts(path: Path) -> MaskFacts | str:
+def _facts(pair: Pair) -> MaskFacts | str:
+    path = pair.mask_path
     try:
-        mask = read_mask(path)
+        mask = read_layers(pair.layers) if pair.layers else read_mask(path)
     except ImageError as error:
         return str(error).removeprefix(f"{path}: ")
     if mask.codes.dtype == np.uint8:
@@ -103,7 +108,7 @@ def _facts(path: Path) -> MaskFacts | str:
             f"the mask has {len(codes)} colors: it is a photograph, or was saved as JPEG; save "
             "masks as PNG"
         )
-    return MaskFacts(mask.kind, mask.size_hw, codes, counts, mask.palette, mask.lossy)
+    return MaskFacts(mask.kind, mask.size_hw, codes, counts, mask.palette, mask.lossy, mask.overlap)
 
 
 def infer_meaning(

@@ -31,12 +31,14 @@ class RawMask:
         codes: (H, W); the number, or r + 256 g + 65536 b.
         palette: (256, 3) uint8 of a palette file, else None.
         lossy: whether the file is a JPEG.
+        overlap: pixels that the masks of several classes hold, of which this one was made.
     """
 
     kind: MaskKind
     codes: np.ndarray
     palette: np.ndarray | None = None
     lossy: bool = False
+    overlap: int = 0
 
     @property
     def size_hw(self) -> SizeHW:

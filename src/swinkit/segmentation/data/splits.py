@@ -10,8 +10,10 @@ from swinkit.data.problems import Problems, image_problem, refuse_unsound
 from swinkit.data.scan import check_images
 from swinkit.data.splits import SPLIT_NAMES, Splits, fill_splits, load_samples, name_some
 from swinkit.errors import DataError
+from swinkit.images.sources import passed_over
 from swinkit.segmentation.data.files import MaskFiles, require_mask_files
-from swinkit.segmentation.data.folders import Pair
+from swinkit.segmentation.data.folders import Layers, Pair
+from swinkit.segmentation.data.layers import read_layers
 from swinkit.segmentation.data.mask_values import MaskFacts, Meaning, infer_meaning, scan_masks
 from swinkit.segmentation.data.masks import IGNORE, LabelTable, read_labels, unpack
 from swinkit.settings import SizeHW
@@ -27,6 +29,7 @@ class SegmentationSample:
         path: the image file.
         mask_path: the mask file.
         table: what the mask's numbers or colors mean.
+        layers: label and file of each class's own mask, where the classes have one each.
         size_hw: (height, width) of the image in pixels, upright.
         pixels: (K,) labeled pixels of each class; None where the masks were not scanned.
     """
@@ -35,6 +38,7 @@ class SegmentationSample:
     mask_path: Path
     table: LabelTable
     size_hw: SizeHW
+    layers: Layers = ()
     pixels: np.ndarray | None = None
 
     def labels(self) -> np.ndarray:
@@ -43,6 +47,8 @@ class SegmentationSample:
         Raises:
             ImageError: an unreadable mask.
         """
+        if self.layers:
+            return self.table.labels_of(read_layers(self.layers).codes)
         return read_labels(self.mask_path, self.table)
 
 
@@ -136,7 +142,21 @@ def load_segmentation(
             hold, or problems where they are refused.
     """
     loaded, parts = load_parts(config, class_names)
-    return fill_splits(loaded, {name: part for name, part in parts.items() if part}, config)
+    filled = fill_splits(loaded, {name: part for name, part in parts.items() if part}, config)
+    if any(sample.pixels is None for sample in filled.train):
+        return filled
+    seen = class_pixels(filled.train, len(filled.class_names)) > 0
+    shown = [name for name, here in zip(filled.class_names, seen, strict=True) if here]
+    if len(shown) < 2:
+        raise DataError(
+            f"{config.path}: the training masks hold only one class ({name_some(shown)}), so there "
+            "is nothing to learn; check the masks' values and the list of classes"
+        )
+    absent = [name for name in filled.class_names if name not in shown]
+    if not absent:
+        return filled
+    note = f"{config.path}: no training mask holds {name_some(absent)}"
+    return replace(filled, notes=(*filled.notes, note))
 
 
 def load_segmentation_samples(
@@ -161,6 +181,7 @@ def load_parts(
     path = config.path.expanduser()
     files = require_mask_files(path)
     problems = Problems()
+    problems.items += files.problems
     for image in files.pairs.without_mask:
         problems.add("missing mask", image, "left out")
     for mask in files.pairs.without_image:
@@ -181,18 +202,32 @@ def load_parts(
         class_names=meaning.names,
         palette=palette,
         kind=files.kind,
-        notes=meaning.notes,
+        notes=(*files.pairs.notes, *meaning.notes, *_remarks(files, path)),
         problems=tuple(problems),
     )
     return loaded, parts
 
 
 def _scan(files: MaskFiles, config: DataConfig) -> dict[Path, MaskFacts | str]:
-    masks = [pair.mask_path for pairs in files.pairs.by_split.values() for pair in pairs]
+    pairs = [pair for found in files.pairs.by_split.values() for pair in found]
     if config.scan == "none":
         # Evenly spread, so that every split and every part of it is among them.
-        masks = masks[:: max(1, len(masks) // PROBED)]
-    return scan_masks(masks)
+        pairs = pairs[:: max(1, len(pairs) // PROBED)]
+    return scan_masks(pairs)
+
+
+def _remarks(files: MaskFiles, path: Path) -> list[str]:
+    """What has no use: images of splits without masks, and files that are no images."""
+    unlabeled = files.pairs.unlabeled
+    notes = []
+    if unlabeled:
+        names = name_some([image.name for image in unlabeled], most=3)
+        notes.append(
+            f"{path}: {len(unlabeled)} images of splits without masks were left out ({names})"
+        )
+    if files.kind == "masks":
+        notes += [f"{path}: {note}" for note in passed_over(path, files.pairs.lists)]
+    return notes
 
 
 def _meaning(files: MaskFiles, facts: dict[Path, MaskFacts | str], path: Path) -> Meaning:
@@ -258,6 +293,9 @@ class _Checker:
                     f"{size_hw[0]}x{size_hw[1]}; left out",
                 )
                 return None
+            if facts.overlap:
+                done = f"{facts.overlap} pixels are of several classes; the later class was taken"
+                self.problems.add("masks that overlap", pair.mask_path, done)
             pixels = self._pixels(pair.mask_path, facts, table)
             if not pixels.any():
                 self.problems.add("mask without labels", pair.mask_path, "all void; left out")
@@ -265,6 +303,7 @@ class _Checker:
         return SegmentationSample(
             path=pair.path,
             mask_path=pair.mask_path,
+            layers=pair.layers,
             table=table,
             size_hw=size_hw,
             pixels=pixels,
