@@ -376,3 +376,9 @@ def test_flags_override_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_errors_stay_on_one_line() -> None:
     assert str(ConfigError("two\nlines  and   spaces")) == "two lines and spaces"
+
+
+@pytest.mark.parametrize("arguments", [["train", ""], ["train", "x", "--runtime.out="]])
+def test_an_empty_value_is_refused(arguments, capsys):
+    assert main(arguments) == 2
+    assert "is empty; give it a value" in capsys.readouterr().err

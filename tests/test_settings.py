@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from swinkit.errors import ConfigError
-from swinkit.settings import from_plain, to_plain
+from swinkit.settings import finite, from_plain, to_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class Kettle:
     spouts: tuple[Spout, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     heater: Gas | Coil | None = None
+    size_hw: tuple[int, int] = (1, 1)
 
 
 def test_every_kind_of_field_survives_json() -> None:
@@ -65,8 +66,34 @@ def test_every_kind_of_field_survives_json() -> None:
         ({"heater": {"kind": "gas", "watts": 3}}, r"unknown setting heater\.watts"),
         ({"spouts": 7}, "spouts is 7; give a list"),
         ({"lid": 7}, "lid: expected names with values, got 7"),
+        ({"liters": float("nan")}, "liters is nan; give a finite number"),
+        ({"liters": "inf"}, "liters is 'inf'; give a number"),
+        ({"liters": [1.0]}, r"liters is \[1.0\]; give a number"),
+        ({"liters": None}, "liters is None; give a number"),
+        ({"whistles": 1}, "whistles is 1; give bool"),
+        ({"shelf": ""}, "shelf is empty; name a path"),
+        ({"shelf": 3}, "shelf is 3; give a path"),
+        ({"marks": [1, "two"]}, r"marks\[1\] is 'two'; give int"),
+        ({"labels": [1]}, r"labels is \[1\]; give names with values"),
+        ({"size_hw": [1, 2, 3]}, "size_hw has 3 values; give 2"),
+        ({"heater": {"kind": "coil", "watts": "abc"}}, r"heater\.watts is 'abc'; give int"),
+        ({"heater": {"kind": "wood"}}, "heater.kind is 'wood'; give gas"),
     ],
 )
 def test_mistakes_are_named_by_their_key(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_plain(Kettle, values)
+
+
+def test_numbers_in_text_are_numbers_and_home_is_written_out() -> None:
+    values = {"liters": "1e-3", "marks": ["1", 2.0], "shelf": "~/shelf", "heater": {"watts": "7"}}
+    kettle = from_plain(Kettle, {**values, "heater": {"kind": "coil", "watts": "7"}})
+    assert (kettle.liters, kettle.marks) == (1e-3, (1, 2))
+    assert kettle.shelf == Path.home() / "shelf"
+    assert kettle.heater == Coil(watts=7)
+
+
+def test_numbers_are_finite_at_every_depth() -> None:
+    finite(Kettle(spouts=(Spout(),)))
+    with pytest.raises(ConfigError, match=r"spouts\[1\]\.width is inf; give a finite number"):
+        finite(Kettle(spouts=(Spout(), Spout(width=float("inf")))))

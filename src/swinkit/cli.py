@@ -15,7 +15,7 @@ from swinkit.commands.inspect import Inspect
 from swinkit.commands.models import Models
 from swinkit.commands.predict import Predict
 from swinkit.commands.train import Train, train_defaults
-from swinkit.errors import SwinkitError
+from swinkit.errors import ConfigError, SwinkitError
 
 DESCRIPTION = """The Swin Transformer: inspect, train, evaluate, predict, convert.
 
@@ -72,7 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str]) -> Any:
-    """One of the commands, with the values of its options."""
+    """One of the commands, with the values of its options.
+
+    Raises:
+        SwinkitError: an empty value, which would stand for the current folder.
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
+            name = argument.rstrip("=") or before or "an argument"
+            raise ConfigError(f"{name} is empty; give it a value, or leave it out")
     train = train_defaults(arguments[1:] if arguments[0] == "train" else [])
     defaults: dict[str, dict[str, Any]] = {"train": {"default": train}}
     choices = (

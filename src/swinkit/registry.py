@@ -4,6 +4,7 @@ A new task is a folder with a `task.py` that holds its `TASK` and a `checkpoint.
 `WEIGHTS`, and one line in `TASKS`. Importing this needs no PyTorch.
 """
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.errors import ConfigError, DataError
+from swinkit.settings import expand_user
 from swinkit.task.base import Progress, Recognized, Report, Split, Task
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ def recognize(path: str | Path, kind: str = "auto") -> Recognized:
     Raises:
         DataError: nothing there, or nothing that any task can use; says what was looked for.
     """
-    where = Path(path).expanduser()
-    if not where.exists():
+    where = expand_user(Path(path))
+    if not os.path.exists(where):  # Path.exists raises for a name that is too long
         raise DataError(f"{where}: no such file or folder; check the path")
     tasks = all_tasks()
     for task in tasks:

@@ -1,19 +1,39 @@
 """Nested dataclasses to plain values and YAML, and back with every mistake named."""
 
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import yaml
 
 from swinkit.errors import ConfigError
 from swinkit.files import atomic_write
-from swinkit.parsing import read_yaml
+from swinkit.parsing import integer, number, read_yaml
 
 SizeHW = tuple[int, int]  # (height, width)
+KINDS: dict[Any, str] = {
+    int: "int",
+    float: "a number",
+    bool: "bool, true or false",
+    str: "text",
+    Path: "a path",
+}
+LONGEST_SHOWN = 80  # characters of a wrong value in a message
 
 
 class Dataclass(Protocol):
@@ -49,7 +69,9 @@ def from_plain(kind: type[Config], values: Any, where: str = "") -> Config:
         ConfigError: an unknown or missing key, or a value of the wrong kind; it names the key.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where or 'the settings'}: expected names with values, got {values!r}")
+        raise ConfigError(
+            f"{where or 'the settings'}: expected names with values, got {_shown(values)}"
+        )
     hints = get_type_hints(kind)
     known = [item.name for item in fields(kind)]
     unknown = sorted(str(name) for name in set(values) - set(known))
@@ -73,10 +95,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if nested:
         given = isinstance(value, tuple(kind for kind in options if isinstance(kind, type)))
         return value if given else from_plain(_pick(nested, value), value, where)
-    items = [get_args(option)[0] for option in options if get_origin(option) is tuple]
-    if items:
-        return _convert_list(items[0], options, value, where)
-    return _convert_value(options, value, where)
+    lists = [get_args(option) for option in options if get_origin(option) is tuple]
+    if lists and (isinstance(value, (list, tuple)) or int not in options):
+        return _convert_list(lists[0], value, where)
+    return _convert_value([option for option in options if option is not type(None)], value, where)
 
 
 def _pick(options: list[type[Config]], values: Any) -> type[Config]:
@@ -86,34 +108,58 @@ def _pick(options: list[type[Config]], values: Any) -> type[Config]:
     return (fitting or options)[0]
 
 
-def _convert_list(item: Any, options: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_list(items: tuple[Any, ...], value: Any, where: str) -> Any:
     if not isinstance(value, (list, tuple)):
-        if int in options:  # one number for all
-            return _convert_value((int,), value, where)
-        raise ConfigError(f"{where} is {value!r}; give a list")
-    if is_dataclass(item) and isinstance(item, type):
-        return tuple(
-            from_plain(item, part, f"{where}[{number}]") for number, part in enumerate(value)
-        )
-    return tuple(value)
+        raise ConfigError(f"{where} is {_shown(value)}; give a list")
+    if Ellipsis not in items and len(value) != len(items):
+        raise ConfigError(f"{where} has {len(value)} values; give {len(items)}")
+    return tuple(
+        _convert(items[0], part, f"{where}[{number}]") for number, part in enumerate(value)
+    )
 
 
-def _convert_value(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    if Path in options and isinstance(value, str):
-        return Path(value)
-    if float in options and isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        # YAML 1.1 reads 1e-3, which has no dot, as text.
-        try:
-            return float(value)
-        except ValueError as error:
-            raise ConfigError(f"{where} is {value!r}; give a number") from error
-    plain = [option for option in options if option in (int, bool, str)]
-    if len(plain) == len(options) and type(value) not in plain:
-        names = " or ".join(option.__name__ for option in plain)
-        raise ConfigError(f"{where} is {value!r}; give {names}")
-    if int in options and isinstance(value, (float, bool)):
-        raise ConfigError(f"{where} is {value!r}; give a whole number")
-    return value
+def _convert_value(options: list[Any], value: Any, where: str) -> Any:
+    for option in options:
+        found = _convert_one(option, value)
+        if found is not None:
+            return found
+    if value == "" and Path in options:
+        raise ConfigError(f"{where} is empty; name a path, or leave it out")
+    wanted = " or ".join(
+        ", ".join(map(str, get_args(option)))
+        if get_origin(option) is Literal
+        else KINDS.get(option, "names with values")
+        for option in options
+        # One number for all stands for a list of them.
+        if get_origin(option) is not tuple
+    )
+    lasting = "finite " if isinstance(value, float) and not math.isfinite(value) else ""
+    wanted = wanted.replace("a number", f"a {lasting}number")
+    raise ConfigError(f"{where} is {_shown(value)}; give {wanted}")
+
+
+def _convert_one(option: Any, value: Any) -> Any:
+    """The value as one of the kinds that a field may have; None where it is not of that kind."""
+    if get_origin(option) is Literal:
+        same = [kept for kept in get_args(option) if kept == _convert_one(type(kept), value)]
+        return same[0] if same else None
+    if option is Path:
+        if isinstance(value, Path):
+            return value
+        return expand_user(Path(value)) if isinstance(value, str) and value else None
+    if option is float:  # YAML 1.1 reads 1e-3, which has no dot, as text
+        return number(value)
+    if option is int:
+        return integer(value)
+    if option in (bool, str):
+        return value if isinstance(value, option) else None
+    kind = get_origin(option) or option
+    return value if kind is Any or (isinstance(kind, type) and isinstance(value, kind)) else None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def _join(where: str, name: str) -> str:
@@ -147,8 +193,29 @@ def at_least(section: str, config: object, **least: float) -> None:
     """
     for name, bound in least.items():
         value = getattr(config, name)
-        if value is not None and value < bound:
+        if value is not None and not value >= bound:  # so that NaN is refused too
             raise ConfigError(f"{section}: {name} is {value}; it must be >= {bound}")
+
+
+def finite(config: Any, where: str = "") -> None:
+    """Refuse infinite numbers and NaN in a dataclass, its lists, and the dataclasses in it.
+
+    Raises:
+        ConfigError: the first of them, by the name of its field.
+    """
+    if is_dataclass(config):
+        for item in fields(config):
+            finite(getattr(config, item.name), _join(where, item.name))
+    elif isinstance(config, (list, tuple)):
+        for position, part in enumerate(config):
+            finite(part, f"{where}[{position}]")
+    elif isinstance(config, float) and not math.isfinite(config):
+        raise ConfigError(f"{where} is {config}; give a finite number")
+
+
+def expand_user(path: Path) -> Path:
+    """A path with `~` written out, where there is such a user."""
+    return Path(os.path.expanduser(path))
 
 
 def probabilities(config: object, *names: str) -> None:

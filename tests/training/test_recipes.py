@@ -1,3 +1,5 @@
+import contextlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +62,13 @@ def test_custom_architecture_survives_yaml(tiny_config, tmp_path):
         ({"data": {"path": "x"}, "runtime": {"batch_size": "many"}}, "batch_size"),
         ({"data": {"path": "x"}, "runtime": {"precision": "16"}}, "precision"),
         ({"data": {"path": "x"}, "class_weights": "some"}, "class_weights"),
+        ({"data": {"path": "x"}, "schedule": {"steps": "abc"}}, "schedule.steps"),
+        ({"data": {"path": "x"}, "optimizer": {"betas": ["a", "b"]}}, "optimizer.betas[0]"),
+        ({"data": {"path": "x"}, "optimizer": {"lr": ".nan"}}, "optimizer.lr"),
+        ({"data": {"path": "x"}, "runtime": {"out": ""}}, "runtime.out is empty"),
+        ({"data": {"path": "x"}, "runtime": {"out": "."}}, "name the folder"),
+        ({"data": {"path": "x"}, "model": {"weights": ""}}, "weights is empty"),
+        ({"data": {"path": "x"}, "runtime": {"threads": [1]}}, "runtime.threads"),
     ],
 )
 def test_mistakes_are_named_in_one_line(values, named):
@@ -81,6 +90,10 @@ def test_mistakes_are_named_in_one_line(values, named):
         (RuntimeConfig(), {"accumulate": 0}),
         (RuntimeConfig(), {"ema": 1.0}),
         (RuntimeConfig(), {"batch_size": 0}),
+        (OptimizerConfig(), {"lr": float("nan")}),
+        (OptimizerConfig(), {"weight_decay": float("nan")}),
+        (ScheduleConfig(), {"minutes": float("nan")}),
+        (ScheduleConfig(), {"power": float("nan")}),
     ],
 )
 def test_values_out_of_range_are_refused(section, values):
@@ -120,3 +133,45 @@ def test_a_recipe_of_another_task_is_refused():
         load_recipe("small_data", "x", task="detection")
     with pytest.raises(ConfigError, match="no task named 'poetry'"):
         load_recipe(None, "x", task="poetry")
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [("optimizer", {"lr": math.inf}), ("schedule", {"warmup_epochs": math.inf})],
+)
+def test_infinite_settings_are_refused(section, values):
+    config = load_recipe("paper", "x")
+    with pytest.raises(ConfigError, match=f"{section}.{next(iter(values))} is inf; give a finite"):
+        replace(config, **{section: replace(getattr(config, section), **values)})
+
+
+def test_home_is_written_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("runtime: {out: ~/runs/a}\nmodel: {weights: ~/a.pth}\n")
+    config = load_recipe("~/mine.yaml", "~/photos", task="classification")
+    assert config.data.path == tmp_path / "photos"
+    assert config.runtime.out == tmp_path / "runs/a"
+    assert config.model.weights == str(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "text", ["data: photos", "data: [1]", "model: swin_t", "model: {name: [1]}", "task: [1]", "7"]
+)
+def test_odd_recipes_are_one_line(text, tmp_path):
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(ConfigError):
+        load_recipe(tmp_path / "odd.yaml", "x")
+
+
+def test_hostile_recipes_are_one_line_or_settings(cases_dir):
+    read = {}
+    for file in sorted((cases_dir / "hostile").glob("r_*.yaml")):
+        with contextlib.suppress(ConfigError):
+            read[file.stem] = str(load_recipe(file, "x", task="classification").runtime.out)
+    # What looks like a date is the name of a folder.
+    assert read == {"r_baddate": "2026-99-99", "r_out_date": "2026-11-25"}
+
+
+def test_a_name_that_is_too_long_is_no_recipe():
+    with pytest.raises(ConfigError, match="no recipe"):
+        load_recipe("x" * 300, "x" * 300)

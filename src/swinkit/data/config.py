@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from swinkit.errors import ConfigError
-from swinkit.settings import one_of
+from swinkit.settings import expand_user, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class DataConfig:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", expand_user(Path(self.path)))
         one_of("kind", self.kind, ("auto", "folders", "lists", "coco", "voc", "yolo", "masks"))
         one_of("on_bad_image", self.on_bad_image, ("skip", "refuse"))
         one_of("scan", self.scan, ("header", "full", "none"))

@@ -3,13 +3,14 @@
 Each task's `train_config.py` adds its own. Importing this needs no PyTorch.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import at_least, from_plain, one_of, to_plain, write_yaml
+from swinkit.settings import at_least, expand_user, finite, from_plain, one_of, to_plain, write_yaml
 
 OwnConfig = TypeVar("OwnConfig", bound="TrainConfig")
 
@@ -37,6 +38,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         at_least("model", self, image_size=1, window_size=1, frozen_stages=0, drop_path_rate=0)
+        if self.weights is not None:
+            if not self.weights.strip():
+                raise ConfigError("model: weights is empty; name a file, or leave it out")
+            object.__setattr__(self, "weights", os.path.expanduser(self.weights))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +70,12 @@ class OptimizerConfig:
         at_least("optimizer", self, weight_decay=0, lr_batch=1)
         if self.kind not in ("adamw", "muon"):
             raise ConfigError(f"optimizer: kind is {self.kind!r}; choose adamw or muon")
-        if self.lr <= 0 or not 0 < self.layer_decay <= 1:
+        if not self.lr > 0 or not 0 < self.layer_decay <= 1:
             raise ConfigError(
                 f"optimizer: lr is {self.lr}, it must be > 0; layer_decay is "
                 f"{self.layer_decay}, it must lie in (0, 1]"
             )
-        if self.clip_norm is not None and self.clip_norm <= 0:
+        if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"optimizer: clip_norm is {self.clip_norm}; use a value > 0 or none")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"optimizer: betas is {self.betas}; give two values in [0, 1)")
@@ -128,12 +133,12 @@ class ScheduleConfig:
         for name in ("start_factor", "end_factor"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"schedule: {name} is {getattr(self, name)}; it must lie in 0..1")
-        if self.power <= 0 or not 0 < self.drop <= 1:
+        if not self.power > 0 or not 0 < self.drop <= 1:
             raise ConfigError(
                 f"schedule: power is {self.power} and drop {self.drop}; power must be > 0 and "
                 "drop lie in (0, 1]"
             )
-        if self.minutes is not None and self.minutes <= 0:
+        if self.minutes is not None and not self.minutes > 0:
             raise ConfigError(f"schedule: minutes is {self.minutes}; it must be > 0, or none")
         if self.minutes is not None and self.steps is not None:
             raise ConfigError("schedule: steps and minutes both say how long; give one of them")
@@ -178,6 +183,11 @@ class RuntimeConfig:
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         one_of("precision", self.precision, ("32", "bf16"))
         at_least("runtime", self, accumulate=1, seed=0, threads=1)
+        object.__setattr__(self, "out", expand_user(self.out))
+        if self.resume is not None:
+            object.__setattr__(self, "resume", expand_user(self.resume))
+        if not self.out.name:
+            raise ConfigError(f"runtime: out is {self.out}; name the folder that the run makes")
         if self.batch_size != "auto" and (
             not isinstance(self.batch_size, int) or self.batch_size < 1
         ):
@@ -216,6 +226,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         one_of("train_on", self.train_on, ("train", "train+val"))
         one_of("class_weights", self.class_weights, ("none", "balanced"))
+        finite(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that YAML and JSON can hold."""

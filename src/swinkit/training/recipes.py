@@ -1,12 +1,14 @@
 """The settings of a run: from a recipe, or from the folder of an earlier run. No PyTorch."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError, DataError
+from swinkit.parsing import mapping
 from swinkit.registry import DEFAULT, get_task, recognize, task_of_network
-from swinkit.settings import read_settings, to_plain
+from swinkit.settings import expand_user, read_settings, to_plain
 from swinkit.task.train_config import TrainConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
@@ -42,8 +44,9 @@ def load_recipe(
     if recipe is None:
         task = task or find_task(None, data)
         recipe = get_task(task).recipe
-    file = FOLDER / f"{recipe}.yaml" if str(recipe) in recipe_names() else Path(recipe)
-    if not file.is_file():
+    known = str(recipe) in recipe_names()
+    file = FOLDER / f"{recipe}.yaml" if known else expand_user(Path(recipe))
+    if not os.path.isfile(file):  # Path.is_file raises for a name that is too long
         raise ConfigError(
             f"no recipe {recipe}; choose {', '.join(recipe_names())} or name a YAML file"
         )
@@ -51,9 +54,12 @@ def load_recipe(
     if isinstance(data, DataConfig):
         values["data"] = to_plain(data)
     else:
-        values["data"] = {**(values.get("data") or {}), "path": str(data)}
-    model = values.get("model")
-    own = values.get("task") or task or find_task(model and model.get("name"), data)
+        own_data = values.get("data") or {}
+        if not isinstance(own_data, dict):
+            raise ConfigError(f"{file}: data: expected names with values, got {own_data!r}")
+        values["data"] = {**own_data, "path": str(data)}
+    network = mapping(values.get("model")).get("name")
+    own = values.get("task") or task or find_task(network, data)
     if task not in (None, own):
         raise ConfigError(f"recipe {recipe} is for {own}, not {task}; choose another recipe")
     try:
@@ -67,9 +73,9 @@ def read_config(path: str | Path) -> TrainConfig:
     return _config_of(read_settings(Path(path)))
 
 
-def find_task(network: str | None, data: DataConfig | str | Path) -> str:
+def find_task(network: Any, data: DataConfig | str | Path) -> str:
     """The task of a network's name, else of the data; where there is none, the usual one."""
-    named = None if network is None else task_of_network(network)
+    named = task_of_network(network) if isinstance(network, str) else None
     # A classifier's name may stand for the backbone of another task's model: the data decides.
     if named is not None and named.name != DEFAULT:
         return named.name
