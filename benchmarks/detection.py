@@ -26,8 +26,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from swinkit.detection.boxes.masks import paste_masks
 from swinkit.detection.boxes.suppression import best_detections, pairs_above
-from swinkit.detection.create import create_detector
-from swinkit.detection.model import SwinDetector, SwinRCNN
+from swinkit.detection.model import SwinDetector, SwinRCNN, create_detector
 from swinkit.detection.network.base import Features
 
 NUM_CLASSES = 10

@@ -23,17 +23,17 @@ from torch.utils.data import DataLoader
 
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
 from swinkit.detection.data.splits import load_detection
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.result import Detections, InstanceMasks
+from swinkit.detection.train_config import DetectionAugmentation
 from swinkit.images.fitting import Fit
 from swinkit.images.reading import read_image
-from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
 from swinkit.segmentation.data.splits import load_segmentation
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
+from swinkit.segmentation.train_config import SegmentationAugmentation
 
 DETECTORS = ("fasterrcnn_mobilenet_v3_large_fpn", "maskrcnn_resnet50_fpn")
 WARM_UP = 0.05

@@ -23,7 +23,7 @@ from swinkit.detection.variants import DETECTORS
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.segmentation.variants import SEGMENTERS
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 COMMANDS = ("train", "evaluate", "predict", "convert", "models")
 NAMES = ("cat", "dog", "heron")

@@ -16,7 +16,7 @@ LIGHT = (
     "swinkit.data.config",
     "swinkit.registry",
     "swinkit.detection.data.splits",
-    "swinkit.detection.data.config",
+    "swinkit.detection.train_config",
     "swinkit.images.fitting",
     "swinkit.images.preprocessing",
     "swinkit.task.views",

@@ -9,8 +9,8 @@ from .classification.model import SwinClassifier as SwinClassifier
 from .classification.model import create_model as create_model
 from .classification.result import Classification as Classification
 from .detection.config import Suppression as Suppression
-from .detection.create import create_detector as create_detector
 from .detection.model import SwinDetector as SwinDetector
+from .detection.model import create_detector as create_detector
 from .detection.result import Detections as Detections
 from .detection.result import InstanceMasks as InstanceMasks
 from .errors import SwinkitError as SwinkitError

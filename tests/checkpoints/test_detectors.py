@@ -23,10 +23,9 @@ from swinkit.checkpoints.convert import convert
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.save import save
 from swinkit.detection.config import DetectorConfig, RetinaNetConfig
-from swinkit.detection.create import create_detector
-from swinkit.detection.model import SwinDetector
+from swinkit.detection.model import SwinDetector, create_detector
 from swinkit.images.fitting import Fit
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 GOLDEN = ("mm_maskrcnn_case1", "mm_cascade_case1", "mm_htc_case1")
 KINDS = ("retinanet", "faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc")

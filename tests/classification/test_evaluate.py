@@ -17,7 +17,7 @@ from swinkit.data.config import DataConfig
 from swinkit.errors import DataError, ImageError, SwinkitError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.evaluating import MeanLoss
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 NAMES = ("blue", "green", "red")
 

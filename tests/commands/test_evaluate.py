@@ -11,8 +11,8 @@ from PIL import Image
 from demo_shapes import write_shapes
 from swinkit.checkpoints.save import save
 from swinkit.cli import main
-from swinkit.detection.create import create_detector
 from swinkit.detection.data.splits import load_detection_samples
+from swinkit.detection.model import create_detector
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.model import create_segmenter
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from swinkit.checkpoints.save import save
 from swinkit.cli import main
-from swinkit.detection.create import create_detector
+from swinkit.detection.model import create_detector
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.model import create_segmenter
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from swinkit.classification.data.config import AugmentationConfig
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
 

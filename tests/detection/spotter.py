@@ -12,7 +12,7 @@ from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.config import OutputConfig
 from swinkit.detection.model import SwinDetector
 from swinkit.images.fitting import Fit
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 NAMES = ("red", "green")
 

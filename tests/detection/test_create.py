@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from swinkit.backbones.variants import count_flops
-from swinkit.detection.create import create_detector
 from swinkit.detection.flops import count_detector_flops, count_padded_backbone
-from swinkit.detection.model import SwinDetector
+from swinkit.detection.model import SwinDetector, create_detector
 from swinkit.detection.roi_config import SemanticConfig
 from swinkit.detection.variants import DETECTORS, PUBLISHED
 from swinkit.errors import ConfigError

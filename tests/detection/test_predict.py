@@ -10,13 +10,13 @@ from PIL import Image
 from spotter import Spotter, paint
 
 from swinkit.detection.config import Suppression
-from swinkit.detection.create import create_detector
+from swinkit.detection.model import create_detector
 from swinkit.detection.predict import pad_together
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 SAME_SIZE = Fit(short_side=None, long_side=None)
 BOXES = [(0, 10, 12, 50, 40), (1, 60, 5, 95, 70), (0, 4, 55, 30, 78)]

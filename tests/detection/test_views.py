@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from swinkit.detection.create import create_detector
+from swinkit.detection.model import create_detector
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.images.fitting import Fit
 from swinkit.task.views import TestAugmentation

@@ -1,7 +1,7 @@
 import numpy as np
 
 from swinkit.pictures.drawing import save_figure
-from swinkit.pictures.previews import SeenObjects, detection_preview, segmentation_preview
+from swinkit.pictures.figures import SeenObjects, detection_preview, segmentation_preview
 
 
 def titles(figure) -> list[str]:

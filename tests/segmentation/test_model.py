@@ -22,7 +22,7 @@ from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmentationLossConfig, SegmenterConfig
 from swinkit.segmentation.model import SwinSegmenter, create_segmenter
 from swinkit.segmentation.variants import SEGMENTERS, count_segmenter_flops
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 TINY = SwinConfig(
     embed_dim=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), window_size=4, norm_stages=STAGES

@@ -6,13 +6,12 @@ import pytest
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
-from swinkit.detection.create import create_detector
+from swinkit.detection.model import create_detector
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.segmentation.model import create_segmenter
-from swinkit.task.info import ModelInfo
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 
 TASKS = ("classifier", "detector", "segmenter")
 

@@ -12,8 +12,7 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import read_image
-from swinkit.task.info import ModelInfo
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 
 
 @dataclass(frozen=True, kw_only=True)

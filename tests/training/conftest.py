@@ -11,16 +11,13 @@ from PIL import Image
 
 from demo_shapes import write_shapes
 from swinkit.backbones.config import SwinConfig
-from swinkit.classification.data.config import AugmentationConfig
-from swinkit.classification.train_config import ClassificationTrainConfig
+from swinkit.classification.train_config import AugmentationConfig, ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.detection.config import RCNNConfig, RPNConfig
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.roi_config import BoxHeadConfig, MaskHeadConfig, RoIConfig
-from swinkit.detection.train_config import DetectionTrainConfig
+from swinkit.detection.train_config import DetectionAugmentation, DetectionTrainConfig
 from swinkit.segmentation.config import SegmenterConfig
-from swinkit.segmentation.data.config import SegmentationAugmentation
-from swinkit.segmentation.train_config import SegmentationTrainConfig
+from swinkit.segmentation.train_config import SegmentationAugmentation, SegmentationTrainConfig
 from swinkit.task.train_config import (
     ModelConfig,
     OptimizerConfig,

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTraining
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.errors import TrainingError
 from swinkit.training.module import TrainingModule, build_model
 from swinkit.training.optimizer import frozen_modules

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.save import save
-from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.train import ClassificationTraining
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.errors import CheckpointError, ConfigError, DataError, SwinkitError, TrainingError
 from swinkit.training.module import build_model
 from swinkit.training.recipes import read_config

@@ -20,7 +20,7 @@ from swinkit.checkpoints.sources import all_sources, recognize
 from swinkit.checkpoints.sources.base import Source, WeightFile
 from swinkit.checkpoints.sources.tables import KeyTable, Tensors
 from swinkit.registry import DEFAULT
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 from swinkit.task.weights import ImageEvidence, TaskWeights
 
 Stated = TypeVar("Stated")

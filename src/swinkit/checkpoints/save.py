@@ -19,8 +19,7 @@ from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.registry import task_weights
 from swinkit.settings import to_plain
-from swinkit.task.info import ModelInfo
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.task.weights import TaskConfig
 
 Model: TypeAlias = TaskModel[Fit] | TaskModel[Preprocessing] | SwinBackbone

@@ -13,8 +13,7 @@ from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.settings import by_name
 from swinkit.task.base import OnError
-from swinkit.task.info import ModelInfo
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.task.predicting import InputImage, Predictor, Source, Stopwatch
 from swinkit.windows.kernels import Kernel
 

@@ -15,14 +15,15 @@ from swinkit.errors import ConfigError
 from swinkit.task.base import (
     NetworkSummary,
     OnError,
+    PredictOptions,
     Progress,
     Recognized,
     Report,
     ResultFormat,
     Split,
     Task,
+    WorkerOptions,
 )
-from swinkit.task.options import PredictOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from swinkit.classification.model import SwinClassifier

@@ -19,16 +19,19 @@ from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, PARAMETERS
 from swinkit.errors import ConfigError
 from swinkit.task.base import (
+    EvaluateOptions,
+    MaskOptions,
     NetworkSummary,
     OnError,
+    PredictOptions,
     Progress,
     Recognized,
     Report,
     Split,
     Task,
+    ViewOptions,
     round_millions,
 )
-from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:

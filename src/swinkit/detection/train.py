@@ -24,10 +24,9 @@ from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, sides_of
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
-from swinkit.pictures.figures import ScorePanel
-from swinkit.pictures.previews import SeenObjects, detection_preview
+from swinkit.pictures.figures import ScorePanel, SeenObjects, detection_preview
 from swinkit.settings import by_name
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 from swinkit.task.starting_weights import (
     adapt_backbone,
     adapt_preprocessing,

@@ -14,8 +14,7 @@ from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
 from swinkit.settings import SizeHW, by_name
 from swinkit.task.base import OnError, Progress
-from swinkit.task.info import ModelInfo
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.task.predicting import Source
 from swinkit.task.views import TestAugmentation
 from swinkit.windows.kernels import Kernel

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swinkit.images.fitting import Fit
-from swinkit.pictures.figures import ScorePanel
-from swinkit.pictures.previews import segmentation_preview
+from swinkit.pictures.figures import ScorePanel, segmentation_preview
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.data.dataset import SegmentationDataset, collate_segmentation
 from swinkit.segmentation.data.splits import (
@@ -27,7 +26,7 @@ from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
 from swinkit.settings import by_name
 from swinkit.task.evaluating import MeanLoss
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 from swinkit.task.starting_weights import (
     adapt_backbone,
     adapt_preprocessing,

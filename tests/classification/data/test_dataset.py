@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.dataset import (
     ClassificationDataset,
     EvalTransform,
     train_transform,
 )
 from swinkit.classification.data.splits import ClassificationSample
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.data.loading import build_loader, derive_seed, fixed_random
 from swinkit.errors import DataError, ImageError
 from swinkit.images.preprocessing import Preprocessing

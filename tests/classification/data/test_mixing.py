@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.mixing import MixupCutmix, soft_targets
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.errors import ConfigError
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
-from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.dataset import (
     EvalTransform,
     SpreadRandAugment,
     TrainTransform,
     train_transform,
 )
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.data.loading import fixed_random
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import Preprocessing

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swinkit.data.config import DataConfig
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.dataset import DetectionDataset
 from swinkit.detection.data.splits import load_parts
+from swinkit.detection.train_config import DetectionAugmentation
 from swinkit.errors import SwinkitError
 from swinkit.images.fitting import Fit
 

@@ -12,9 +12,9 @@ import torch
 from demo_shapes import CLASS_NAMES, write_shapes
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.dataset import DetectionDataset, collate_detection
 from swinkit.detection.data.splits import DetectionSplits, load_detection
+from swinkit.detection.train_config import DetectionAugmentation
 from swinkit.errors import DataError, ImageError
 from swinkit.images.fitting import Fit
 

@@ -10,11 +10,11 @@ import pytest
 from demo_shapes import draw_shapes
 from swinkit.data.config import DataConfig
 from swinkit.data.photometric import jitter_colors
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.dataset import DetectionDataset
 from swinkit.detection.data.objects import Objects, tight_boxes
 from swinkit.detection.data.splits import load_detection
 from swinkit.detection.data.transforms import DetectionTransform, paste_objects
+from swinkit.detection.train_config import DetectionAugmentation
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 

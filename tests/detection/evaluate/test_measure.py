@@ -9,12 +9,11 @@ from PIL import Image
 
 from demo_shapes import write_shapes
 from swinkit.data.config import DataConfig
-from swinkit.detection.create import create_detector
 from swinkit.detection.data.splits import load_detection, load_detection_samples
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.measure import evaluate_detector, write_report
 from swinkit.detection.evaluate.report import report_of
-from swinkit.detection.model import SwinDetector
+from swinkit.detection.model import SwinDetector, create_detector
 from swinkit.errors import ConfigError, DataError, ImageError
 from swinkit.images.fitting import Fit
 from swinkit.task.evaluating import choose_samples

@@ -16,7 +16,6 @@ from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.fitting import Fit
-from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.dataset import (
     SegmentationDataset,
     SegmentationTransform,
@@ -24,6 +23,7 @@ from swinkit.segmentation.data.dataset import (
 )
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import load_segmentation
+from swinkit.segmentation.train_config import SegmentationAugmentation
 
 PLAIN = Fit(short_side=None, long_side=None, divisor=1)
 
@@ -158,7 +158,7 @@ def test_settings_that_cannot_work(changes: dict) -> None:
 
 def test_settings_need_no_pytorch() -> None:
     code = (
-        "import sys; import swinkit.segmentation.data.config, swinkit.segmentation.data.files; "
+        "import sys; import swinkit.segmentation.train_config, swinkit.segmentation.data.files; "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

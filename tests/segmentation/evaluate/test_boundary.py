@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from swinkit.segmentation.evaluate.boundary import boundary_f1
+from swinkit.segmentation.evaluate.scores import boundary_f1
 
 
 def slow_boundary(labels: np.ndarray, label: int, void: np.ndarray) -> np.ndarray:

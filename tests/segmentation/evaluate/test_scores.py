@@ -11,8 +11,7 @@ from PIL import Image
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from swinkit.errors import DataError
-from swinkit.segmentation.evaluate.boundary import boundary_f1
-from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
+from swinkit.segmentation.evaluate.scores import SegmentationEvaluator, boundary_f1
 
 NAMES = ("sky", "road", "tree", "car")
 

@@ -23,8 +23,7 @@ from swinkit.checkpoints.save import (
 from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, any_match
 from swinkit.errors import CheckpointError
 from swinkit.settings import SizeHW
-from swinkit.task.info import ModelInfo
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.windows.position_bias import relative_position_index
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from swinkit.classification.data.config import AugmentationConfig
 from swinkit.classification.data.splits import ClassificationSample
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.data.loading import EpochDataset
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from swinkit.classification.data.config import AugmentationConfig
+from swinkit.classification.train_config import AugmentationConfig
 from swinkit.data.loading import fixed_random
 from swinkit.errors import ConfigError
 

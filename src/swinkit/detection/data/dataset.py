@@ -11,10 +11,10 @@ from torch import Tensor
 
 from swinkit.data.loading import EpochDataset
 from swinkit.detection.boxes.instances import InstanceTarget
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.objects import Objects, tight_boxes
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.transforms import AnnotatedImage, DetectionTransform
+from swinkit.detection.train_config import DetectionAugmentation
 from swinkit.errors import DataError, ImageError
 from swinkit.images.fitting import Fit
 from swinkit.images.reading import read_image

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from swinkit.data.photometric import jitter_colors
-from swinkit.detection.data.config import DetectionAugmentation
 from swinkit.detection.data.objects import Objects
+from swinkit.detection.train_config import DetectionAugmentation
 from swinkit.images.fitting import Fit, resize_linear
 from swinkit.settings import SizeHW
 

@@ -14,9 +14,9 @@ from swinkit.data.photometric import jitter_colors
 from swinkit.errors import ImageError
 from swinkit.images.fitting import Fit, resize_linear, resize_nearest
 from swinkit.images.reading import read_image
-from swinkit.segmentation.data.config import SegmentationAugmentation
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import SegmentationSample
+from swinkit.segmentation.train_config import SegmentationAugmentation
 from swinkit.settings import SizeHW
 
 TRIES = 10  # crops drawn until no class dominates

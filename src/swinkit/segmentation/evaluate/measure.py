@@ -18,9 +18,12 @@ from swinkit.segmentation.data.splits import (
     load_segmentation,
     load_segmentation_samples,
 )
-from swinkit.segmentation.evaluate.boundary import TOLERANCE
 from swinkit.segmentation.evaluate.report import MeasuredImage, SegmentationReport
-from swinkit.segmentation.evaluate.scores import SegmentationEvaluator, SegmentationScores
+from swinkit.segmentation.evaluate.scores import (
+    TOLERANCE,
+    SegmentationEvaluator,
+    SegmentationScores,
+)
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.result import SemanticMap
 from swinkit.task.base import Progress, Split

@@ -6,7 +6,7 @@ import pytest
 
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.task.info import ModelInfo
+from swinkit.task.model import ModelInfo
 
 
 @pytest.mark.parametrize("prepared", [Fit(short_side=640), Preprocessing.for_size(96), Fit()])
