@@ -19,11 +19,17 @@ from swinkit.checkpoints.save import Header, read_header
 from swinkit.checkpoints.sources import all_sources, recognize
 from swinkit.checkpoints.sources.base import Source, WeightFile
 from swinkit.checkpoints.sources.tables import KeyTable, Tensors
+from swinkit.errors import CheckpointError
+from swinkit.images.fitting import Fit
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.registry import DEFAULT
 from swinkit.task.model import ModelInfo
 from swinkit.task.weights import ImageEvidence, TaskWeights
 
 Stated = TypeVar("Stated")
+
+# Pixels that a file may ask for: a classifier's input, a detector's short side.
+MOST_SIDE, MOST_FREE_SIDE = 4096, 8192
 
 
 @dataclass(kw_only=True)
@@ -75,9 +81,15 @@ def read_checkpoint(file: WeightFile) -> Checkpoint:
     """Recognize a file and rename its tensors.
 
     Raises:
-        CheckpointError: no Swin, or a tensor without those that belong to it.
+        CheckpointError: no Swin, one that computes otherwise, or a tensor without those that
+            belong to it.
     """
     source, table = recognize(file.tensors, file.origin)
+    refusals = source.unsupported(file)
+    if refusals:
+        raise CheckpointError(
+            f"{file.origin} computes otherwise than swinkit: {'; '.join(refusals)}"
+        )
     report = LoadReport(origin=file.origin, source=table.title, notes=list(file.notes))
     backbone = read_backbone(table, file.tensors, report)
     backbone.tensors = _to_float32(backbone.tensors, report)
@@ -176,9 +188,12 @@ def model_info(
                 "the image processor beside the weights squashes to a square; swinkit keeps the "
                 "aspect"
             )
+    preprocessing = task.preprocessing(image)
+    if image.requested_hw is None:
+        _bounded(preprocessing, checkpoint.origin)
     return ModelInfo(
         class_names=names if names and len(names) == num_classes else None,
-        preprocessing=task.preprocessing(image),
+        preprocessing=preprocessing,
         metrics=dict(metrics) if num_classes == held_classes else {},
         provenance=_provenance(checkpoint),
     )
@@ -206,7 +221,7 @@ def _class_names(
 
 
 def _image_settings(checkpoint: Checkpoint, image: ImageEvidence) -> dict[str, Any]:
-    """Fields of `Preprocessing` that something states, as far as they make sense."""
+    """Fields of `Preprocessing` that something states; statistics of other bands make no sense."""
     entry = checkpoint.file.published
     if entry is not None and entry.crop_fraction is not None:
         return {"crop_fraction": entry.crop_fraction} if entry.crop_fraction < 1 else {}
@@ -217,6 +232,20 @@ def _image_settings(checkpoint: Checkpoint, image: ImageEvidence) -> dict[str, A
     if not len(settings.get("mean", ())) == len(settings.get("std", ())) == image.channels:
         settings = {k: value for k, value in settings.items() if k not in ("mean", "std")}
     return settings
+
+
+def _bounded(prepare: Preprocessing | Fit, origin: str) -> None:
+    """Refuse sizes that a file states and no machine can compute. Raises CheckpointError."""
+    if isinstance(prepare, Preprocessing):
+        sides, most = prepare.size_hw, MOST_SIDE
+    else:
+        sides = (prepare.short_side or 0, prepare.divisor)
+        most = MOST_FREE_SIDE
+    if max(sides) > most:
+        raise CheckpointError(
+            f"{origin}: states images of {sides[0]}x{sides[1]} pixels, more than {most} a side; "
+            "the file is damaged, or give image_size="
+        )
 
 
 def _provenance(checkpoint: Checkpoint) -> dict[str, str]:

@@ -81,7 +81,8 @@ def infer_backbone(evidence: BackboneEvidence) -> BackboneWeights:
 def _patch(evidence: BackboneEvidence) -> tuple[int, int, int]:
     """Channels out, channels in and side of the patch projection."""
     projection = evidence.tensors.get("patch_embed.projection.weight")
-    if projection is None or projection.dim() != 4 or projection.shape[2] != projection.shape[3]:
+    usual = projection is not None and projection.dim() == 4 and projection.numel() > 0
+    if projection is None or not usual or projection.shape[2] != projection.shape[3]:
         shape = None if projection is None else tuple(projection.shape)
         raise CheckpointError(
             f"{evidence.origin}: patch embedding has shape {shape}; expected (C, channels, p, p)"

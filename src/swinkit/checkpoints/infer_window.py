@@ -24,7 +24,7 @@ Windows: TypeAlias = tuple[SizeHW, ...]
 # (image size, window) of the published V2 training runs, for files that say nothing.
 IMAGE_OF_WINDOW = {6: 192, 7: 224, 8: 256, 12: 192, 16: 256, 24: 384}
 WINDOW_OF_IMAGE = {192: 12, 256: 8, 384: 24}
-_IN_NAME = re.compile(r"window(\d+)(?:to(\d+))?[_-](\d+)(?:to(\d+))?(?!\d)")
+_IN_NAME = re.compile(r"window(\d{1,3})(?:to(\d{1,3}))?[_-](\d{1,4})(?:to(\d{1,4}))?(?!\d)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from swinkit.backbones.config import per_stage
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints import transfer
@@ -17,6 +15,7 @@ from swinkit.checkpoints.checkpoint import (
     small_map_rule,
     stated_sizes,
 )
+from swinkit.checkpoints.filling import filled, understood
 from swinkit.checkpoints.infer import BackboneWeights, infer_backbone
 from swinkit.checkpoints.infer_window import WindowSize
 from swinkit.checkpoints.opening import open_weights
@@ -32,6 +31,8 @@ from swinkit.task.model import TaskModel
 from swinkit.task.weights import Evidence, ImageEvidence, TaskConfig, TaskWeights, describe_backbone
 
 Reporter = Callable[[LoadReport], object]
+
+MOST_WINDOW = 64  # tokens a side; attention in it holds 16 million numbers per head
 
 
 def load(
@@ -84,8 +85,10 @@ def load(
         in_channels=in_channels,
         channel_policy=channel_policy,
     )
-    checkpoint = read_checkpoint(open_weights(source, endpoint=endpoint))
-    model = _restore(checkpoint, request)
+    file = open_weights(source, endpoint=endpoint)
+    with understood(file.origin):
+        checkpoint = read_checkpoint(file)
+        model = _restore(checkpoint, request)
     if report is not None:
         report(checkpoint.report)
     unexplained = checkpoint.report.unexplained
@@ -120,9 +123,8 @@ def _restore(checkpoint: Checkpoint, request: Request) -> Model:
     transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
     if task is not None:
         return _with_heads(checkpoint, request, task, weights)
-    backbone = SwinBackbone(weights.config)
     _set_aside(checkpoint.classifier_head(), report)
-    _fill(backbone, weights.tensors, checkpoint)
+    backbone = filled(lambda: SwinBackbone(weights.config), weights.tensors, checkpoint)
     report.summary = f"{describe_backbone(weights.config)}, backbone"
     return backbone
 
@@ -180,6 +182,12 @@ def _backbone(
         evidence.pretrained_window_size = request.pretrained_window_size
         weights = infer_backbone(evidence)
         checkpoint.report.add(evidence)
+    largest = max(max(window) for window in weights.config.windows)
+    if largest > MOST_WINDOW and request.window_size is None:
+        raise CheckpointError(
+            f"{checkpoint.origin}: states windows of {largest} tokens a side, more than "
+            f"{MOST_WINDOW}; the file is damaged, or give window_size="
+        )
     weights.tensors = {name: value for name, value in weights.tensors.items() if name not in head}
     return weights
 
@@ -207,8 +215,7 @@ def _with_heads(
     }
     _set_aside(unused, report)
     body = {name: value for name, value in weights.tensors.items() if name not in unused}
-    model = task.build(config)
-    _fill(model, {**body, **heads}, checkpoint)
+    model: TaskModel[Any] = filled(lambda: task.build(config), {**body, **heads}, checkpoint)
     if checkpoint.heads is not None and heads:
         _refuse_incomplete(checkpoint, heads)
     image = ImageEvidence(
@@ -239,33 +246,6 @@ def _config(
 def _set_aside(tensors: Tensors, report: LoadReport) -> None:
     for name in tensors:
         report.ignored[name] = f"{name.rpartition('.')[0]} is no part of this task's model"
-
-
-def _fill(model: nn.Module, tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
-    """Load the tensors, the backbone's named without `backbone.`, and report each.
-
-    Raises:
-        CheckpointError: a tensor of another shape than the model's.
-    """
-    own, report = model.state_dict(), checkpoint.report
-    expected = {name.removeprefix("backbone."): name for name in own}
-    present = {name: value for name, value in tensors.items() if name in expected}
-    for name, value in present.items():
-        shape = tuple(own[expected[name]].shape)
-        if tuple(value.shape) != shape:
-            raise CheckpointError(
-                f"{checkpoint.origin}: {name} has shape {tuple(value.shape)}, expected {shape}; "
-                "the file contradicts itself"
-            )
-    report.unexpected += [
-        " + ".join(report.renamed.get(name, (name,))) for name in tensors if name not in expected
-    ]
-    report.missing += [
-        name for name in expected if name not in present and name not in report.initialized
-    ]
-    model.load_state_dict({expected[name]: value for name, value in present.items()}, strict=False)
-    report.loaded = len(present)
-    report.parameters = sum(value.numel() for value in present.values())
 
 
 def _refuse_incomplete(checkpoint: Checkpoint, heads: Tensors) -> None:

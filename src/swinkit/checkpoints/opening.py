@@ -1,6 +1,5 @@
 """From any kind of source to tensors by foreign name, with what stands beside them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from swinkit.checkpoints.sources import all_sources
 from swinkit.checkpoints.sources.base import WeightFile
 from swinkit.checkpoints.unpickling import load_pickle
 from swinkit.errors import CheckpointError
+from swinkit.parsing import read_json
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 IN_FOLDER = (
@@ -23,6 +23,7 @@ IN_FOLDER = (
     "pytorch_model.pth",
     "model.pth",
 )
+MOST_SETTINGS = 64 << 20  # bytes; 21841 class names have two million
 # Beside the sources' own keys: where other training programs keep the state dict.
 COMMON_WRAPPERS = ("module", "net")
 
@@ -60,7 +61,7 @@ def open_weights(
             f"{source}: no such file or folder, and no published name (see `swinkit models`), "
             "hub id owner/name or URL either"
         )
-    _check_finite(file)
+    _check_tensors(file)
     return file
 
 
@@ -125,12 +126,15 @@ def unwrap(content: Any, file: WeightFile) -> dict[str, Tensor]:
         if len(inside) > 1:
             file.notes.append(f"the file holds {', '.join(inside)}; {inside[0]} is used")
         if isinstance(content.get("meta"), Mapping):
-            file.meta = {str(key): value for key, value in content["meta"].items()}
+            meta = content["meta"]
+            file.meta = {key: value for key, value in meta.items() if isinstance(key, str)}
         content = content[inside[0]]
     tensors = {}
     if isinstance(content, Mapping):
-        tensors = {str(key): value for key, value in content.items() if torch.is_tensor(value)}
-        others = [str(key) for key in content if str(key) not in tensors]
+        # Keys of other kinds may be nested without end, so nothing is written out of them.
+        names = [key for key in content if isinstance(key, str)]
+        tensors = {key: content[key] for key in names if torch.is_tensor(content[key])}
+        others = [key for key in names if key not in tensors]
         if tensors and others:
             file.notes.append(f"entries that are no tensors left out: {', '.join(others[:5])}")
     if not tensors:
@@ -155,17 +159,39 @@ def _wrappers() -> list[str]:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error})") from error
-    return values if isinstance(values, dict) else {}
+    values = read_json(path, error=CheckpointError, most=MOST_SETTINGS)
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} holds no settings by name; correct it or take it away")
+    return values
 
 
-def _check_finite(file: WeightFile) -> None:
+def _check_tensors(file: WeightFile) -> None:
+    """Refuse what is no plain array of finite numbers, before anything computes with it.
+
+    Raises:
+        CheckpointError: sparse, quantized or repeated without end, NaN or infinite.
+    """
     for name, value in file.tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
+        kind = _unusual(value)
+        if kind:
+            raise CheckpointError(
+                f"{file.origin}: {name} is {kind}; save it as a plain tensor of numbers"
+            )
+        # Kinds of one byte know no isfinite.
+        values = value.float() if value.itemsize == 1 else value
+        if value.is_floating_point() and not torch.isfinite(values).all():
             raise CheckpointError(
                 f"{file.origin}: {name} holds NaN or infinite values; the training that wrote "
                 "it diverged, take an earlier checkpoint"
             )
+
+
+def _unusual(value: Tensor) -> str | None:
+    if value.layout != torch.strided or value.is_nested:
+        return "a sparse tensor"
+    if value.is_quantized or value.is_complex():
+        return "a quantized tensor" if value.is_quantized else "a tensor of complex numbers"
+    if value.device.type == "meta":
+        return "a tensor without values"
+    stored = value.untyped_storage().nbytes()
+    return "a tensor larger than its memory" if value.numel() * value.itemsize > stored else None

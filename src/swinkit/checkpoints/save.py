@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.errors import CheckpointError, SwinkitError
+from swinkit.errors import CheckpointError, ConfigError, SwinkitError
 from swinkit.files import atomic_write
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.parsing import integer, mapping, number, parse_json
 from swinkit.registry import task_weights
 from swinkit.settings import to_plain
 from swinkit.task.model import ModelInfo, TaskModel
@@ -116,11 +117,13 @@ def read_header(metadata: Mapping[str, str], origin: str) -> Header | None:
     """
     if HEADER not in metadata:
         return None
-    try:
-        values = json.loads(metadata[HEADER])
-        version = int(values["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{origin}: its swinkit header is damaged ({error})") from error
+    values = parse_json(metadata[HEADER], f"{origin}, swinkit's header", error=CheckpointError)
+    version = integer(mapping(values).get("format_version"))
+    if version is None:
+        raise CheckpointError(
+            f"{origin}: its swinkit header is damaged (format_version is no number); get the file "
+            "again"
+        )
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{origin} has format {version}, newer than {FORMAT_VERSION}; update swinkit"
@@ -130,10 +133,27 @@ def read_header(metadata: Mapping[str, str], origin: str) -> Header | None:
         if task == BACKBONE:
             return Header(backbone=SwinConfig.from_dict(values["config"]))
         config = task_weights(task).read_config(values["config"], values["num_classes"])
-        info = ModelInfo.from_dict(values["info"]) if values["info"] else None
+        info = _checked(ModelInfo.from_dict(values["info"])) if values["info"] else None
         return Header(task=task, backbone=config.backbone, config=config, info=info)
-    except (SwinkitError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{origin}: its swinkit header is damaged ({error})") from error
+    except (SwinkitError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as e:
+        raise CheckpointError(f"{origin}: its swinkit header is damaged ({e})") from e
+
+
+def _checked(info: ModelInfo) -> ModelInfo:
+    """What a header says of a model, with fields of the right kinds. Raises ConfigError."""
+    names = info.class_names
+    if names is not None and not all(isinstance(name, str) for name in names):
+        raise ConfigError("class_names must be text")
+    metrics = {name: number(value) for name, value in mapping(info.metrics).items()}
+    return replace(
+        info,
+        metrics={name: value for name, value in metrics.items() if value is not None},
+        provenance={
+            name: value
+            for name, value in mapping(info.provenance).items()
+            if isinstance(value, str)
+        },
+    )
 
 
 def write_safetensors(

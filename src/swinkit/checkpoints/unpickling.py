@@ -62,6 +62,9 @@ _OBJECTS = (
 )
 
 
+# PyTorch's archives are not compressed, and packed anew weights hardly shrink.
+MOST_UNPACKED, SMALL_ARCHIVE = 4, 1 << 24
+
 # What the unpickler raises, by accident, on bytes that are no pickle of its kind.
 _DAMAGED = (
     RuntimeError,
@@ -85,6 +88,7 @@ def load_pickle(path: Path) -> Any:
     stand_ins: list[Any] = [(OrderedDict, name) for name in _DICTIONARIES]
     stand_ins += [(Inert, name) for name in _OBJECTS]
     try:
+        _refuse_bombs(path)
         _refuse_code(path)
         with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
             # PyTorch warns about the pickle protocols of other programs; it reads or refuses them.
@@ -96,6 +100,24 @@ def load_pickle(path: Path) -> Any:
         raise CheckpointError(
             f"{path} is truncated or no PyTorch checkpoint; download or copy it again"
         ) from error
+
+
+def _refuse_bombs(path: Path) -> None:
+    """Compare the sizes that an archive states with its own, before it is unpacked.
+
+    Raises:
+        CheckpointError: it would unpack to many times its size.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > MOST_UNPACKED * size + SMALL_ARCHIVE:
+        raise CheckpointError(
+            f"{path} has {size / 2**20:.0f} MiB and would unpack to {unpacked / 2**20:.0f}, which "
+            "no weights do; get the file again"
+        )
 
 
 def _refuse_code(path: Path) -> None:

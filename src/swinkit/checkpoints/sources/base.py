@@ -22,6 +22,7 @@ from swinkit.checkpoints.save import (
 )
 from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, any_match
 from swinkit.errors import CheckpointError
+from swinkit.parsing import number
 from swinkit.settings import SizeHW
 from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.windows.position_bias import relative_position_index
@@ -108,6 +109,36 @@ class Export:
         return self.model.info if isinstance(self.model, TaskModel) else None
 
 
+def numbers(settings: Mapping[str, Any], name: str, where: str) -> tuple[float, ...] | None:
+    """A list of numbers among settings beside the weights, None where it is not stated.
+
+    Raises:
+        CheckpointError: something else is there.
+    """
+    value = settings.get(name)
+    if value is None:
+        return None
+    found = tuple(
+        item for item in map(number, value if isinstance(value, list) else ()) if item is not None
+    )
+    if not found or len(found) != len(value):
+        raise CheckpointError(f"{where}: {name} is {value!r}; give a list of numbers")
+    return found
+
+
+def part(settings: Mapping[str, Any], name: str, where: str) -> float | None:
+    """A number in 0..1 among settings beside the weights, None where it is not stated.
+
+    Raises:
+        CheckpointError: something else is there.
+    """
+    value = settings.get(name)
+    found = number(value)
+    if value is not None and (found is None or not 0 < found <= 1):
+        raise CheckpointError(f"{where}: {name} is {value!r}; give a number above 0, at most 1")
+    return found
+
+
 class Source:
     """Everything swinkit knows about one package's files. A subclass overrides what differs.
 
@@ -142,6 +173,10 @@ class Source:
             Present name to (name in the file, tensor), and what was guessed.
         """
         return {name: (name, value) for name, value in tensors.items()}, []
+
+    def unsupported(self, file: WeightFile) -> list[str]:
+        """What this package's settings beside the weights ask for that swinkit does not compute."""
+        return []
 
     def stated_sizes(self, file: WeightFile) -> StatedSizes | None:
         """Windows and image size as this package's settings beside the weights state them."""
