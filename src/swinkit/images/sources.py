@@ -33,6 +33,14 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no name that anybody writes makes this fail."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte in it
+        return False
+
+
 def find_images(source: str | Path) -> list[Path]:
     """The image files that `source` means, in natural order: frame2 before frame10.
 
@@ -174,10 +182,7 @@ class ImageFinder:
                 its name.
         """
         direct = self._direct(name)
-        try:
-            if direct.is_file():
-                return direct
-        except (OSError, ValueError):  # longer than a name may be, or with a zero byte in it
+        if is_file(direct):
             return direct
         slashed = name.replace("\\", "/")
         parts = [part.lower() for part in slashed.split("/") if part not in ("", ".", "..")]

@@ -166,6 +166,28 @@ def test_loose_folders_with_a_list_beside(tmp_path: Path, make_images: Callable)
     assert any("test.csv: has no column of classes and was left out" in n for n in splits.notes)
 
 
+def test_several_classes_in_a_cell(tmp_path: Path, images: list[str]) -> None:
+    lines = [f'"{name}",{"ab"[i % 2]}' for i, name in enumerate(images)]
+    lines[0] = f'"{images[0]}",a b'
+    lines[1] = f'"{images[1]}",a|b'
+    splits = load_classification(
+        DataConfig(path=write(tmp_path / "l.csv", ["image_name,tags", *lines]))
+    )
+    assert [problem.kind for problem in splits.problems] == ["image of several classes"] * 2
+    assert splits.class_names == ("a", "b")
+
+
+def test_a_submission_is_no_list(tmp_path: Path, make_images: Callable) -> None:
+    for folder in ("train", "test"):
+        make_images(tmp_path / folder, 4)
+    write(tmp_path / "sampleSubmission.csv", ["id,label", *(f"image {i},0" for i in range(4))])
+    with pytest.raises(DataError, match="are splits, not classes"):
+        load_classification(DataConfig(path=tmp_path))
+    write(tmp_path / "labels.csv", ["id,breed", *(f"image {i},{i % 2}" for i in range(4))])
+    splits = load_classification(DataConfig(path=tmp_path))
+    assert {sample.path.parent.name for sample in (*splits.train, *splits.val)} == {"train"}
+
+
 def test_two_lists_in_a_folder(tmp_path: Path, images: list[str]) -> None:
     for name in ("a.csv", "b.csv"):
         write(tmp_path / name, ["path,label", *rows(images)])

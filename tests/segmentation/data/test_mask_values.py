@@ -194,6 +194,14 @@ def test_legends_of_values(tmp_path: Path, name: str, text: str) -> None:
     assert not splits.problems
 
 
+def test_black_and_white_without_names_is_evaluated_with_the_models(tmp_path: Path) -> None:
+    data_set(tmp_path, (0, 255))
+    splits = load_segmentation(DataConfig(path=tmp_path), ("soil", "road"))
+    assert splits.class_names == ("soil", "road")
+    with pytest.raises(DataError, match="unknown to the model"):
+        load_segmentation(DataConfig(path=tmp_path), ("soil", "road", "car"))
+
+
 def test_arrays_as_masks(tmp_path: Path) -> None:
     values = np.array([[-1, 0, 2, 300]] * 4, np.int32)
     np.save(tmp_path / "m.npy", values)

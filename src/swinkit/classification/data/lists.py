@@ -5,6 +5,7 @@ image is of it (Roboflow's `_classes.csv`), and perhaps one of splits.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ IMAGE_COLUMNS = (
     *("file", "image", "images", "img", "image_name", "imagename", "img_name", "image_file"),
     *("image_id", "imageid", "img_id", "id_code", "fname", "photo", "picture", "uri", "id"),
 )
+LISTING_COLUMNS = ("tags", "attributes")  # of several words
 LABEL_COLUMNS = (
     *("label", "labels", "class", "class_name", "classname", "label_name", "category"),
     *("category_name", "diagnosis", "dx", "target", "species", "breed", "tag", "level"),
-    *("class_id", "label_id", "category_id", "classid", "y"),
+    *("class_id", "label_id", "category_id", "classid", "y", *LISTING_COLUMNS),
 )
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "data set", "dataset", "fold_name")
 NO_CLASS = frozenset({"unlabeled", "unlabelled"})  # Roboflow's column of images without any
@@ -77,13 +79,16 @@ def find_named_lists(folder: Path) -> dict[str, Path]:
 def find_lists(folder: Path) -> dict[str, Path]:
     """The named lists of a folder, else under "all" its one .csv file with the columns of a list.
 
+    Samples of a competition's submission are none: their classes are made up.
+
     Raises:
         DataError: two files for one split, or several lists to select from.
     """
     named = find_named_lists(folder)
     if named:
         return named
-    lists = [file for file in _csv_files(folder) if is_list(file)]
+    files = [file for file in _csv_files(folder) if "submission" not in file.stem.lower()]
+    lists = [file for file in files if is_list(file)]
     if len(lists) > 1:
         raise DataError(
             f"{folder}: {name_some([file.name for file in lists])} all list images; name one of "
@@ -235,18 +240,13 @@ class _Reader:
     ) -> Row | None:
         where = f"{file}, line {line}"
         image = cells[columns.image]
-        label = cells[columns.label] if columns.label is not None else ""
-        if columns.classes:
-            named = [name for name in columns.classes if name.lower() not in NO_CLASS]
-            marked = [name for name in named if number(cells[name]) == 1]
-            if len(marked) != 1:
-                kind: ProblemKind = (
-                    "image of several classes" if marked else "image without a class"
-                )
-                done = f"{image}: {name_some(marked)}; left out" if marked else f"{image}: left out"
-                self.problems.append(Problem(kind, where, done))
-                return None
-            label = marked[0]
+        classes = _classes_of(cells, columns)
+        if len(classes) > 1 or (columns.classes and not classes):
+            kind: ProblemKind = "image of several classes" if classes else "image without a class"
+            done = f"{image}: {name_some(classes)}; left out" if classes else f"{image}: left out"
+            self.problems.append(Problem(kind, where, done))
+            return None
+        label = classes[0] if classes else ""
         required = {columns.image: image, columns.label or "class": label}
         empty = [name for name, value in required.items() if not value]
         if columns.split is not None and split == "all":
@@ -297,8 +297,19 @@ class _Reader:
         return LabeledFiles(unique, self.notes, self.problems)
 
 
+def _classes_of(cells: dict[str, str], columns: Columns) -> list[str]:
+    """The classes that a line gives its image: one of them is needed."""
+    if columns.label is None:
+        named = [name for name in columns.classes if name.lower() not in NO_CLASS]
+        return [name for name in named if number(cells[name]) == 1]
+    separators = r"[\s,;|]+" if columns.label.lower() in LISTING_COLUMNS else r"\|"
+    return [part for part in re.split(separators, cells[columns.label]) if part.strip()]
+
+
 def _names_of(split: str) -> list[str]:
-    return [name for name, target in SPLIT_ALIASES.items() if target == split]
+    """Words in the names of folders that hold a split's images; training's where none is named."""
+    wanted = "train" if split == "all" else split
+    return [name for name, target in SPLIT_ALIASES.items() if target == wanted]
 
 
 def _unlisted(listed: dict[Path, tuple[str, str]]) -> list[Path]:

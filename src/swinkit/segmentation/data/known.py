@@ -9,6 +9,7 @@ from typing import Any
 from swinkit.data.problems import Problem
 from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.errors import DataError
+from swinkit.images.sources import ImageFinder, is_file, is_image_name
 from swinkit.parsing import integer, mapping, read_json, sequence
 from swinkit.segmentation.data.folders import Pair, Pairs, folder_meaning
 from swinkit.segmentation.data.masks import IGNORE, LabelTable
@@ -142,7 +143,7 @@ def _read_panoptic(root: Path, files: list[Path], problems: list[Problem]) -> Kn
     for file in files:
         values = _load(file)
         split = _split_of(file.stem)
-        images = _images_folder(root, file.stem.removeprefix("panoptic_"))
+        finder = ImageFinder(_images_folder(root, file.stem.removeprefix("panoptic_")))
         listed = [mapping(image) for image in sequence(values.get("images"))]
         names = {integer(image.get("id")): image.get("file_name") for image in listed}
         for number, item in enumerate(sequence(values["annotations"])):
@@ -153,12 +154,13 @@ def _read_panoptic(root: Path, files: list[Path], problems: list[Problem]) -> Kn
                 continue
             mask, image_id, label_by_code = entry
             name = names.get(image_id)
-            path = images / (name if isinstance(name, str) else Path(mask).with_suffix(".jpg").name)
+            path = finder.find(name if isinstance(name, str) else Path(mask).stem)
             mask_path = file.with_suffix("") / mask
-            if not path.is_file() or not mask_path.is_file():
-                (pairs.without_mask if path.is_file() else pairs.without_image).append(
-                    path if path.is_file() else mask_path
-                )
+            if not is_file(path):
+                problems.append(Problem("missing image", str(path), f"of {mask}; left out"))
+                continue
+            if not is_file(mask_path):
+                problems.append(Problem("missing mask", str(mask_path), f"of {path}; left out"))
                 continue
             pairs.by_split[split].append(Pair(path, mask_path))
             tables[mask_path] = LabelTable.of("color", {0: IGNORE, **label_by_code})
@@ -196,7 +198,8 @@ def _read_pixelmaps(root: Path, maps: list[Path]) -> KnownMasks:
             raise DataError(f"{folder}: no {file.name} beside it to name its classes; add it")
         categories = categories or _categories(_load(file), file)
         images = _images_folder(root, stem.removeprefix("stuff_"))
-        photos = {path.stem: path for path in images.glob("*.jpg")}
+        files = sorted(images.iterdir())
+        photos = {path.stem: path for path in files if is_image_name(path.name)}
         for mask in sorted(folder.glob("*.png")):
             path = photos.pop(mask.stem, None)
             if path is None:

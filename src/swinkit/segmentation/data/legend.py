@@ -120,11 +120,13 @@ def class_list(entries: tuple[LegendLine, ...]) -> tuple[str, ...]:
 def _from_table(path: Path, text: str) -> list[LegendLine]:
     """Lines under a heading; none where there is no heading."""
     start = next((line for line in text.splitlines() if line.strip()), "")
-    heading = [cell.strip().lower() for cell in re.split(r"[,;\t]", start)]
+    if not set(NAME_COLUMNS) & set(re.split(r"\s*[,;\t]\s*", start.strip().lower())):
+        return []
+    rows = list(read_table(path))
+    heading = list(rows[0][1]) if rows else []
     name = next((column for column in NAME_COLUMNS if column in heading), None)
     if name is None:
         return []
-    rows = list(read_table(path))
     value = next((column for column in VALUE_COLUMNS if column in heading), None)
     if value is None:  # "name" beside "label" with numbers
         others = [column for column in NAME_COLUMNS if column in heading and column != name]

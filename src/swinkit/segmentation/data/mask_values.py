@@ -36,6 +36,8 @@ from swinkit.segmentation.data.masks import (
 )
 from swinkit.settings import SizeHW
 
+BLACK_AND_WHITE = ("background", "foreground")  # where nothing names the two
+
 
 @dataclass(frozen=True, eq=False)
 class MaskFacts:
@@ -194,7 +196,7 @@ def _by_values(
 
 def _black_and_white(used: set[int], lines: tuple[LegendLine, ...], where: Path) -> Meaning | None:
     """White is the second class; None where a list names more than two and 255 may be void."""
-    names = class_list(lines) or ("background", "foreground")
+    names = class_list(lines) or BLACK_AND_WHITE
     if len(names) == 1:
         names = ("background", names[0])
     if len(names) != 2 or len(set(names)) != 2:

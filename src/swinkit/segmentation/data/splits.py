@@ -14,7 +14,13 @@ from swinkit.images.sources import passed_over
 from swinkit.segmentation.data.files import MaskFiles, require_mask_files
 from swinkit.segmentation.data.folders import Layers, Pair
 from swinkit.segmentation.data.layers import read_layers
-from swinkit.segmentation.data.mask_values import MaskFacts, Meaning, infer_meaning, scan_masks
+from swinkit.segmentation.data.mask_values import (
+    BLACK_AND_WHITE,
+    MaskFacts,
+    Meaning,
+    infer_meaning,
+    scan_masks,
+)
 from swinkit.segmentation.data.masks import IGNORE, LabelTable, read_labels, unpack
 from swinkit.settings import SizeHW
 
@@ -251,7 +257,8 @@ def _renamed(meaning: Meaning, wanted: tuple[str, ...] | None, path: Path) -> Me
     if wanted is None or wanted == meaning.names:
         return meaning
     numbered = all(name == f"class {place}" for place, name in enumerate(meaning.names))
-    if numbered and len(meaning.names) <= len(wanted):
+    unnamed = meaning.names == BLACK_AND_WHITE and len(wanted) == 2
+    if (numbered and len(meaning.names) <= len(wanted)) or unnamed:
         return replace(meaning, names=wanted)
     unknown = [name for name in meaning.names if name not in wanted]
     if unknown:
