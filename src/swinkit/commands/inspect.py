@@ -22,13 +22,15 @@ SHOWN_PROBLEMS = 3  # items of each kind; the page lists more
 class Inspect:
     """Look at a data set before training: classes, counts, sizes, problems, and pictures.
 
-    Folders of classes, CSV lists, COCO, Pascal VOC, YOLO, and folders of images with masks are
-    recognized by looking.
+    Folders of classes, CSV lists, COCO, Pascal VOC, YOLO, labelme, CVAT, and folders of images
+    with masks are recognized by looking.
     """
 
     data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]]
     """A folder, or a .json, .yaml or .csv file."""
-    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "masks"] = "auto"
+    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "masks"] = (
+        "auto"
+    )
     """How the data is written; auto finds out."""
     out: Path = Path("runs/inspect")
     """Folder for index.html and pictures.png."""

@@ -15,8 +15,8 @@ class DataConfig:
     Attributes:
         path: a folder with train, val and test folders of one folder per class; or a folder of
             class folders; or a CSV file with columns path, label and perhaps split; or a folder
-            with train.csv, val.csv and test.csv; or a COCO, Pascal VOC or YOLO data set; or images
-            with masks.
+            with train.csv, val.csv and test.csv; or a COCO, Pascal VOC, YOLO, labelme or CVAT data
+            set; or images with masks.
         kind: how to read `path`; "auto" finds out.
         val_fraction: part of each class kept for validation where `path` has no validation split.
         test_fraction: part of each class kept for the test where `path` has no test split; 0 for
@@ -34,7 +34,9 @@ class DataConfig:
     """
 
     path: Path
-    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "masks"] = "auto"
+    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "masks"] = (
+        "auto"
+    )
     val_fraction: float = 0.15
     test_fraction: float = 0.0
     split_seed: int = 0
@@ -46,7 +48,11 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", expand_user(Path(self.path)))
-        one_of("kind", self.kind, ("auto", "folders", "lists", "coco", "voc", "yolo", "masks"))
+        one_of(
+            "kind",
+            self.kind,
+            ("auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "masks"),
+        )
         one_of("on_bad_image", self.on_bad_image, ("skip", "refuse"))
         one_of("scan", self.scan, ("header", "full", "none"))
         if not 0 < self.val_fraction < 1 or not 0 <= self.test_fraction < 1:

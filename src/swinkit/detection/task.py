@@ -81,7 +81,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
     name = "detection"
     model_kind = "detector"
-    data_kinds = ("coco", "voc", "yolo")
+    data_kinds = ("coco", "voc", "yolo", "labelme", "cvat")
     train_config = DetectionTrainConfig
     recipe = "fine_tune_detection"
     creator = "create_detector"
@@ -107,7 +107,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
         ]
 
     def recognize(self, path: Path) -> Recognized | None:
-        """COCO, Pascal VOC or YOLO."""
+        """COCO, Pascal VOC, YOLO, labelme or CVAT."""
         files = find_annotations(path)
         if files is None:
             return None

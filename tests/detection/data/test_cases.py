@@ -21,6 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 BOTH = [[10, 8, 40, 30], [50, 20, 80, 56]]  # the boxes on the first picture of most cases
 
+POSED = [10.1, 8.3, 39.8, 30.1]  # the box beside key points
+
 
 def load(path: Path) -> tuple[DetectionSplits, dict[str, list[DetectionSample]]]:
     return load_parts(DataConfig(path=path))
@@ -33,6 +35,19 @@ def told(loaded: DetectionSplits) -> str:
 @pytest.mark.parametrize(
     ("name", "boxes", "labels", "class_names", "message"),
     [
+        ("01-cvat-yolo11", BOTH, [0, 1], ("cat", "dog"), ""),
+        ("02-roboflow-api-yaml", BOTH, [0, 1], ("cat", "dog"), ""),
+        ("02c-val-wrong", BOTH, [0, 1], ("cat", "dog"), "val is valid/images, which is not there"),
+        ("02d-names-strkeys", BOTH, [0, 1], ("cat", "dog"), ""),
+        ("03-yolo-pose-kpt2", [POSED], [0], ("tiger",), "key points are not"),
+        ("03b-yolo-pose-kpt3even", [POSED], [0], ("card",), "key points are not"),
+        (
+            "04b-yolo-floatclass-noyaml",
+            [POSED, [48, 25.6, 67.2, 38.4]],
+            [0, 1],
+            ("class 0", "class 1"),
+            "",
+        ),
         ("05-coco-strings", BOTH, [0, 1], ("cat", "dog"), ""),
         ("05b-coco-catid-string", BOTH, [0, 1], ("cat", "dog"), ""),
         ("05d-coco-iscrowd-string", BOTH, [0, 1], ("cat", "dog"), ""),
@@ -65,6 +80,8 @@ def told(loaded: DetectionSplits) -> str:
             ("cat", "dog"),
             "stored pixels: turned",
         ),
+        ("14-labelme", BOTH, [0, 1], ("cat", "dog"), ""),
+        ("14c-cvat-images-xml", BOTH[:1], [0], ("cat",), ""),
         ("09i-voc-renumbered", [[4, 6, 24, 30]], [0], ("box",), "it names '002.jpg'"),
     ],
 )
@@ -107,6 +124,7 @@ def test_nothing_to_learn_is_refused(cases_dir: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        *("yolo_laughs", "yolo_date", "yolo_list", "yolo_badutf"),
         *("coco_poly", "coco_counts", "coco_nul", "coco_dirjson", "voc_enc", "voc_list"),
     ],
 )

@@ -114,13 +114,13 @@ def test_broken_lines_are_told_with_their_number(
     assert found == [
         "box of zero area",
         "box over the edge",
-        "image without objects",
+        "image without a label file",
         "mixed formats",
         "unknown class",
         *["unreadable entry"] * 5,
     ]
     assert any("a.txt, line 3" in problem.where for problem in loaded.problems)
-    assert [len(sample) for sample in parts["all"]] == [3, 0, 3]
+    assert [len(sample) for sample in parts["all"]] == [3, 3]
 
 
 def test_boxes_among_polygons_are_boxes(tmp_path: Path, write_label: Callable[..., None]) -> None:
@@ -142,8 +142,8 @@ def test_the_same_images_for_train_and_val_are_told(two_splits: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("names: 5\ntrain: images/train\n", "names is '5'"),
-        ("names: [a]\ntrain: nowhere\n", "none of its train has images"),
+        ("names: 5\ntrain: images/train\n", "names is 5; give a list"),
+        ("names: [a]\ntrain: nowhere\n", "none of its splits has images: train is nowhere"),
     ],
 )
 def test_unusable_data_yaml(two_splits: Path, text: str, message: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.problems import ProblemKind, Problems
+from swinkit.data.problems import ProblemKind, Problems, image_problem
 from swinkit.data.scan import TURNED, exif_orientation
 from swinkit.detection.data.annotations import RawImage, RawObjects, RawSplit
 from swinkit.detection.data.rle import Segment, decode_segments, rle_areas
@@ -158,7 +158,7 @@ def _image_sizes(
         if image.path is None:
             problems.add("missing image", image.where, "left out with its objects")
         elif isinstance(size, str):
-            problems.add("bad image", image.path, f"{size}: left out with its objects")
+            problems.items.append(image_problem(image.path, f"{size}: left out with its objects"))
         elif size is not None and image.size_hw not in (None, size):
             turn = exif_orientation(image.path) if image.size_hw == size[::-1] else 1
             if turn in TURNED:

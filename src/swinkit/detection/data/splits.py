@@ -6,6 +6,7 @@ NumPy only.
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from swinkit.data.splits import (
     load_samples,
     name_some,
 )
-from swinkit.detection.data.annotations import AnnotationFiles, RawSplit
+from swinkit.detection.data.annotations import AnnotationFiles, AnnotationKind, RawSplit
 from swinkit.detection.data.coco import find_coco
+from swinkit.detection.data.cvat import find_cvat
 from swinkit.detection.data.image_lookup import alike
+from swinkit.detection.data.labelme import find_labelme
 from swinkit.detection.data.samples import DetectionSample, check_samples
 from swinkit.detection.data.voc import find_voc
 from swinkit.detection.data.yolo import find_yolo
@@ -32,8 +35,8 @@ FIRST_IMAGE_ID = 1  # where the files give no numbers
 
 LAYOUTS = (
     "COCO (annotations/*.json, *.json, or train/*.json, with images, annotations and categories), "
-    "Pascal VOC (Annotations/*.xml), YOLO (data.yaml with names and train, or labels/*.txt beside "
-    "images)"
+    "Pascal VOC (Annotations/*.xml), YOLO (data.yaml with names and train, obj.data, or "
+    "labels/*.txt beside images), labelme (*.json with shapes), CVAT for images (annotations.xml)"
 )
 
 Parts = dict[str, list[DetectionSample]]
@@ -45,7 +48,7 @@ class DetectionSplits(Splits[DetectionSample]):
 
     Attributes:
         category_ids: K numbers, under which the files know the classes.
-        kind: "coco", "voc" or "yolo".
+        kind: "coco", "voc", "yolo", "labelme" or "cvat".
         has_masks: whether the objects have masks.
     """
 
@@ -82,17 +85,23 @@ def object_counts(samples: list[DetectionSample], class_names: tuple[str, ...]) 
 def find_annotations(path: Path, kind: str = "auto") -> AnnotationFiles | None:
     """The annotation files of the detection data set at `path`; None where there is none.
 
-    Where several kinds of annotation lie side by side, COCO comes first, then YOLO, then VOC; a
-    note names what was passed over.
+    Where several kinds of annotation lie side by side, COCO comes first, then YOLO, VOC, CVAT and
+    labelme; a note names what was passed over.
 
     Args:
-        path: a folder, a COCO .json file, or a YOLO .yaml file.
+        path: a folder, a COCO .json file, a YOLO .yaml or .data file, or a CVAT .xml file.
         kind: "auto", or the one kind to look for.
 
     Raises:
         DataError: files that contradict each other, such as two for one split.
     """
-    finders = {"coco": find_coco, "yolo": find_yolo, "voc": find_voc}
+    finders = {
+        "coco": find_coco,
+        "yolo": find_yolo,
+        "voc": find_voc,
+        "cvat": find_cvat,
+        "labelme": find_labelme,
+    }
     found = [
         files
         for name, find in finders.items()
@@ -124,7 +133,7 @@ def require_annotations(path: Path, kind: str = "auto") -> AnnotationFiles:
 def load_detection(
     config: DataConfig, class_names: tuple[str, ...] | None = None
 ) -> DetectionSplits:
-    """Find, check and split the images and objects of a COCO, VOC or YOLO data set.
+    """Find, check and split the images and objects of a data set of any kind.
 
     What is not sound is left out and listed in `problems`. Splits that the data set does not have
     are taken from its training images by the fractions of `config`.
@@ -172,7 +181,7 @@ def load_parts(
         DataError: as `load_detection`.
     """
     path = config.path.expanduser()
-    kind = config.kind if config.kind in ("coco", "voc", "yolo") else "auto"
+    kind = config.kind if config.kind in get_args(AnnotationKind) else "auto"
     files = require_annotations(path, kind)
     problems = Problems()
     raw = files.read(problems)

@@ -1,228 +1,148 @@
 """YOLO label files: one text file an image, a line an object; boxes or polygons. N objects."""
 
-from dataclasses import dataclass
+import os
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from swinkit.data.problems import Problems
-from swinkit.data.splits import SPLIT_ALIASES
-from swinkit.detection.data.annotations import AnnotationFiles, RawImage, RawObjects, RawSplit
+from swinkit.detection.data.annotations import (
+    AnnotationFiles,
+    Box,
+    RawImage,
+    RawObject,
+    RawSplit,
+    head_of,
+    tabulate,
+)
+from swinkit.detection.data.image_lookup import alike
 from swinkit.detection.data.rle import Segment
+from swinkit.detection.data.yolo_layout import (
+    LIST_NAMES,
+    MOST_CLASSES,
+    NAME_FILES,
+    YoloLayout,
+    find_layout,
+    label_path,
+)
 from swinkit.errors import DataError
-from swinkit.images.sources import walk_images
+from swinkit.images.sources import is_image_name
+from swinkit.parsing import integer, read_lines
 
 BOX_VALUES = 4  # cx cy w h
-MOST_CLASSES = 100_000
-NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
-SPLIT_KEYS = ("train", "val", "valid", "test")
-ENOUGH = 50  # images without a label file from which a folder counts as one without labels
 TOLERANCE = 1.0  # of the image's side; coordinates farther outside are pixels or nonsense
+VISIBLE = 2  # how labels of poses mark a key point that is seen
+ROUNDING = 2e-3  # of the image's side: corners of an oriented box, written with few digits
+MOSTLY = 0.9  # part of oriented boxes that the image's edge has not cut
 
 
 @dataclass(frozen=True)
 class _Line:
-    image: int
     label: int
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: Box
     polygon: np.ndarray | None
+    posed: bool
     where: str
 
 
+@dataclass(frozen=True)
+class _Page:
+    """An image with its lines; whether one of them could not be read."""
+
+    image: RawImage
+    lines: list[_Line]
+    faulty: bool = False
+
+
 def find_yolo(path: Path) -> AnnotationFiles | None:
-    """The YOLO data set at a folder or .yaml file; None where there is none.
+    """The YOLO data set at a folder, .yaml or .data file; None where there is none.
 
     Raises:
-        DataError: a .yaml file whose names or folders cannot be used.
+        DataError: a file that describes a data set, but whose names or folders cannot be used.
     """
-    if path.is_file():
-        settings = _settings(path) if path.suffix.lower() in (".yaml", ".yml") else None
-        return None if settings is None else _from_settings(path, settings)
-    for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]):
-        settings = _settings(file)
-        if settings is not None:
-            return _from_settings(file, settings)
-    found = _from_folders(path)
-    if not found:
+    layout = find_layout(path)
+    if layout is None:
         return None
-    return AnnotationFiles(kind="yolo", read=partial(read_yolo, found, _names_beside(path)))
+    return AnnotationFiles(kind="yolo", read=partial(read_yolo, layout), notes=tuple(layout.notes))
 
 
-def _settings(file: Path) -> dict[str, Any] | None:
-    """What the file says, if it describes a data set."""
-    try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):  # some other file: not for us
-        return None
-    if not isinstance(settings, dict) or "names" not in settings:
-        return None
-    return settings if any(key in settings for key in SPLIT_KEYS) else None
-
-
-def _from_settings(file: Path, settings: dict[str, Any]) -> AnnotationFiles:
-    names = _names(file, settings["names"])
-    base = file.parent
-    stated = settings.get("path")
-    if isinstance(stated, str):
-        tried = (Path(stated), file.parent / stated)
-        base = next((folder for folder in tried if folder.is_dir()), file.parent)
-    images: dict[str, list[Path]] = {}
-    for key in SPLIT_KEYS:
-        value = settings.get(key)
-        if not value or SPLIT_ALIASES[key] in images:
-            continue
-        entries = value if isinstance(value, list) else [value]
-        found = [image for entry in entries for image in _images_of(file, base, str(entry))]
-        if found:
-            images[SPLIT_ALIASES[key]] = sorted(dict.fromkeys(found))
-    if not images:
-        raise DataError(
-            f"{file}: none of its {', '.join(k for k in SPLIT_KEYS if k in settings)} has images; "
-            f"looked below {base}; correct path, train and val"
-        )
-    same = "val" in images and images.get("train") == images["val"]
-    if same:
-        del images["val"]
-    notes = (f"{file}: train and val are the same images; val is taken from train",) if same else ()
-    return AnnotationFiles(kind="yolo", read=partial(read_yolo, images, names), notes=notes)
-
-
-def _names(file: Path, value: Any) -> tuple[str, ...]:
-    if isinstance(value, list) and value:
-        return tuple(str(name) for name in value)
-    whole = isinstance(value, dict) and all(isinstance(key, int) for key in value)
-    if whole and value and min(value) >= 0 and max(value) < MOST_CLASSES:
-        return tuple(str(value.get(key, f"class {key}")) for key in range(max(value) + 1))
-    raise DataError(f"{file}: names is {str(value)[:60]!r}; give a list, or numbers with names")
-
-
-def _images_of(file: Path, base: Path, entry: str) -> list[Path]:
-    """Images of a folder or of a text list; a leading ../ that leads nowhere is dropped, because
-    exports write paths for another place."""
-    plain = entry.replace("\\", "/").strip()
-    stripped = plain
-    while stripped.startswith(("../", "./")):
-        stripped = stripped.split("/", 1)[1]
-    for target in (base / plain, file.parent / plain, base / stripped, file.parent / stripped):
-        if target.is_dir():
-            return walk_images(target)
-        if target.is_file() and target.suffix == ".txt":
-            lines = target.read_text(encoding="utf-8").splitlines()
-            return [_listed(base, target, line.strip()) for line in lines if line.strip()]
-    return []
-
-
-def _listed(base: Path, listing: Path, line: str) -> Path:
-    for folder in (base, listing.parent):
-        if (folder / line).is_file():
-            return folder / line
-    return base / line
-
-
-def _from_folders(path: Path) -> dict[str, list[Path]]:
-    """Images with a label file, from images/train, train/images, images, or the folder itself."""
-    found: dict[str, list[Path]] = {}
-    for folder in sorted(path.iterdir()):
-        split = SPLIT_ALIASES.get(folder.name.lower())
-        if split is None and folder.is_dir() and folder.name.lower() == "images":
-            for inner in sorted(child for child in folder.iterdir() if child.is_dir()):
-                name = SPLIT_ALIASES.get(inner.name.lower())
-                if name is not None and _has_labels(images := walk_images(inner)):
-                    found[name] = images
-        elif split is not None and folder.is_dir() and (folder / "images").is_dir():
-            images = walk_images(folder / "images")
-            if _has_labels(images):
-                found[split] = images
-    if found:
-        return found
-    base = path / "images" if (path / "images").is_dir() else path
-    images = [child for child in walk_images(base) if base != path or child.parent == path]
-    return {"all": images} if _has_labels(images) else {}
-
-
-def _has_labels(images: list[Path]) -> bool:
-    """Whether one of the first images has a label file that starts like one."""
-    for image in images[:ENOUGH]:
-        file = label_path(image)
-        if not file.is_file():
-            continue
-        words = file.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].split()
-        if len(words) >= 5 and words[0].isdigit():
-            return True
-    return False
-
-
-def _names_beside(path: Path) -> tuple[str, ...] | None:
-    for folder in (path, path / "labels"):
-        for name in NAME_FILES:
-            file = folder / name
-            if file.is_file():
-                lines = file.read_text(encoding="utf-8").splitlines()
-                return tuple(line.strip() for line in lines if line.strip()) or None
-    return None
-
-
-def read_yolo(
-    images: dict[str, list[Path]], class_names: tuple[str, ...] | None, problems: Problems
-) -> dict[str, RawSplit]:
+def read_yolo(layout: YoloLayout, problems: Problems) -> dict[str, RawSplit]:
     """Read the label file of every image; lines that cannot be used are recorded and left out.
 
-    A line is "class cx cy w h" or "class x1 y1 x2 y2 x3 y3 ...", in parts of the image's sides. An
-    image without a label file has no objects.
+    A line is "class cx cy w h" or "class x1 y1 x2 y2 x3 y3 ...", in parts of the image's sides; in
+    a data set of poses key points follow the box, and are left out. An empty label file says that
+    there is no object; an image without one is left out, for nobody looked at it.
 
     Args:
-        images: image files by split; "all" where there is no split.
-        class_names: names in the order of the numbers, or None where no file gives them.
-        problems: takes the lines that cannot be used.
+        layout: images by split, and the names of the classes.
+        problems: takes what cannot be used.
+
+    Raises:
+        DataError: no image has a label file.
     """
-    read: dict[str, list[_Line]] = {}
-    for split, files in images.items():
-        read[split] = [
-            line
-            for place, image in enumerate(files)
-            for line in _read_labels(label_path(image), place, problems)
-        ]
-    names = class_names
-    if names is None:
-        highest = max((line.label for lines in read.values() for line in lines), default=0)
-        names = tuple(f"class {number}" for number in range(highest + 1))
-    return {
-        split: _table(images[split], _known(lines, names, problems), names)
-        for split, lines in read.items()
+    problems.items += layout.problems
+    pages = {
+        split: _read_pages(split, images, layout.key_points, problems)
+        for split, images in layout.images.items()
     }
+    if not any(pages.values()):
+        count = sum(map(len, layout.images.values()))
+        images = (i for listed in layout.images.values() for i in listed if i.path)
+        example = next((f", such as {label_path(i.path)}" for i in images if i.path), "")
+        raise DataError(f"{layout.file}: none of its {count} images has a label file{example}")
+    _tell_orphans(pages, problems)
+    pages = _without_turns(pages, layout, problems)
+    if any(line.posed for listed in pages.values() for page in listed for line in page.lines):
+        done = "the labels are poses: their boxes are taken, their key points are not"
+        problems.add("key points left out", layout.file, done)
+    names = layout.class_names
+    if names is None:
+        labels = (line.label for listed in pages.values() for page in listed for line in page.lines)
+        names = tuple(f"class {number}" for number in range(max(labels, default=0) + 1))
+    return {split: _table(listed, names, problems) for split, listed in pages.items()}
 
 
-def label_path(image: Path) -> Path:
-    """The label file of an image: in the folder labels where its path says images (the last one),
-    else beside it."""
-    parts = list(image.parts)
-    for place in range(len(parts) - 2, -1, -1):
-        if parts[place] == "images":
-            swapped = Path(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
-            if swapped.is_file() or Path(*parts[:place], "labels").is_dir():
-                return swapped
-    return image.with_suffix(".txt")
+def _read_pages(
+    split: str, images: list[RawImage], key_points: int, problems: Problems
+) -> list[_Page]:
+    """Images with a label file, and those that are missing, which is told later."""
+    pages: list[_Page] = []
+    unlabeled: list[Path] = []
+    for image in images:
+        if image.path is None:
+            pages.append(_Page(image, []))
+        elif (file := label_path(image.path)).is_file():
+            pages.append(_read_page(image, file, key_points, problems))
+        else:
+            unlabeled.append(image.path)
+    if images and len(unlabeled) == len(images):
+        done = f"none of the {len(images)} images of {split} has one: the split is left out"
+        problems.add("image without a label file", unlabeled[0].parent, done)
+        return []
+    for path in unlabeled:
+        done = "left out; an empty label file would make it background"
+        problems.add("image without a label file", path, done)
+    return pages
 
 
-def _read_labels(file: Path, image: int, problems: Problems) -> list[_Line]:
+def _read_page(image: RawImage, file: Path, key_points: int, problems: Problems) -> _Page:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:  # an image without objects
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        problems.add("unreadable entry", file, f"cannot be read ({error}): no objects taken")
-        return []
-    lines = []
-    for number, words in enumerate(text.splitlines(), start=1):
-        if not words.strip():
+        texts = read_lines(file)
+    except DataError as error:
+        problems.add("unreadable entry", file, f"{error}: no objects taken")
+        return _Page(image, [], faulty=True)
+    lines, faulty = [], False
+    for number, text in enumerate(texts, start=1):
+        if not text:
             continue
         where = f"{file}, line {number}"
-        read = _read_line(words, image, where)
+        read = _read_line(text, key_points, where)
         if isinstance(read, str):
             problems.add("unreadable entry", where, f"{read}: left out")
+            faulty = True
         else:
             lines.append(read)
     outlined = sum(line.polygon is not None for line in lines)
@@ -232,61 +152,113 @@ def _read_labels(file: Path, image: int, problems: Problems) -> list[_Line]:
             file,
             f"{outlined} polygons and {len(lines) - outlined} boxes: see the objects without mask",
         )
-    return lines
+    return _Page(image, lines, faulty)
 
 
-def _read_line(text: str, image: int, where: str) -> _Line | str:
+def _read_line(text: str, key_points: int, where: str) -> _Line | str:
     """The object of one line, or what is wrong with it."""
+    words = text.split()
     try:
-        values = np.array(text.split(), np.float64)
-    except ValueError:
+        values = np.array(words, np.float64)
+    except (ValueError, OverflowError):
         return f"holds something that is not a number ({text[:40]!r})"
-    number, rest = values[0], values[1:]
-    if not np.isfinite(values).all() or not 0 <= number < MOST_CLASSES or number % 1:
-        return f"its class is {text.split()[0]!r}, or a value is not finite"
+    label, rest = integer(words[0]), values[1:]
+    if label is None or not np.isfinite(values).all() or not 0 <= label < MOST_CLASSES:
+        return f"its class is {words[0][:40]!r}, or a value is not finite"
+    posed = len(rest) == BOX_VALUES + key_points if key_points else _looks_posed(rest)
+    if key_points and not posed and len(rest) != BOX_VALUES:
+        return f"has {len(rest)} values after the class; kpt_shape asks for {4 + key_points}"
+    rest = rest[:BOX_VALUES] if posed else rest
     if np.abs(rest - 0.5).max(initial=0) > 0.5 + TOLERANCE:
         return "coordinates are pixels, expected parts of the image from 0 to 1"
     if len(rest) == BOX_VALUES:
         x, y, width, height = rest.tolist()
         box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        return _Line(image, int(number), box, None, where)
+        return _Line(label, box, None, posed, where)
     if len(rest) < 6 or len(rest) % 2:
-        return f"has {len(rest)} values after the class; a box has 4, a polygon pairs from 6 on"
+        return (
+            f"has {len(rest)} values after the class; a box has 4, a polygon pairs from 6 on, and "
+            "poses need kpt_shape in data.yaml"
+        )
     low, high = rest.reshape(-1, 2).min(0), rest.reshape(-1, 2).max(0)  # (P, 2) corners
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    return _Line(image, int(number), box, rest, where)
+    return _Line(label, box, rest, False, where)
 
 
-def _known(lines: list[_Line], names: tuple[str, ...], problems: Problems) -> list[_Line]:
-    known = []
-    for line in lines:
-        if line.label < len(names):
-            known.append(line)
-        else:
-            done = f"number {line.label} of {len(names)} classes: left out"
-            problems.add("unknown class", line.where, done)
-    return known
+def _looks_posed(rest: np.ndarray) -> bool:
+    """Whether key points with a mark for their visibility follow a box: a polygon has no
+    coordinates that are 0, 1 or 2 at every third place, and 2 among them."""
+    marks = rest[BOX_VALUES + 2 :: 3]
+    whole = len(rest) > BOX_VALUES and (len(rest) - BOX_VALUES) % 3 == 0
+    return whole and bool(np.isin(marks, (0, 1, VISIBLE)).all() and (marks == VISIBLE).any())
 
 
-def _table(images: list[Path], lines: list[_Line], names: tuple[str, ...]) -> RawSplit:
-    segments = [
-        None if line.polygon is None else Segment(polygons=(line.polygon,)) for line in lines
-    ]
-    places = [line.where for line in lines]
+def _without_turns(
+    pages: dict[str, list[_Page]], layout: YoloLayout, problems: Problems
+) -> dict[str, list[_Page]]:
+    """Of oriented boxes, which are four corners like a polygon's, only the box around them: no
+    outline of an object looks like that all over a data set."""
+    lines = [line for listed in pages.values() for page in listed for line in page.lines]
+    if not lines or any(line.polygon is None or len(line.polygon) != 8 for line in lines):
+        return pages
+    corners = np.stack([line.polygon for line in lines if line.polygon is not None])
+    corners = corners.reshape(-1, 4, 2)  # N corners x y
+    skew = np.abs(corners[:, 0] + corners[:, 2] - corners[:, 1] - corners[:, 3]).max(axis=1)
+    steps = np.abs(np.diff(corners, axis=1)).min(axis=2).max(axis=1)  # 0 along the image's axes
+    if (skew < ROUNDING).mean() < MOSTLY or not (steps > ROUNDING).any():
+        return pages
+    done = "the labels are oriented boxes: the box around their four corners is taken, no mask"
+    problems.add("oriented boxes", layout.file, done)
+    return {
+        split: [
+            replace(page, lines=[replace(line, polygon=None) for line in page.lines])
+            for page in listed
+        ]
+        for split, listed in pages.items()
+    }
+
+
+def _tell_orphans(pages: dict[str, list[_Page]], problems: Problems) -> None:
+    """Name the label files that lie among the others and have no image."""
+    used: dict[Path, set[str]] = defaultdict(set)
+    images: dict[Path, set[Path]] = defaultdict(set)
+    for listed in pages.values():
+        for page in listed:
+            if page.image.path is not None:
+                label = label_path(page.image.path)
+                used[label.parent].add(label.name)
+                images[label.parent].add(page.image.path.parent)
+    for folder, names in used.items():
+        beside = {n for place in images[folder] for n in os.listdir(place) if is_image_name(n)}
+        stems = {alike(Path(name).stem) for name in beside}
+        lists = {*NAME_FILES, *(f"{name}.txt" for name in LIST_NAMES)}
+        for name in sorted(set(os.listdir(folder)) - names - lists):
+            if not name.lower().endswith(".txt") or alike(name[:-4]) in stems:
+                continue
+            words = head_of(folder / name).split()
+            if not words or (
+                len(words) >= 5 and integer(words[0].decode(errors="replace")) is not None
+            ):
+                done = "no image of that name lies beside the others: not used"
+                problems.add("label file without an image", folder / name, done)
+
+
+def _table(pages: list[_Page], names: tuple[str, ...], problems: Problems) -> RawSplit:
+    objects: list[RawObject] = []
+    faulty = {row for row, page in enumerate(pages) if page.faulty}
+    for row, page in enumerate(pages):
+        for line in page.lines:
+            if line.label >= len(names):
+                done = f"number {line.label} of {len(names)} classes: left out"
+                problems.add("unknown class", line.where, done)
+                faulty.add(row)
+                continue
+            segment = None if line.polygon is None else Segment(polygons=(line.polygon,))
+            objects.append(RawObject(row, line.box_xyxy, line.label, line.where, segment=segment))
     return RawSplit(
-        images=[
-            RawImage(path=image, image_id=None, size_hw=None, where=str(image)) for image in images
-        ],
-        objects=RawObjects(
-            images=np.array([line.image for line in lines], np.int64),
-            boxes_xyxy=np.array([line.box_xyxy for line in lines], np.float64).reshape(-1, 4),
-            names=np.array([line.label for line in lines], np.int64),
-            is_crowd=np.zeros(len(lines), bool),
-            areas=np.full(len(lines), np.nan),
-            segments=segments if any(segments) else None,
-            name_object=places.__getitem__,
-            normalized=True,
-        ),
+        images=[page.image for page in pages],
+        objects=tabulate(objects, normalized=True),
         class_names=names,
         category_ids=tuple(range(len(names))),
+        faulty=frozenset(faulty),
     )
