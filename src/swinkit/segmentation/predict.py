@@ -96,14 +96,12 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
 
     def _views(self, image: np.ndarray) -> list[View]:
         original_hw = (image.shape[0], image.shape[1])
-        if self.views is None:
-            return [
-                self._view(resize_linear(image, self.preprocessing.size_for(original_hw)), False)
-            ]
-        flips = (False, True) if self.views.flip else (False,)
+        fit, views = self.preprocessing, self.views
+        sizes = [fit.size_for(original_hw)] if views is None else views.sizes(fit, original_hw)
+        flips = (False, True) if views is not None and views.flip else (False,)
         return [
             self._view(pixels, mirrored)
-            for size_hw in self.views.sizes(self.preprocessing, original_hw)
+            for size_hw in sizes
             for pixels in [resize_linear(image, size_hw)]
             for mirrored in flips
         ]
@@ -145,7 +143,7 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
 def whole_images(
     network: SegmentationNetwork, values: Tensor, size_hw: SizeHW, originals_hw: Sequence[SizeHW]
 ) -> list[Pieces]:
-    """Logits of images in one pass each, upsampled to their own pixels block by block.
+    """Logits of images of one size, in one pass, upsampled to their own pixels block by block.
 
     Args:
         values: `B C h w`, prepared.
@@ -157,10 +155,6 @@ def whole_images(
     return [
         upsampled(maps, own_hw, pixels) for maps, own_hw in zip(logits, originals_hw, strict=True)
     ]
-
-
-def _softmax(pieces: Pieces) -> Pieces:
-    return ((block, logits.softmax(0)) for block, logits in pieces)
 
 
 def most_pixels(num_classes: int) -> int:
@@ -186,3 +180,7 @@ def windows_of(
     stride_hw = (stride, stride) if isinstance(stride, int) else stride
     check_windows(window_hw, stride_hw)
     return window_hw, stride_hw
+
+
+def _softmax(pieces: Pieces) -> Pieces:
+    return ((block, logits.softmax(0)) for block, logits in pieces)
