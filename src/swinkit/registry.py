@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.errors import ConfigError, DataError
-from swinkit.settings import expand_user
-from swinkit.task.base import Progress, Recognized, Report, Split, Task
+from swinkit.settings import Progress, expand_user
+from swinkit.task.base import Recognized, Report, Split, Task
 
 if TYPE_CHECKING:
     from swinkit.data.config import DataConfig
-    from swinkit.task.base import EvaluateOptions
     from swinkit.task.model import TaskModel
+    from swinkit.task.options import EvaluateOptions
     from swinkit.task.weights import TaskWeights
 
 # In the order in which data is tried: the folders of a detection or segmentation data set could be

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from swinkit.files import atomic_write
 from swinkit.parsing import integer, number, read_yaml
 
 SizeHW = tuple[int, int]  # (height, width)
+Progress = Callable[[int, int], None]  # pieces of work that are done, and all of them
 KINDS: dict[Any, str] = {
     int: "int",
     float: "a number",

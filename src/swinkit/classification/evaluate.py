@@ -28,7 +28,8 @@ from swinkit.classification.report import ClassificationReport, Mistake
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.errors import DataError
-from swinkit.task.base import Progress, Split
+from swinkit.settings import Progress
+from swinkit.task.base import Split
 from swinkit.task.evaluating import MeanLoss, choose_samples
 
 Data = str | Path | DataConfig | ClassificationSplits | Sequence[ClassificationSample]

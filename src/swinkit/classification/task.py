@@ -12,18 +12,9 @@ from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import ConfigError
-from swinkit.task.base import (
-    NetworkSummary,
-    OnError,
-    PredictOptions,
-    Progress,
-    Recognized,
-    Report,
-    ResultFormat,
-    Split,
-    Task,
-    WorkerOptions,
-)
+from swinkit.settings import Progress
+from swinkit.task.base import NetworkSummary, OnError, Recognized, Report, ResultFormat, Split, Task
+from swinkit.task.options import PredictOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from swinkit.classification.model import SwinClassifier

@@ -27,9 +27,9 @@ from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures.figures import ScorePanel, image_grid, shorten
-from swinkit.task.base import WorkerOptions
 from swinkit.task.evaluating import MeanLoss
 from swinkit.task.model import ModelInfo
+from swinkit.task.options import WorkerOptions
 from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from swinkit.errors import CheckpointError, ConfigError
 from swinkit.registry import all_tasks, get_task, option_owners
-from swinkit.task.base import Task, options_from, refuse_options_of_others
+from swinkit.task.base import Task
+from swinkit.task.options import options_from, refuse_options_of_others
 
 if TYPE_CHECKING:
     from swinkit.checkpoints.report import LoadReport

@@ -16,8 +16,8 @@ from swinkit.detection.roi_config import Norm, SemanticConfig
 from swinkit.detection.variants import DETECTORS, sides_of
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
-from swinkit.settings import SizeHW, by_name
-from swinkit.task.base import OnError, Progress
+from swinkit.settings import Progress, SizeHW, by_name
+from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.task.predicting import Source
 from swinkit.task.views import TestAugmentation

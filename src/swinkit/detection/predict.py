@@ -23,8 +23,7 @@ from swinkit.detection.views import detect_views, make_views
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.images.masks import merge_masks, place_crops
-from swinkit.settings import SizeHW
-from swinkit.task.base import Progress
+from swinkit.settings import Progress, SizeHW
 from swinkit.task.predicting import InputImage, Predictor, Stopwatch
 from swinkit.task.views import TestAugmentation
 

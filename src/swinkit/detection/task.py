@@ -18,20 +18,17 @@ from swinkit.detection.result import Detections
 from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, PARAMETERS
 from swinkit.errors import ConfigError
+from swinkit.settings import Progress
 from swinkit.task.base import (
-    EvaluateOptions,
-    MaskOptions,
     NetworkSummary,
     OnError,
-    PredictOptions,
-    Progress,
     Recognized,
     Report,
     Split,
     Task,
-    ViewOptions,
     round_millions,
 )
+from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:

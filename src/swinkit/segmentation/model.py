@@ -12,8 +12,8 @@ from swinkit.segmentation.network.segmenter import SegmentationNetwork
 from swinkit.segmentation.predict import SegmentationPredictor, windows_of
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
-from swinkit.settings import SizeHW, by_name
-from swinkit.task.base import OnError, Progress
+from swinkit.settings import Progress, SizeHW, by_name
+from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.task.predicting import Source
 from swinkit.task.views import TestAugmentation

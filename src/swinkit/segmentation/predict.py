@@ -17,8 +17,7 @@ from swinkit.segmentation.result import SemanticMap, label_type
 from swinkit.segmentation.sliding import SlidingWindow, check_windows
 from swinkit.segmentation.upsample import Block, upsampled
 from swinkit.segmentation.views import View, mean_scores
-from swinkit.settings import SizeHW
-from swinkit.task.base import Progress
+from swinkit.settings import Progress, SizeHW
 from swinkit.task.predicting import InputImage, Predictor, Stopwatch
 from swinkit.task.views import TestAugmentation
 

@@ -11,22 +11,19 @@ from swinkit.segmentation.data.files import LAYOUTS, is_segmentation
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS, count_segmenter_flops
+from swinkit.settings import Progress
 from swinkit.task.base import (
-    EvaluateOptions,
-    MaskOptions,
     NetworkSummary,
     OnError,
-    PredictOptions,
-    Progress,
     Recognized,
     Report,
     ResultFormat,
     Split,
     Task,
-    ViewOptions,
     name_first,
     round_millions,
 )
+from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from swinkit.segmentation.sliding import Advance, SlidingWindow
 from swinkit.segmentation.upsample import Block, block_read, blocks, upsample
-from swinkit.settings import SizeHW
-from swinkit.task.base import Progress
+from swinkit.settings import Progress, SizeHW
 
 
 @dataclass(eq=False, kw_only=True)

@@ -17,7 +17,8 @@ from torchmetrics import Metric
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 from swinkit.files import atomic_write
-from swinkit.task.base import Progress, Split
+from swinkit.settings import Progress
+from swinkit.task.base import Split
 from swinkit.task.model import TaskModel
 
 

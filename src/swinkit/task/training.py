@@ -17,8 +17,8 @@ from swinkit.data.problems import describe_problems
 from swinkit.data.splits import Splits
 from swinkit.pictures.figures import ScorePanel
 from swinkit.settings import SizeHW
-from swinkit.task.base import EvaluateOptions
 from swinkit.task.model import TaskModel
+from swinkit.task.options import EvaluateOptions
 from swinkit.task.train_config import TrainConfig
 
 Model = TypeVar("Model", bound=TaskModel[Any])

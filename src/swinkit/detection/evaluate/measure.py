@@ -15,7 +15,8 @@ from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.report import DetectionReport, report_of
 from swinkit.detection.model import SwinDetector
 from swinkit.pictures.drawing import save_figure
-from swinkit.task.base import Progress, Split
+from swinkit.settings import Progress
+from swinkit.task.base import Split
 from swinkit.task.evaluating import choose_samples, with_samples
 from swinkit.task.views import TestAugmentation
 

@@ -26,7 +26,8 @@ from swinkit.segmentation.evaluate.scores import (
 )
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.result import SemanticMap
-from swinkit.task.base import Progress, Split
+from swinkit.settings import Progress
+from swinkit.task.base import Split
 from swinkit.task.evaluating import choose_samples, with_samples
 from swinkit.task.views import TestAugmentation
 
