@@ -5,7 +5,7 @@ from typing import Any
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.task.weights import Evidence, TaskWeights, Tensors, describe_backbone
+from swinkit.task.weights import Evidence, ImageEvidence, TaskWeights, Tensors, describe_backbone
 from toy_task.model import SwinToy, ToyConfig
 
 
@@ -28,8 +28,8 @@ class ToyWeights(TaskWeights[ToyConfig]):
     def describe(self, config: ToyConfig) -> str:
         return f"{describe_backbone(config.backbone)}, one level"
 
-    def preprocessing(self, *, stored: Any, **_: Any) -> Preprocessing:
-        return stored
+    def preprocessing(self, known: ImageEvidence) -> Preprocessing:
+        return known.stored
 
 
 WEIGHTS = ToyWeights()
