@@ -175,6 +175,8 @@ def read_table(
         The error: no header, a column named twice, or a row that is no CSV.
     """
     content = read_text(path, error=error)
+    if content[:4].lower() == "sep=":  # a spreadsheet program's hint at the separator
+        content = "\n" + content.partition("\n")[2]
     header_line = content.lstrip("\r\n").split("\n", 1)[0]
     if not header_line.strip():
         raise error(f"{path}: is empty; its first line must name the columns")

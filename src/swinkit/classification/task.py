@@ -117,8 +117,12 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         progress: Progress | None,
     ) -> tuple[Report, list[str]]:
         """Accuracy, confusion and calibration."""
+        from swinkit.classification.data.splits import read_samples
         from swinkit.classification.evaluate import evaluate_classifier
 
+        remarks: list[str] = []
+        if isinstance(data, (str, Path)) and model.class_names:
+            data, remarks = read_samples(data, model.class_names, split=split)
         report = evaluate_classifier(
             model,
             data,
@@ -129,7 +133,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
             on_bad_image=on_bad_image,
             progress=progress,
         )
-        return report, []
+        return report, remarks
 
     def training(self, config: ClassificationTrainConfig) -> "ClassificationTraining":
         """Cross-entropy on labeled images."""

@@ -150,7 +150,8 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
             data, loaded = load_segmentation_samples(
                 Path(data), model.info.class_names, split=split
             )
-            problems = describe_problems(loaded.problems)
+            problems = [f"note: {note}" for note in loaded.notes]
+            problems += describe_problems(loaded.problems)
         report = evaluate_segmenter(
             model,
             data,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.classification.data.splits import load_classification
+from swinkit.classification.data.splits import load_classification, read_samples
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 from swinkit.registry import recognize
@@ -115,6 +115,8 @@ def test_other_refusals(tmp_path: Path) -> None:
         ("what,class", "{name},{label}"),
         ("path,label", "{upper},{label}"),
         ("img_path,species", "/home/somebody/{path},{label}"),
+        ("sep=;\npath;label", "{path};{label}"),
+        ("Unnamed: 0,path,label", "3,{path},{label}"),
     ],
 )
 def test_columns_and_paths_as_people_write_them(
@@ -233,3 +235,13 @@ def test_the_cases(cases_dir: Path) -> None:
     for name in ("tilde", "field"):
         with contextlib.suppress(DataError):
             counts(f"hostile/csv/{name}.csv")
+
+
+def test_evaluation_tells_what_is_left_out(tmp_path: Path, make_images: Callable) -> None:
+    paths = make_images(tmp_path / "test", 4)
+    rows = [f"{path.name},{int(i == 0)},1" for i, path in enumerate(paths)]
+    write(tmp_path / "test" / "_classes.csv", ["filename,a,b", *rows])
+    samples, remarks = read_samples(tmp_path, ("a", "b"))
+    assert [sample.label for sample in samples] == [1, 1, 1]
+    assert any("image of several classes: 1" in line for line in remarks)
+    assert any("images are in column filename" in line for line in remarks)

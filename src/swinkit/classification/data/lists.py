@@ -176,6 +176,7 @@ def _columns(file: Path, rows: Sequence[dict[str, str]]) -> Columns:
 
     image, label, split = first(IMAGE_COLUMNS), first(LABEL_COLUMNS), first(SPLIT_COLUMNS)
     others = [name for name in header if name and name not in (image, label, split)]
+    others = [name for name in others if not name.lower().startswith("unnamed:")]  # pandas' index
     if image is None and any(is_image_name(name) for name in header):
         raise DataError(
             f"{file}: its first line {','.join(header)!r} names no columns; write path,label above"

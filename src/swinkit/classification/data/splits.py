@@ -9,7 +9,7 @@ import numpy as np
 from swinkit.classification.data.files import read_files
 from swinkit.classification.data.folders import LabeledPath
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import Problem, image_problem
+from swinkit.data.problems import Problem, describe_problems, image_problem
 from swinkit.data.scan import find_bad_images
 from swinkit.data.splits import Splits, complete_splits, name_some, select_split
 from swinkit.errors import DataError
@@ -104,10 +104,18 @@ def load_classification_samples(
     Raises:
         DataError: no such split, or a class that the model does not know.
     """
+    return read_samples(path, class_names, split=split)[0]
+
+
+def read_samples(
+    path: str | Path, class_names: tuple[str, ...], *, split: str | None = None
+) -> tuple[list[ClassificationSample], list[str]]:
+    """`load_classification_samples`, and a line for each remark and problem of the files."""
     where = Path(path).expanduser()
-    found = read_files(where, need_train=False).by_split
-    name = select_split(found, split, where)
-    return label_samples(found[name], class_names, f"{where}: the {name} split")
+    files = read_files(where, need_train=False)
+    name = select_split(files.by_split, split, where)
+    samples = label_samples(files.by_split[name], class_names, f"{where}: the {name} split")
+    return samples, [*(f"note: {note}" for note in files.notes), *describe_problems(files.problems)]
 
 
 def _check(
