@@ -1,5 +1,8 @@
 """A sliding window on models whose answer is known."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +108,30 @@ def test_pieces_are_the_average_of_all_windows(
 def test_windows_that_leave_gaps(window: tuple[int, int], stride: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="stride"):
         window_over(toy, torch.zeros(3, 8, 8), window, stride)
+
+
+MEMORY = """
+import resource, sys
+import torch
+from swinkit.segmentation.sliding import SlidingWindow
+
+def infer(windows):
+    (top, bottom), (left, right) = windows[0]
+    return torch.zeros(len(windows), 150, bottom - top, right - left)
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+window = SlidingWindow(
+    infer=infer, size_hw=(2000, 3000), window_hw=(256, 256), stride_hw=(171, 171)
+)
+pixels = sum(maps.shape[1] * maps.shape[2] for _, maps in window.stream())
+assert pixels == 6_000_000
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_logits_of_a_large_image_never_exist_at_a_time() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
+    )
+    # 3.6 GB of logits; a strip of 85 rows, 2000 long, and two windows are 0.18.
+    assert int(done.stdout) * 1024 < 400e6
