@@ -24,9 +24,11 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from swinkit.errors import CheckpointError
 from swinkit.files import atomic_write
+from swinkit.parsing import mapping, read_json
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin")
+_INDEX = "model.safetensors.index.json"
+_WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin", _INDEX)
 TIMEOUT_SECONDS = 60
 
 
@@ -61,9 +63,15 @@ def fetch_hub(
         raise CheckpointError(
             f"{name} has neither {' nor '.join(_WEIGHTS_IN_REPOSITORY)} in its repository"
         )
-    for file in beside:
+    for file in (*(_shards(fetched) if fetched.name == _INDEX else ()), *beside):
         _first_present(name, (file,), endpoint, cache)
     return fetched.parent
+
+
+def _shards(index: Path) -> list[str]:
+    """Names of the files beside an index that hold the tensors."""
+    places = mapping(mapping(read_json(index, error=CheckpointError)).get("weight_map"))
+    return sorted({name for name in places.values() if isinstance(name, str)})
 
 
 def _first_present(

@@ -55,6 +55,7 @@ class BackboneEvidence(Evidence):
         tensors: by native name, with a classifier's head.
         derived: first buffer of the file found per (stage, what it is); never a weight.
         rule: for maps that fit in one window, as the source has it.
+        shrinks: whether its constructor shrinks windows by that rule.
         stated: by what stands beside the weights.
         image_hw, window_size, pretrained_window_size: as the caller gives them, to fill what the
             file does not tell.
@@ -64,6 +65,7 @@ class BackboneEvidence(Evidence):
     tensors: Tensors = field(default_factory=dict)
     derived: dict[tuple[int, str], Tensor] = field(default_factory=dict)
     rule: SmallMapRule
+    shrinks: bool = True
     stated: StatedSizes | None = None
     image_hw: SizeHW | None = None
     window_size: WindowSize | None = None
@@ -118,6 +120,23 @@ def fit_windows(
     )
 
 
+def shrunk_notes(asked: WindowSize, fitted: Windows, image_hw: SizeHW) -> list[str]:
+    """Which stages have another window than the one that was asked for."""
+    stages = [
+        f"{stage + 1} to {window[0]}x{window[1]}"
+        for stage, (window, whole) in enumerate(
+            zip(fitted, per_stage(asked, len(fitted), "window_size", 1), strict=True)
+        )
+        if window != whole
+    ]
+    if not stages:
+        return []
+    return [
+        f"at {image_hw[0]}x{image_hw[1]} the source's constructor shrinks window {asked} of stage "
+        f"{', '.join(stages)}"
+    ]
+
+
 def window_from_index(index: Tensor, rows: int | None) -> SizeHW | None:
     """Window of a relative position index; `rows` = (2 Mh - 1)(2 Mw - 1) where it is known."""
     tokens = math.isqrt(index.numel())
@@ -166,7 +185,11 @@ def windows_v2(evidence: BackboneEvidence, stages: int, patch: int) -> tuple[Win
     if len(windows) == stages:
         return windows, image_size(evidence, windows, patch)
     asked, image_hw = _window_by_convention(evidence)
-    return fit_windows(asked, stages, image_hw, patch, evidence.rule), image_hw
+    rule = evidence.rule if evidence.shrinks else "keep"
+    fitted = fit_windows(asked, stages, image_hw, patch, rule)
+    if evidence.window_size is not None:
+        evidence.notes += shrunk_notes(asked, fitted, image_hw)
+    return fitted, image_hw
 
 
 def _window_of_buffers(evidence: BackboneEvidence, stage: int) -> SizeHW | None:

@@ -118,7 +118,13 @@ def _restore(checkpoint: Checkpoint, request: Request) -> Model:
     name, report = _task(checkpoint, request), checkpoint.report
     task = None if name is None else task_weights(name)
     weights = _backbone(checkpoint, request, task)
-    transfer.move_windows(weights, request.image_hw, request.window_size, report)
+    transfer.move_windows(
+        weights,
+        request.image_hw,
+        request.window_size,
+        report,
+        shrinks=checkpoint.table.shrinks_windows,
+    )
     transfer.move_image(weights, request.image_hw, report)
     transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
     if task is not None:

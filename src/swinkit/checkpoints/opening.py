@@ -14,18 +14,33 @@ from swinkit.checkpoints.sources import all_sources
 from swinkit.checkpoints.sources.base import WeightFile
 from swinkit.checkpoints.unpickling import load_pickle
 from swinkit.errors import CheckpointError
-from swinkit.parsing import read_json
+from swinkit.parsing import mapping, read_json
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl")
 IN_FOLDER = (
     "model.safetensors",
     "pytorch_model.bin",
     "pytorch_model.pth",
     "model.pth",
 )
+# Models of several files: which of them holds a tensor.
+INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 MOST_SETTINGS = 64 << 20  # bytes; 21841 class names have two million
 # Beside the sources' own keys: where other training programs keep the state dict.
-COMMON_WRAPPERS = ("module", "net")
+COMMON_WRAPPERS = (
+    "module",
+    "net",
+    "model_state_dict",
+    "ema_state_dict",
+    "params_ema",
+    "params",
+    "teacher",
+    "student",
+    "weights",
+    "network",
+    "state",
+    "encoder",
+)
 
 
 def open_weights(
@@ -82,13 +97,42 @@ def _open_path(path: Path) -> WeightFile:
         raise CheckpointError(f"{path}: no such file or folder")
     if not path.is_dir():
         return _open_file(path)
-    for name in IN_FOLDER:
+    for name in (*IN_FOLDER, *INDICES):
         if (path / name).is_file():
-            file = _open_file(path / name)
+            file = _open_shards(path / name) if name in INDICES else _open_file(path / name)
             file.origin, file.name = str(path), path.name
             file.beside = {name: _read_json(path / name) for name in files_beside()}
             return file
-    raise CheckpointError(f"{path} holds none of {', '.join(IN_FOLDER)}")
+    raise CheckpointError(f"{path} holds none of {', '.join((*IN_FOLDER, *INDICES))}")
+
+
+def _open_shards(index: Path) -> WeightFile:
+    """All files that an index names.
+
+    Raises:
+        CheckpointError: one of them is missing, elsewhere, or lacks a tensor.
+    """
+    file = WeightFile(tensors={}, origin=str(index), name=index.name)
+    places = mapping(_read_json(index).get("weight_map"))
+    for name in shards_of(places, index):
+        shard = _open_file(index.parent / name)
+        file.metadata |= shard.metadata
+        file.tensors |= shard.tensors
+    missing = [name for name in places if name not in file.tensors]
+    if missing:
+        raise CheckpointError(
+            f"{index} names {missing[0]}, which {places[missing[0]]} lacks; get the files again"
+        )
+    file.notes.append(f"{len(set(places.values()))} files, as {index.name} names them")
+    return file
+
+
+def shards_of(places: Mapping[Any, Any], index: Path) -> list[str]:
+    """Names of the files of an index, which stand beside it. Raises CheckpointError."""
+    names = list(dict.fromkeys(name for name in places.values() if isinstance(name, str)))
+    if not names or any(Path(name).name != name for name in names):
+        raise CheckpointError(f"{index}: its weight_map names no files beside it; get it again")
+    return names
 
 
 def _open_file(path: Path) -> WeightFile:
@@ -128,6 +172,8 @@ def unwrap(content: Any, file: WeightFile) -> dict[str, Tensor]:
         if isinstance(content.get("meta"), Mapping):
             meta = content["meta"]
             file.meta = {key: value for key, value in meta.items() if isinstance(key, str)}
+        if "__author__" in content:
+            file.notes.append("written for detectron2")
         content = content[inside[0]]
     tensors = {}
     if isinstance(content, Mapping):
@@ -135,6 +181,8 @@ def unwrap(content: Any, file: WeightFile) -> dict[str, Tensor]:
         names = [key for key in content if isinstance(key, str)]
         tensors = {key: content[key] for key in names if torch.is_tensor(content[key])}
         others = [key for key in names if key not in tensors]
+        if not tensors:
+            _refuse_wrapped(file, others)
         if tensors and others:
             file.notes.append(f"entries that are no tensors left out: {', '.join(others[:5])}")
     if not tensors:
@@ -142,6 +190,14 @@ def unwrap(content: Any, file: WeightFile) -> dict[str, Tensor]:
     while tensors and all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
     return tensors
+
+
+def _refuse_wrapped(file: WeightFile, names: list[str]) -> None:
+    listed = f" (it holds {', '.join(names[:8])})" if names else ""
+    raise CheckpointError(
+        f"{file.origin} holds no tensors by name{listed}; expected a state dict, take it out and "
+        "save it alone"
+    )
 
 
 def files_beside() -> tuple[str, ...]:

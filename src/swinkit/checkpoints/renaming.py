@@ -117,6 +117,7 @@ def read_backbone(
         origin=report.origin,
         version=_version(table, {**body, **beside}),
         rule=table.small_map_rule,
+        shrinks=table.shrinks_windows,
     )
     kept = _set_aside(table, body, result, original, report)
     rows = _rows_of(table, result.version)

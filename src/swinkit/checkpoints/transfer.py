@@ -13,7 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.checkpoints.infer import BackboneWeights
-from swinkit.checkpoints.infer_window import Windows, WindowSize, fit_window, fit_windows, map_hw
+from swinkit.checkpoints.infer_window import (
+    Windows,
+    WindowSize,
+    fit_window,
+    fit_windows,
+    map_hw,
+    shrunk_notes,
+)
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.sources.tables import Tensors
 from swinkit.errors import CheckpointError
@@ -29,18 +36,23 @@ def move_windows(
     image_hw: SizeHW | None,
     window_size: WindowSize | None,
     report: LoadReport,
+    *,
+    shrinks: bool,
 ) -> None:
     """Window per stage for a new image size or window.
 
     V1's tables move by bicubic interpolation; V2's MLP gives the bias of any window, its
     coordinates keep the scale of the window it was trained with. Without `window_size` a stage
-    changes only where its window had shrunk to its map, as the source's constructor would have it.
+    changes only where its window had shrunk to its map, as the source's constructor would have it;
+    `shrinks` tells whether that constructor does.
     """
     config, before = weights.config, weights.config.windows
     image_hw = image_hw or weights.image_hw
     if window_size is not None:
-        patch, rule = config.patch_size, config.small_map_rule
+        patch, rule = config.patch_size, config.small_map_rule if shrinks else "keep"
         after = fit_windows(window_size, config.num_stages, image_hw, patch, rule)
+        if after != before:
+            report.notes += shrunk_notes(window_size, after, image_hw)
     else:
         after = _regrown(weights, image_hw)
     if after == before:

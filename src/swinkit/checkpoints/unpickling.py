@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from swinkit.checkpoints.arrays import is_plain_pickle, load_arrays
 from swinkit.errors import CheckpointError
 
 
@@ -57,11 +58,33 @@ _OBJECTS = (
     "numpy.dtypes.Float64DType",
     "numpy.dtypes.Int64DType",
     "builtins.getattr",
-    "pathlib.PosixPath",
-    "pathlib.Path",
+    *(
+        f"{module}.{kind}"
+        for module in ("pathlib", "pathlib._local")
+        for kind in (
+            "Path",
+            "PosixPath",
+            "WindowsPath",
+            "PurePath",
+            "PurePosixPath",
+            "PureWindowsPath",
+        )
+    ),
+    *(f"builtins.{kind}" for kind in ("list", "dict", "set", "int", "float", "str", "tuple")),
 )
+_DEFAULTS = "collections.defaultdict"
 
 
+def _empty(*_: Any) -> OrderedDict[Any, Any]:
+    """Instead of a dictionary with defaults, whose entries the unpickler then fills in."""
+    return OrderedDict()
+
+
+# Entries that only an archive of a whole program has.
+_PROGRAMS = {
+    "constants.pkl": "a TorchScript program (torch.jit.save)",
+    "archive_format": "an exported program (torch.export.save)",
+}
 # PyTorch's archives are not compressed, and packed anew weights hardly shrink.
 MOST_UNPACKED, SMALL_ARCHIVE = 4, 1 << 24
 
@@ -86,9 +109,11 @@ def load_pickle(path: Path) -> Any:
         CheckpointError: it holds code, is truncated, or is no checkpoint at all.
     """
     stand_ins: list[Any] = [(OrderedDict, name) for name in _DICTIONARIES]
-    stand_ins += [(Inert, name) for name in _OBJECTS]
+    stand_ins += [(Inert, name) for name in _OBJECTS] + [(_empty, _DEFAULTS)]
     try:
-        _refuse_bombs(path)
+        _inspect_archive(path)
+        if is_plain_pickle(path):
+            return load_arrays(path)
         _refuse_code(path)
         with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
             # PyTorch warns about the pickle protocols of other programs; it reads or refuses them.
@@ -102,22 +127,29 @@ def load_pickle(path: Path) -> Any:
         ) from error
 
 
-def _refuse_bombs(path: Path) -> None:
-    """Compare the sizes that an archive states with its own, before it is unpacked.
+def _inspect_archive(path: Path) -> None:
+    """Look at an archive's list of contents before it is unpacked.
 
     Raises:
-        CheckpointError: it would unpack to many times its size.
+        CheckpointError: it would unpack to many times its size, or is a program.
     """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
+        inside = {name.partition("/")[2] for name in archive.namelist()}
     size = path.stat().st_size
     if unpacked > MOST_UNPACKED * size + SMALL_ARCHIVE:
         raise CheckpointError(
             f"{path} has {size / 2**20:.0f} MiB and would unpack to {unpacked / 2**20:.0f}, which "
             "no weights do; get the file again"
         )
+
+    for mark, program in _PROGRAMS.items():
+        if mark in inside:
+            raise CheckpointError(
+                f"{path} is {program}, not weights; save model.state_dict() with torch.save"
+            )
 
 
 def _refuse_code(path: Path) -> None:
@@ -129,7 +161,7 @@ def _refuse_code(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         return
     named = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    unknown = sorted(named - {*_DICTIONARIES, *_OBJECTS})
+    unknown = sorted(named - {*_DICTIONARIES, *_OBJECTS, _DEFAULTS})
     if unknown:
         raise CheckpointError(
             f"{path} asks to run {', '.join(unknown[:3])} while it is read, which swinkit never "

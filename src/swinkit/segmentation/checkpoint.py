@@ -40,6 +40,11 @@ class SegmenterWeights(TaskWeights[SegmenterConfig]):
             raise CheckpointError(
                 f"{evidence.origin} lacks head.logits.weight; its decoder is incomplete"
             )
+        if len(backbone.norm_stages) != backbone.num_stages:
+            raise CheckpointError(
+                f"{evidence.origin}: its decoder reads maps of stages without a norm, which "
+                "swinkit's always norm; take task='backbone' for the backbone"
+            )
         settings: dict[str, Any] = _auxiliary(tensors, backbone, evidence)
         bottleneck = tensors.get("ppm.bottleneck.conv.weight")
         if bottleneck is None:

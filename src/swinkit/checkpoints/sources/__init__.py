@@ -32,6 +32,7 @@ SOURCES: dict[str, str] = {
 _OTHER_FAMILIES: tuple[tuple[str, str], ...] = (
     (r"(.*\.)?blocks\.0\.attn\.meta_mlp\..*", "timm's Swin V2 CR"),
     (r"(.*\.)?stages[._]0\.blocks\.0\.attn\.meta_mlp\..*", "timm's Swin V2 CR"),
+    (r"(.*\.)?stages\.0\.blocks\.0\.attn\.w_msa\.logit_scale", "mmpretrain's Swin V2"),
     (r"(.*\.)?layers\.0\.blocks\.0\.spatial_mlp\..*", "a Swin MLP"),
     (r"(.*\.)?layers\.0\.residual_group\..*", "SwinIR or Swin2SR (image restoration)"),
     (r"(.*\.)?swinViT\..*", "a three-dimensional Swin of MONAI"),

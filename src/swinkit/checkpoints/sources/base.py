@@ -22,7 +22,7 @@ from swinkit.checkpoints.save import (
 )
 from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, any_match
 from swinkit.errors import CheckpointError
-from swinkit.parsing import number
+from swinkit.parsing import integer, number, sequence
 from swinkit.settings import SizeHW
 from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.windows.position_bias import relative_position_index
@@ -137,6 +137,27 @@ def part(settings: Mapping[str, Any], name: str, where: str) -> float | None:
     if value is not None and (found is None or not 0 < found <= 1):
         raise CheckpointError(f"{where}: {name} is {value!r}; give a number above 0, at most 1")
     return found
+
+
+def integers(value: Any, where: str) -> int | tuple[int, ...]:
+    """One integer, or a list of them; 0 for a list of zeros. Raises CheckpointError."""
+    items = [integer(item) for item in (sequence(value) or [value])]
+    found = tuple(item for item in items if item is not None and item >= 0)
+    if len(found) != len(items):
+        raise CheckpointError(f"{where} is {value!r}; give integers")
+    if isinstance(value, list):
+        return found if any(found) else 0
+    return found[0]
+
+
+def pixels(value: Any, where: str) -> SizeHW | None:
+    """One side or (height, width); None where it is not stated. Raises CheckpointError."""
+    if value is None:
+        return None
+    sides = [integer(side) for side in (sequence(value) or [value, value])]
+    if len(sides) != 2 or sides[0] is None or sides[1] is None or min(sides[0], sides[1]) < 1:
+        raise CheckpointError(f"{where} is {value!r}; give pixels, one side or height and width")
+    return sides[0], sides[1]
 
 
 class Source:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.checkpoints.infer_window import StatedSizes, Windows
+from swinkit.checkpoints.infer_window import StatedSizes, Windows, map_hw
 from swinkit.checkpoints.save import header_of, write_json, write_safetensors
 from swinkit.checkpoints.sources.base import (
     Export,
@@ -110,7 +110,7 @@ _table = partial(
     KeyTable,
     anchor=r"encoder\.layers\.0\.blocks\.0\.attention\.(self\.query|q_proj)\.weight",
     block=_BLOCK,
-    inner=("swin.", "swinv2.", "backbone.swin.", "backbone.", "model."),
+    inner=("swin.", "swinv2.", "donut.", "backbone.swin.", "backbone.", "model."),
     aliases=_ALIASES,
     buffers={"position index": "attention.self.relative_position_index"},
 )
@@ -209,6 +209,19 @@ class HuggingFace(Source):
         if config.version == 1:
             return windows
         return shrunk_windows(config, windows, image_hw, "shrink_both")
+
+    def window_obstacles(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
+        """Its V1 model shrinks a window to the map, but not the bias table, and fails."""
+        if config.version == 1 and self.table_for(config) is MODEL:
+            for stage, window in enumerate(config.windows):
+                size_hw = map_hw(image_hw, config.patch_size, stage)
+                if min(size_hw) < max(window):
+                    return [
+                        f"at {image_hw[0]}x{image_hw[1]} the map of stage {stage + 1} has "
+                        f"{size_hw[0]}x{size_hw[1]} tokens, fewer than its window of "
+                        f"{window[0]}x{window[1]}; give image_size= or window_size="
+                    ]
+        return super().window_obstacles(config, image_hw)
 
     def buffers(self, config: SwinConfig) -> Mapping[str, str]:
         return super().buffers(config) if config.version == 1 else {}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.infer_window import StatedSizes
-from swinkit.checkpoints.sources.base import WeightFile, numbers, part
+from swinkit.checkpoints.sources.base import WeightFile, integers, numbers, part, pixels
 from swinkit.errors import CheckpointError
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from swinkit.parsing import integer, mapping, number, sequence, truth
+from swinkit.parsing import integer, mapping, number, truth
 from swinkit.settings import SizeHW
 
 if TYPE_CHECKING:
@@ -62,30 +62,12 @@ def stated_sizes(file: WeightFile) -> StatedSizes | None:
     return StatedSizes(
         stated_by=CONFIG,
         proven=True,
-        window_size=_integers(settings["window_size"]),
-        pretrained_window_size=_integers(settings.get("pretrained_window_sizes") or 0),
-        image_hw=_pair(settings.get("image_size")),
+        window_size=integers(settings["window_size"], f"{CONFIG}: window_size"),
+        pretrained_window_size=integers(
+            settings.get("pretrained_window_sizes") or 0, f"{CONFIG}: pretrained_window_sizes"
+        ),
+        image_hw=pixels(settings.get("image_size"), f"{CONFIG}: image_size"),
     )
-
-
-def _integers(value: Any) -> int | tuple[int, ...]:
-    items = [integer(item) for item in (sequence(value) or [value])]
-    found = tuple(item for item in items if item is not None and item >= 0)
-    if len(found) != len(items):
-        raise CheckpointError(f"{CONFIG}: window sizes {value!r} are no integers")
-    if isinstance(value, list):
-        return found if any(found) else 0
-    return found[0]
-
-
-def _pair(value: Any) -> SizeHW | None:
-    if value is None:
-        return None
-    given = sequence(value) or [value, value]
-    sides = [integer(side) for side in given]
-    if len(sides) != 2 or sides[0] is None or sides[1] is None or min(sides[0], sides[1]) < 1:
-        raise CheckpointError(f"{CONFIG}: image_size is {value!r}; give pixels")
-    return sides[0], sides[1]
 
 
 def class_names(file: WeightFile) -> tuple[str, ...] | None:

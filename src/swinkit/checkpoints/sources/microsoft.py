@@ -78,6 +78,8 @@ class Microsoft(OpenMMLab):
     tables = (FORK, CLASSIFIER)
     heads = head_tables(detection="microsoft", segmentation="microsoft", last_mask=False)
     wrappers = ("model",)
+    # detectron2's names, which Mask2Former and others have around the official backbone.
+    head_roots = OpenMMLab.head_roots | {"proposal_generator", "roi_heads", "sem_seg_head"}
 
     def table_for(self, config: SwinConfig) -> KeyTable:
         """The forks norm several stages."""

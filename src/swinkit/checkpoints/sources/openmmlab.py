@@ -60,6 +60,7 @@ TABLE = KeyTable(
     anchor=r"stages\.0\.blocks\.0\.attn\.w_msa\.qkv\.weight",
     block=_BLOCK,
     small_map_rule="keep",
+    absent=(r"(.*\.)?stages\.0\.blocks\.0\.attn\.w_msa\.logit_scale",),
     inner=("backbone.",),
     rows=(
         *embedding_rows(projection="projection"),
@@ -248,13 +249,19 @@ class OpenMMLab(Source):
     ) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
         return modernize(tensors, file.meta)
 
+    def unsupported(self, file: WeightFile) -> list[str]:
+        kind = _inside(_recorded_model(file), "backbone", "act_cfg", "type")
+        if kind in (None, "GELU"):
+            return []
+        return [f"its recorded act_cfg is {kind!r}, swinkit computes GELU alone"]
+
     def class_names(self, file: WeightFile) -> tuple[str, ...] | None:
         data = file.meta.get("dataset_meta")
         recorded: Any = data if isinstance(data, dict) else file.meta
         names = recorded.get("classes", recorded.get("CLASSES"))
-        if not isinstance(names, (list, tuple)):
+        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
             return None
-        return tuple(str(name).strip() for name in names)
+        return tuple(name.strip() for name in names)
 
     def class_record(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {"dataset_meta": {"classes": names}}

@@ -80,6 +80,8 @@ class KeyTable:
         aliases: (expression, replacement) from other spellings of the same names.
         ignored: (expression, reason) of tensors that are known and not used.
         small_map_rule: see SwinConfig.
+        shrinks_windows: whether the constructor shrinks a window to the maps of its image size,
+            by that rule.
         derived: last part of the name of a derived buffer in a block to what it is.
         buffers: those that the source's `load_state_dict(strict=True)` expects, to their names in
             a block.
@@ -103,6 +105,7 @@ class KeyTable:
     buffers: Mapping[str, str] = field(default_factory=dict)
     wrapper: str | None = None
     versions: tuple[Version, ...] = (1, 2)
+    shrinks_windows: bool = True
     patch_norm_optional: bool = False
 
     @property

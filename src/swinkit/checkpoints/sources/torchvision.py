@@ -50,6 +50,7 @@ TABLE = KeyTable(
     anchor=r"features\.1\.0\.attn\.qkv\.weight",
     block=_BLOCK,
     small_map_rule="shrink_per_axis",
+    shrinks_windows=False,
     inner=("backbone.",),
     rows=(
         *rename("patch_embed.projection", "features.0.0"),
