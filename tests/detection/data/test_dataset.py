@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from demo_shapes import CLASS_NAMES, write_shapes
+from swinkit import create_detector
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import build_loader
 from swinkit.detection.data.dataset import DetectionDataset, collate_detection
@@ -175,3 +176,30 @@ def test_an_image_that_changed_since(
     strict = DetectionDataset([changed], FIT, on_bad_image="refuse")
     with pytest.raises(ImageError, match="is 30x30"):
         strict[0]
+
+
+def test_objects_without_outline_teach_their_boxes_alone(splits: DetectionSplits) -> None:
+    """Their rectangles are in nobody's mask loss; flat boxes teach nothing at all."""
+    sample = next(sample for sample in splits.train if len(sample) > 1)
+    bare = replace(sample, segments=(None, *sample.segments[1:]))
+    dataset = DetectionDataset([bare], FIT, masks=True)
+    _, target, _ = dataset[0]
+    assert target.box_only is not None
+    assert target.box_only.tolist() == [True] + [False] * (len(sample) - 1)
+    assert DetectionDataset([sample], FIT, masks=True)[0][1].box_only is None
+    boxes = sample.boxes_xyxy.copy()
+    boxes[0, 2] = boxes[0, 0]
+    assert len(DetectionDataset([replace(sample, boxes_xyxy=boxes)], FIT)[0][1]) == len(sample) - 1
+    augmented = DetectionDataset([bare, sample], FIT, AUGMENTATION, masks=True)
+    for epoch in range(6):
+        augmented.set_epoch(epoch)
+        for index in range(2):
+            found = augmented[index][1]
+            assert found.box_only is None or len(found.box_only) == len(found)
+    model = create_detector("mask_rcnn_swin_nano", num_classes=len(CLASS_NAMES)).train()
+    batch = collate_detection([dataset[0]])
+    only = replace(batch.targets[0], box_only=torch.ones(len(sample), dtype=torch.bool))
+    torch.manual_seed(0)
+    assert model.losses(batch.images, [only])["s0_mask"] == 0
+    torch.manual_seed(0)
+    assert model.losses(batch.images, batch.targets)["s0_mask"] > 0

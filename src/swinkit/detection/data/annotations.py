@@ -14,6 +14,8 @@ import numpy as np
 from swinkit.data.problems import Problems
 from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.detection.data.rle import Segment
+from swinkit.errors import DataError
+from swinkit.parsing import reason_of
 from swinkit.settings import SizeHW
 
 AnnotationKind = Literal["coco", "voc", "yolo", "labelme", "cvat"]
@@ -217,5 +219,8 @@ def head_of(file: Path) -> bytes:
 
 
 def subfolders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted, without hidden ones."""
-    return sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
+    """The folders in a folder, sorted, without hidden ones. Raises DataError: not readable."""
+    try:
+        return sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason_of(error)}; check the folder") from error

@@ -292,7 +292,9 @@ def _untaught(parts: Parts, class_names: tuple[str, ...], path: Path) -> list[st
     """A line that names the classes without training objects."""
     counts = object_counts(parts.get("train") or parts.get("all") or [], class_names)
     without = [name for name, count in counts.items() if not count]
-    if not any(counts.values()) or not without:
+    if not any(counts.values()):
+        return [f"{path}: no single object in the training images: there is nothing to learn"]
+    if not without:
         return []
     return [f"{path}: no training object of {name_some(without)}: nothing to learn of them"]
 

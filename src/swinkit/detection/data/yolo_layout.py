@@ -8,7 +8,7 @@ from typing import Any
 
 from swinkit.data.problems import Problem
 from swinkit.data.splits import SPLIT_ALIASES
-from swinkit.detection.data.annotations import RawImage, head_of, short, split_of
+from swinkit.detection.data.annotations import RawImage, head_of, short, split_of, subfolders
 from swinkit.detection.data.image_lookup import ImageLookup
 from swinkit.errors import DataError
 from swinkit.images.sources import passed_over, walk_images
@@ -103,9 +103,11 @@ def find_layout(path: Path) -> YoloLayout | None:
             if found is not None:
                 return found
     for file in sorted([*path.glob("*.data"), *path.glob("data/*.data"), *path.glob("cfg/*.data")]):
-        darknet = _from_darknet(file, path)
-        if darknet is not None:
-            return darknet
+        head = head_of(file)
+        if b"=" in head and (b"train" in head or b"valid" in head):
+            darknet = _from_darknet(file, path)
+            if darknet is not None:
+                return darknet
     return _from_lists(path) or _from_folders(path)
 
 
@@ -190,9 +192,9 @@ def _from_lists(path: Path) -> YoloLayout | None:
 def _from_folders(path: Path) -> YoloLayout | None:
     """Images with label files, from images/train, train/images, train, images, or the folder."""
     layout = YoloLayout(file=path, class_names=_names_beside(path))
-    folders = [child for child in sorted(path.iterdir()) if child.is_dir()]
+    folders = subfolders(path)
     images = [child for child in folders if child.name.lower() == "images"]
-    for folder in [*(f for base in images for f in sorted(base.iterdir()) if f.is_dir()), *folders]:
+    for folder in [*(inner for base in images for inner in subfolders(base)), *folders]:
         split = split_of(folder.name)
         if split is None or split in layout.images:
             continue
