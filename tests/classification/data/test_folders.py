@@ -130,6 +130,18 @@ def test_a_second_level_is_told(tmp_path: Path, make_images: Callable) -> None:
     assert "columns path,label" in note
 
 
+def test_a_class_that_cannot_be_read_is_told(tmp_path: Path, make_images: Callable) -> None:
+    for name in ("a", "b"):
+        make_images(tmp_path / name, 4)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "1.jpg").write_text("no image")
+    splits = load_classification(DataConfig(path=tmp_path))
+    assert any("no image of c can be read; left out" in note for note in splits.notes)
+    for path in (tmp_path / "b").iterdir():
+        path.write_text("no image")
+    refuse(tmp_path, r"only one class \(a\).*of b, c none can be read: not an image")
+
+
 def test_nothing_vanishes_unmentioned(flat_folder: Path) -> None:
     for name in ("a.dng", "photo.jpg.1", "notes.txt", ".DS_Store"):
         (flat_folder / "犬" / name).write_bytes(b"x")

@@ -14,7 +14,7 @@ from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
 from swinkit.segmentation.data.gray_levels import gray_levels, is_black_and_white, is_dense
 from swinkit.segmentation.data.masks import pascal_palette, read_mask
-from swinkit.segmentation.data.splits import SegmentationSplits, load_segmentation
+from swinkit.segmentation.data.splits import SegmentationSplits, load_parts, load_segmentation
 
 SIZE_HW = (48, 64)
 Write = Callable[[Path, np.ndarray], None]
@@ -80,6 +80,20 @@ def test_black_and_white_with_a_legend_of_values(tmp_path: Path) -> None:
     assert splits.class_names == ("soil", "road")
     assert splits.counts()["train"]["road"] > 0
     assert not splits.problems
+
+
+def test_one_name_is_beside_a_background(tmp_path: Path) -> None:
+    assert data_set(tmp_path, (0, 1), names="road").class_names == ("background", "road")
+
+
+def test_white_that_is_void_is_told(tmp_path: Path) -> None:
+    flat(tmp_path)
+    for path in (tmp_path / "masks").iterdir():
+        write_png(path, blocks(values=(0, 255)))
+    loaded, _ = load_parts(DataConfig(path=tmp_path))
+    assert any("255 is void, as more than two are named" in note for note in loaded.notes)
+    with pytest.raises(DataError, match="nothing to learn"):
+        load_segmentation(DataConfig(path=tmp_path))
 
 
 def test_black_and_white_for_more_names_is_refused(tmp_path: Path) -> None:

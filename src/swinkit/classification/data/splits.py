@@ -65,12 +65,16 @@ def load_classification(
     files = read_files(config.path, config.kind)
     notes = files.notes
     found, problems = _check(files.by_split, config)
+    lost = sorted(_classes(files.by_split) - _classes(found))
+    if lost:
+        notes.append(f"{config.path}: no image of {name_some(lost)} can be read; left out")
     complete = complete_splits(found, config, notes, class_of=lambda image: image.label)
     names = class_names or tuple(sorted({name for _, name in complete["train"]}))
     if len(names) < 2:
         raise DataError(
             f"{config.path}: only one class ({name_some(list(names))}) has training images; "
             "a classifier needs two or more"
+            + (f" (of {name_some(lost)} none can be read: {problems[0].done})" if lost else "")
         )
     splits = {
         name: label_samples(images, names, f"{config.path}: the {name} split")
@@ -88,6 +92,10 @@ def load_classification(
         notes=tuple(notes),
         problems=(*files.problems, *problems),
     )
+
+
+def _classes(by_split: dict[str, list[LabeledPath]]) -> set[str]:
+    return {label for images in by_split.values() for _, label in images}
 
 
 def load_classification_samples(

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -178,8 +178,12 @@ def _by_values(
         meaning = _black_and_white(used, lines, where)
         if meaning is not None:
             return meaning
+    if len(lines) == 1 and used - {IGNORE} == {0, 1}:
+        lines = (LegendLine("background"), *lines)
     if lines and used - {IGNORE} <= set(range(len(lines))):
-        return _by_list(lines, range(len(lines)))
+        note = f"{where}: the masks hold 0 and 255 alone; 255 is void, as more than two are named"
+        meaning = _by_list(lines, range(len(lines)))
+        return replace(meaning, notes=(note,)) if used == {0, IGNORE} else meaning
     levels = gray_levels(used) if gray else None
     if levels is not None and len(levels) == (len(class_list(lines)) or len(levels)):
         return _by_levels(levels, lines, where)
