@@ -70,6 +70,7 @@ def test_void_is_no_class_and_a_name_may_have_two_colors(tmp_path: Path) -> None
         ("a,1,2,3\nb,1,2,3\n", "share the color"),
         ("a,1,2,300\n", "use 0 to 255"),
         ("name,value\na,1\nb,1\n", "share the value 1"),
+        (f"name,value\na,{2**70}\n", "use 0 to 2147483647"),
         ("name,value\na,x\n", "line 2: value is 'x'"),
         ("name,r,g,b\na,1,2,x\n", "line 2: the color is"),
         ("name,color\na,#12345\n", "line 2: the color is"),

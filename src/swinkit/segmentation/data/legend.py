@@ -23,6 +23,7 @@ LEGEND_FILES = tuple(
     for suffix in (".csv", ".json", ".txt")
 )
 VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabeled", "unlabelled", "__ignore__"})
+LARGEST = 2**31 - 1  # number that masks may hold
 NO_NUMBER = "__ignore__"  # labelme's first line, which counts as -1
 
 NAME_COLUMNS = ("name", "class", "class_name", "classname", "label", "label_name", "category")
@@ -104,6 +105,8 @@ def _refuse_shared(entries: list[LegendLine], path: Path) -> None:
     for entry in entries:
         if entry.color is not None and (max(entry.color) > 255 or min(entry.color) < 0):
             raise DataError(f"{path}: {entry.name!r} has color {entry.color}; use 0 to 255")
+        if entry.value is not None and abs(entry.value) > LARGEST:
+            raise DataError(f"{path}: {entry.name!r} has value {entry.value}; use 0 to {LARGEST}")
         for kind, key in (("color", entry.color), ("value", entry.value)):
             if key is not None and owners.setdefault(key, entry.name) != entry.name:
                 raise DataError(
