@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -35,6 +36,12 @@ LINES = st.lists(
         ),
     ),
     max_size=4,
+)
+# What XML can hold.
+TEXT = st.text(
+    st.characters(blacklist_categories=["Cs", "Cc", "Cn"]), max_size=8
+) | st.sampled_from(
+    ("1e300", "-5", "nan", "3,3,-1", "1,1;2", "99999999999999999999", "0,6", "a,b;c,d;e,f")
 )
 RELAXED = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -127,6 +134,64 @@ def test_voc(
     folder = tmp_path / "Annotations"
     folder.mkdir(exist_ok=True)
     (folder / "a.xml").write_text(page if cut > 300 else page[: len(page) - cut])
+    read_everything(tmp_path)
+
+
+@RELAXED
+@given(data=st.data())
+def test_labelme(tmp_path: Path, write_image: Callable[..., Path], data: Any) -> None:
+    values: dict[str, Any] = {
+        "version": "5.2",
+        "imagePath": "b.png",
+        "imageHeight": 40,
+        "imageWidth": 60,
+        "shapes": [
+            {"label": "cat", "shape_type": "polygon", "points": [[1, 2], [30, 2], [30, 20]]},
+            {"label": "dog", "shape_type": "circle", "points": [[20, 20], [25, 20]]},
+            {"label": "dog", "shape_type": "mask", "points": [[1, 1], [3, 3]], "mask": "AAAA"},
+        ],
+    }
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.json").write_text(json.dumps(values))
+    place = data.draw(st.sampled_from(places(values)))
+    target = values
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = data.draw(ODD)
+    (tmp_path / "b.json").write_text(json.dumps(values))
+    read_everything(tmp_path)
+
+
+@RELAXED
+@given(name=st.sampled_from(("xtl", "points", "rle", "cx", "rotation", "name", "width")), text=TEXT)
+def test_cvat(tmp_path: Path, write_image: Callable[..., Path], name: str, text: str) -> None:
+    write_image(tmp_path / "images" / "a.png")
+    entry = {
+        **{"xtl": "1", "points": "1,1;9,1;9,9", "rle": "3,3", "cx": "9", "rotation": "10"},
+        **{"name": "a.png", "width": "60", name: text},
+    }
+    page = (
+        "<annotations><image id='0' name={name} width={width} height='40'>"
+        "<box label='a' xtl={xtl} ytl='2' xbr='30' ybr='20' rotation={rotation}/>"
+        "<box label='a' xtl='5' ytl='2' xbr='30' ybr='20'/><polygon label='b' points={points}/>"
+        "<mask label='b' rle={rle} left='1' top='2' width='3' height='2'/>"
+        "<ellipse label='b' cx={cx} cy='9' rx='3' ry='4'/></image></annotations>"
+    )
+    quoted = {key: quoteattr(value) for key, value in entry.items()}
+    (tmp_path / "annotations.xml").write_text(page.format(**quoted), encoding="utf-8")
+    read_everything(tmp_path)
+
+
+@RELAXED
+@given(key=st.sampled_from(("names", "train", "val", "path", "nc", "kpt_shape")), value=ODD)
+def test_data_yaml(tmp_path: Path, write_image: Callable[..., Path], key: str, value: Any) -> None:
+    write_image(tmp_path / "images" / "a.png")
+    (tmp_path / "labels").mkdir(exist_ok=True)
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    settings = {"names": ["cat"], "train": "images", key: value}
+    # JSON is YAML, but for numbers without end.
+    (tmp_path / "data.yaml").write_text(json.dumps(settings))
     read_everything(tmp_path)
 
 

@@ -130,7 +130,9 @@ def read_coco(file: Path, split_words: list[str], problems: Problems) -> RawSpli
     labels, categories = _categories(data, file, problems)
     rows, images = _images(data["images"], file, split_words, problems)
     reader = CocoObjects(file, rows, labels, problems)
-    for place, entry in enumerate(data["annotations"]):
+    annotations = data["annotations"]
+    for place, entry in enumerate(annotations):
+        annotations[place] = None  # large files would be in memory twice
         reader.add(entry, place)
     return RawSplit(
         images=images,
