@@ -126,6 +126,8 @@ def _restore(checkpoint: Checkpoint, request: Request) -> Model:
         shrinks=checkpoint.table.shrinks_windows,
     )
     transfer.move_image(weights, request.image_hw, report)
+    if checkpoint.header is None:
+        report.notes += checkpoint.source.size_notes(weights.config, weights.image_hw)
     transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
     if task is not None:
         return _with_heads(checkpoint, request, task, weights)

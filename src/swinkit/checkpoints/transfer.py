@@ -37,7 +37,7 @@ def move_windows(
     window_size: WindowSize | None,
     report: LoadReport,
     *,
-    shrinks: bool,
+    shrinks: bool = True,
 ) -> None:
     """Window per stage for a new image size or window.
 

@@ -211,6 +211,10 @@ class Source:
         """Fields of `Preprocessing` as this package's settings beside the weights state them."""
         return {}
 
+    def size_notes(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
+        """At which sizes of images a model of this package, built for one, computes otherwise."""
+        return []
+
     # Writing
 
     def table_for(self, config: SwinConfig) -> KeyTable:

@@ -31,6 +31,7 @@ from swinkit.checkpoints.sources.huggingface_settings import (
     unsupported,
     upernet_config,
 )
+from swinkit.checkpoints.sources.sizes import same_shifts, size_note
 from swinkit.checkpoints.sources.tables import (
     BLOCK,
     KeyRow,
@@ -194,6 +195,18 @@ class HuggingFace(Source):
 
     def image_settings(self, file: WeightFile, size_hw: SizeHW) -> dict[str, Any]:
         return image_settings(file, size_hw)
+
+    def size_notes(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
+        """V1 decides shifts in each forward pass, V2 when it is built."""
+        if config.version == 1:
+            return []
+
+        def same(side: int, axis: int) -> bool:
+            return same_shifts(config, image_hw[axis], side, axis)
+
+        built = f"{image_hw[0]}x{image_hw[1]}"
+        why = f"transformers keeps the windows and shifts that it was built with for {built}"
+        return [size_note(image_hw, "transformers", same, why)]
 
     def table_for(self, config: SwinConfig) -> KeyTable:
         return MODEL if set(config.norm_stages) <= {config.num_stages - 1} else BACKBONE

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.checkpoints.infer_window import Windows
+from swinkit.checkpoints.infer_window import Windows, map_hw
 from swinkit.checkpoints.sources.base import Export, shrunk_windows
 from swinkit.checkpoints.sources.openmmlab import OpenMMLab, head_tables
 from swinkit.checkpoints.sources.tables import (
@@ -89,6 +89,22 @@ class Microsoft(OpenMMLab):
         if self.table_for(config) is FORK:
             return windows
         return shrunk_windows(config, windows, image_hw, "shrink_both")
+
+    def window_obstacles(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
+        """The classifier pads nothing: every map must fill its windows, and halve."""
+        found = super().window_obstacles(config, image_hw)
+        if found or self.table_for(config) is FORK:
+            return found
+        for stage, window in enumerate(config.windows):
+            size_hw = map_hw(image_hw, config.patch_size, stage)
+            whole = all(side % extent == 0 for side, extent in zip(size_hw, window, strict=True))
+            if not whole:
+                return [
+                    f"it pads nothing, and at {image_hw[0]}x{image_hw[1]} the map of stage "
+                    f"{stage + 1}, {size_hw[0]}x{size_hw[1]} tokens, does not fill windows of "
+                    f"{window[0]}x{window[1]}; give image_size="
+                ]
+        return []
 
     def prefix(self, export: Export) -> str:
         return "backbone." if export.has_heads else ""

@@ -20,6 +20,7 @@ from swinkit.checkpoints.sources.base import (
     pixels,
     shrunk_windows,
 )
+from swinkit.checkpoints.sources.sizes import same_shifts, size_note
 from swinkit.checkpoints.sources.tables import (
     KeyTable,
     block_rows,
@@ -148,6 +149,15 @@ class Timm(Source):
             "mean": numbers(settings, "mean", where),
             "std": numbers(settings, "std", where),
         }
+
+    def size_notes(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
+        def same(side: int, axis: int) -> bool:
+            whole = side % config.patch_size == 0
+            return whole and same_shifts(config, image_hw[axis], side, axis, rolls_first=True)
+
+        built = f"{image_hw[0]}x{image_hw[1]}"
+        why = f"timm rolls before it pads, and keeps the shifts that it was built with for {built}"
+        return [size_note(image_hw, "timm", same, why)]
 
     def window_obstacles(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
         """It takes any windows, but shrinks them to its maps."""

@@ -75,6 +75,13 @@ class Torchvision(Source):
     tables = (TABLE,)
     wrappers = ("model_ema", "model")
 
+    def size_notes(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
+        side = config.patch_size
+        return [
+            f"outputs equal torchvision's at sides that are multiples of {side} pixels; elsewhere "
+            "they differ: torchvision cuts off what fills no patch, swinkit pads it"
+        ]
+
     def obstacles(self, config: SwinConfig, image_hw: SizeHW) -> list[str]:
         found = super().obstacles(config, image_hw)
         if config.in_channels != 3:
