@@ -121,7 +121,10 @@ def test_predict_prints_and_writes(
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
     assert rows[0]["label"] == answers[0]["label"]
-    assert sorted(path.stem for path in (out / "pictures").iterdir()) == list("012345")
+    drawn = (out / "pictures").rglob("*.png")
+    assert sorted(f"{path.parent.name}{path.stem}" for path in drawn) == sorted(
+        f"{name}{number}" for number, name in enumerate(NAMES * 2)
+    )
 
 
 def test_predict_prints_json_alone(

@@ -8,6 +8,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
+from swinkit.errors import printable
+
 WIDE = 200  # columns where output is no terminal; addresses then stay on one line
 
 
@@ -29,7 +31,7 @@ def table(
     for place, name in enumerate(header):
         drawn.add_column(name, justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     return drawn
 
 

@@ -16,16 +16,24 @@ class SwinkitError(Exception):
 
 def one_line(text: str) -> str:
     """Text as one line of at most 500 characters without control characters."""
-    # Unprintable characters, lone surrogates of names that are not UTF-8 among them.
-    shown = "".join(
-        character if character.isprintable() else ascii(character)[1:-1]
-        for character in " ".join(text.split())
-    )
+    shown = printable(" ".join(text.split()))
     if len(shown) <= MOST_CHARACTERS:
         return shown
     # What is wrong stands first, what to do last.
     head, tail = MOST_CHARACTERS * 3 // 5, MOST_CHARACTERS * 2 // 5 - len(" … ")
     return f"{shown[:head]} … {shown[len(shown) - tail :]}"
+
+
+def printable(text: str) -> str:
+    """Text with escapes for what a terminal obeys or cannot show.
+
+    Lone surrogates, which stand for the bytes of names that are not UTF-8, are among it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
 
 
 class ConfigError(SwinkitError):

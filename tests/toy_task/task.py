@@ -1,6 +1,6 @@
 """The toy as the rest of the package asks it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,9 @@ class ToyTask(Task[SwinToy, Level]):
     ) -> Iterator[Level]:
         return model.predict_iter(images)
 
-    def result_format(self, model: SwinToy, options: ToyOptions) -> ToyFormat:
+    def result_format(
+        self, model: SwinToy, options: ToyOptions, names: Mapping[str, str]
+    ) -> ToyFormat:
         return ToyFormat(options.gain)
 
     def evaluate(

@@ -1,6 +1,6 @@
 """Classification as a task: what the rest of the package asks of it. Imports no PyTorch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,7 +99,10 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         )
 
     def result_format(
-        self, model: "SwinClassifier", options: ClassificationPredictOptions
+        self,
+        model: "SwinClassifier",
+        options: ClassificationPredictOptions,
+        names: Mapping[str, str],
     ) -> "ClassificationFormat":
         """The best classes."""
         return ClassificationFormat(min(options.top_k, model.num_classes))

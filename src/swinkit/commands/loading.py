@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from swinkit.task.model import TaskModel
 
 Device = Literal["auto", "cpu", "cuda"]
+SMALLEST_SIDE, LARGEST_SIDE = 4, 16384  # pixels of --image-size
+
 ImageSize = int | Literal["original"] | None
 Command = TypeVar("Command")
 Options = Callable[[Task[Any, Any]], type[Any]]
@@ -45,6 +47,17 @@ def task_options(command: Any, model: "TaskModel", options: Options, weights: st
     holder = f"{weights} holds a {task.model_kind}"
     refuse_options_of_others(command, kind, option_owners(options), holder)
     return options_from(kind, vars(command))
+
+
+def check_common(command: Any) -> None:
+    """What predict and evaluate have in common, before anything is loaded. Raises ConfigError."""
+    if not command.weights.strip():
+        raise ConfigError("weights is an empty name; name a weight file, a published name or a URL")
+    if command.batch_size is not None and command.batch_size < 1:
+        raise ConfigError(f"batch-size is {command.batch_size}; it must be >= 1")
+    side = command.image_size
+    if isinstance(side, int) and not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+        raise ConfigError(f"image-size is {side}; it must lie in {SMALLEST_SIDE}..{LARGEST_SIDE}")
 
 
 def load_model(weights: str, image_size: ImageSize, device: Device) -> "TaskModel":

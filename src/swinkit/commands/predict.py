@@ -1,29 +1,37 @@
 """`swinkit predict`: what is on images, by a trained model of any task."""
 
-import csv
-import io
-import json
+import contextlib
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
 
 from swinkit.commands.loading import (
     Device,
     ImageSize,
+    check_common,
     load_model,
     task_options,
     with_task_options,
 )
-from swinkit.console import ImagesBar, table
-from swinkit.errors import ConfigError
-from swinkit.files import atomic_write
-from swinkit.images.sources import find_images
+from swinkit.commands.outputs import (
+    PictureNames,
+    ResultWriter,
+    is_standard_output,
+    open_output,
+)
+from swinkit.console import ImagesBar
+from swinkit.errors import ConfigError, ImageError, one_line
+from swinkit.images.sources import find_images, names_below
 from swinkit.registry import get_task
-from swinkit.task.base import ResultFormat, Task
+from swinkit.task.base import ResultFormat, Task, name_first
+
+if TYPE_CHECKING:
+    from swinkit.task.model import TaskModel
 
 
 def _options(task: Task[Any, Any]) -> type[Any]:
@@ -63,17 +71,60 @@ class PredictCommand:
         Raises:
             SwinkitError: no image, an unreadable one, unusable weights, or a refused write.
         """
+        check_common(self)
         if not self.sources:
             raise ConfigError("no images to predict; name files, folders or patterns")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch-size is {self.batch_size}; it must be >= 1")
-        images = [path for source in self.sources for path in find_images(source)]
-        model = load_model(self.weights, self.image_size, self.device)
-        task = get_task(model.task)
-        options = task_options(self, model, _options, self.weights)
-        format_ = task.result_format(model, options)
+        if is_standard_output(self.json) and is_standard_output(self.csv):
+            raise ConfigError("--json and --csv cannot both be printed; name a file for one")
+        images, skipped = self._find()
+        names = names_below(self.sources, images)
+        with contextlib.ExitStack() as files:
+            # Opened before the weights, so that a refusal comes at once.
+            json_file = files.enter_context(open_output(self.json))
+            csv_file = files.enter_context(open_output(self.csv))
+            model = load_model(self.weights, self.image_size, self.device)
+            options = task_options(self, model, _options, self.weights)
+            format_ = get_task(model.task).result_format(model, options, names)
+            writer = ResultWriter(format_, json_file, csv_file)
+            skipped += self._write_each(model, images, names, options, format_, writer)
+            if not writer.images:
+                raise ConfigError(f"none of the {len(images)} images is readable; name others")
+            writer.finish()
+        if skipped:
+            listed = name_first(skipped, 20)
+            said = one_line(f"skipped {len(skipped)} unreadable: {listed}")
+            print(f"swinkit: {said}", file=sys.stderr)
+        if not any(is_standard_output(path) for path in (self.json, self.csv)):
+            writer.print_table()
+
+    def _find(self) -> tuple[list[Path], list[str]]:
+        """The images, and with `skip_bad` the sources that hold none."""
+        images: list[Path] = []
+        skipped = []
+        for source in self.sources:
+            try:
+                images += find_images(source)
+            except ImageError:
+                if not self.skip_bad:
+                    raise
+                skipped.append(source)
+        if not images:
+            raise ConfigError(f"no image in {name_first(self.sources)}; name others")
+        return images, skipped
+
+    def _write_each(
+        self,
+        model: "TaskModel[Any]",
+        images: list[Path],
+        names: Mapping[str, str],
+        options: Any,
+        format_: ResultFormat[Any],
+        writer: ResultWriter,
+    ) -> list[str]:
+        """Predict and write; the images that were left out."""
+        task, pictures = get_task(model.task), PictureNames()
         masks: Path | None = getattr(options, "masks", None)
-        written, names = _Written(), _FileNames()
+        paths, skipped = map(str, images), []
         with ImagesBar() as bar:
             results = task.predict(
                 model,
@@ -86,31 +137,16 @@ class PredictCommand:
             )
             bar.images(0, len(images))
             for number, result in enumerate(results, start=1):
-                written.add(format_, result)
-                name = names.of(result.source)
+                # Results come in the order of the images.
+                skipped += takewhile(lambda path: path != result.source, paths)  # noqa: B023
+                writer.add(result)
+                name = pictures.of(names[result.source])
                 if self.plot is not None:
                     format_.plot(result, self.plot / name)
                 if masks is not None:
                     format_.write_mask(result, masks / name)
                 bar.images(number, len(images))
-        if not written.sources:
-            raise ConfigError(f"none of the {len(images)} images is readable; name others")
-        _name_skipped(images, written.sources)
-        self._write(written, format_)
-        if self.json != Path("-"):
-            _print_table(written, format_.heading)
-
-    def _write(self, written: "_Written", format_: ResultFormat[Any]) -> None:
-        if self.json is not None:
-            text = json.dumps(written.entries, ensure_ascii=False, indent=1) + "\n"
-            if self.json == Path("-"):
-                sys.stdout.write(text)
-            else:
-                _write_text(self.json, text)
-        if self.csv is not None:
-            lines = io.StringIO()
-            csv.writer(lines).writerows([("source", *format_.columns), *written.rows])
-            _write_text(self.csv, lines.getvalue())
+        return [*skipped, *paths]
 
 
 Predict = with_task_options(
@@ -118,53 +154,3 @@ Predict = with_task_options(
     _options,
     "Classify images, detect objects in them, or segment them: the weights decide.",
 )
-
-
-@dataclass
-class _Written:
-    """What is kept of the results: text, not pixels."""
-
-    sources: list[str] = field(default_factory=list)
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    cells: list[list[str]] = field(default_factory=list)
-
-    def add(self, format_: ResultFormat[Any], result: Any) -> None:
-        source = result.source or ""
-        self.sources.append(source)
-        self.entries += format_.entries(result)
-        self.rows += [(source, *row) for row in format_.rows(result)]
-        self.cells.append([source, *format_.cells(result)])
-
-
-class _FileNames:
-    """A name for each picture: its image's, with a number where another image had it."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, source: str | None) -> str:
-        stem = Path(source or "image").stem
-        name, copy = stem, 2
-        while name in self._taken:
-            name, copy = f"{stem}-{copy}", copy + 1
-        self._taken.add(name)
-        return f"{name}.png"
-
-
-def _name_skipped(images: list[Path], done: list[str]) -> None:
-    present = set(done)
-    skipped = [str(path) for path in images if str(path) not in present]
-    if skipped:
-        listed = ", ".join(skipped)
-        print(f"swinkit: skipped {len(skipped)} unreadable: {listed}", file=sys.stderr)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-
-
-def _print_table(written: _Written, heading: tuple[str, ...]) -> None:
-    numbers = [place for place, name in enumerate(heading, start=1) if name == "%"]
-    Console().print(table(("image", *heading), written.cells, numbers=numbers))

@@ -1,7 +1,8 @@
 """How detections are written: a COCO results file, CSV, a table, pictures. N objects, K classes."""
 
-import json
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import DataError
 from swinkit.files import atomic_write
+from swinkit.parsing import mapping, read_json
 from swinkit.task.base import ResultFormat, name_first
 
 
@@ -18,40 +20,45 @@ from swinkit.task.base import ResultFormat, name_first
 class CocoIds:
     """Which ids images and classes have in a COCO results file.
 
-    Without an annotation file the number in a name such as 000000397133.jpg is the image's id,
-    any other name is its own, and the classes count from 1.
+    Attributes:
+        of_images: by the image's path. Without an annotation file the number in a name such as
+            000000397133.jpg is the image's id, and the whole name where it is no number or where
+            another image has the same one.
+        of_classes: by name; without an annotation file they count from 1.
     """
 
-    of_images: Mapping[str, int]
+    of_images: Mapping[str, int | str]
     of_classes: Mapping[str, int]
 
     @classmethod
-    def read(cls, annotations: Path | None) -> "CocoIds":
-        """Those of a COCO annotation file.
+    def of(cls, names: Mapping[str, str], annotations: Path | None = None) -> "CocoIds":
+        """The ids of images.
+
+        Args:
+            names: of the images, with the folders that tell them apart, by their paths.
+            annotations: a COCO annotation file that has all of them; images are found in it by
+                the longest end of the path that agrees.
 
         Raises:
-            DataError: no such file, or not of that kind.
+            DataError: no such file, not of that kind, or an image that is not in it or fits two.
         """
         if annotations is None:
-            return cls({}, {})
+            having = Counter(_number(name) for name in set(names.values()))
+            numbers = {path: _number(name) for path, name in names.items()}
+            ids = {
+                path: names[path] if number is None or having[number] > 1 else number
+                for path, number in numbers.items()
+            }
+            return cls(ids, {})
+        content = mapping(read_json(annotations))
         try:
-            content = json.loads(annotations.read_text(encoding="utf-8"))
-            images = {Path(image["file_name"]).name: image["id"] for image in content["images"]}
+            images = [(str(image["file_name"]), image["id"]) for image in content["images"]]
             classes = {entry["name"]: entry["id"] for entry in content["categories"]}
-        except OSError as error:
-            raise DataError(f"{annotations}: {error.strerror or error}; check the path") from error
-        except (ValueError, TypeError, KeyError) as error:
+            if not all(isinstance(number, (int, str)) for _, number in images):
+                raise TypeError("an image's id is neither a number nor a text")
+        except (TypeError, KeyError) as error:
             raise DataError(f"{annotations}: no COCO annotation file ({error!r})") from error
-        return cls(images, classes)
-
-    def image(self, name: str) -> int | str:
-        """The id of the image of that file name. Raises DataError where the file has none."""
-        if self.of_images:
-            if name not in self.of_images:
-                raise DataError(f"{name}: the annotation file has no image of that name")
-            return self.of_images[name]
-        stem = Path(name).stem
-        return int(stem) if stem.isascii() and stem.isdigit() else name
+        return cls(_find_ids(names, images, annotations), classes)
 
     def categories(self, class_names: Sequence[str]) -> list[int] | None:
         """(K,) ids of the classes; None counts from 1. Raises DataError where one is missing."""
@@ -72,13 +79,16 @@ class DetectionFormat(ResultFormat[Detections]):
     columns = ("label", "score", "left", "top", "right", "bottom")
     heading = ("objects", "which")
 
-    def __init__(self, ids: CocoIds) -> None:
+    def __init__(self, names: Mapping[str, str], ids: CocoIds) -> None:
+        self.names = names
         self.ids = ids
 
     def entries(self, result: Detections) -> list[dict[str, Any]]:
         """One per object, as in a COCO results file, with the names in clear."""
-        name = Path(result.source or "").name
-        entries = result.to_coco(self.ids.image(name), self.ids.categories(result.class_names))
+        source = result.source or ""
+        name = self.names[source]
+        categories = self.ids.categories(result.class_names)
+        entries = result.to_coco(self.ids.of_images[source], categories)
         return [
             {**entry, "file_name": name, "category_name": label}
             for entry, label in zip(entries, result.names, strict=True)
@@ -107,3 +117,45 @@ class DetectionFormat(ResultFormat[Detections]):
         assert isinstance(result, InstanceMasks), "checked before anything was predicted"
         with atomic_write(path) as temporary:
             Image.fromarray(result.label_map()).save(temporary, format="PNG")
+
+
+def _number(name: str) -> int | None:
+    stem = Path(name).stem
+    return int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= 18 else None
+
+
+def _find_ids(
+    names: Iterable[str], images: Iterable[tuple[str, int | str]], annotations: Path
+) -> dict[str, int | str]:
+    """The id of each image by its path. Raises DataError where that is not one image's alone.
+
+    Args:
+        names: paths of the images.
+        images: file name and id of those in the annotation file.
+    """
+    by_end: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    known = {}
+    for name, number in images:
+        known[f"{name} (id {number})"] = number
+        parts = Path(name.replace("\\", "/")).parts
+        for start in range(len(parts)):
+            by_end[parts[start:]].append(f"{name} (id {number})")
+    longest = max(map(len, by_end), default=0)
+    found: dict[str, int | str] = {}
+    owners: dict[str, str] = {}
+    for path in names:
+        absolute = Path(os.path.abspath(path))
+        ends = (absolute.parts[-count:] for count in range(longest, 0, -1))
+        best = next((by_end[end] for end in ends if end in by_end), [])
+        if len(best) != 1:
+            fits = f"fits {best[0]} and {best[1]}" if best else "fits no image"
+            raise DataError(
+                f"{path}: {fits} in {annotations}; name images by paths that end as there"
+            )
+        other = owners.setdefault(best[0], str(absolute))
+        if other != str(absolute):
+            raise DataError(
+                f"{other} and {absolute} both fit {best[0]} in {annotations}; leave one out"
+            )
+        found[path] = known[best[0]]
+    return found

@@ -3,7 +3,7 @@
 Imports no PyTorch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -148,10 +148,10 @@ class DetectionTask(Task["SwinDetector", Detections]):
         )
 
     def result_format(
-        self, model: "SwinDetector", options: DetectionPredictOptions
+        self, model: "SwinDetector", options: DetectionPredictOptions, names: Mapping[str, str]
     ) -> DetectionFormat:
         """COCO results."""
-        return DetectionFormat(CocoIds.read(options.coco))
+        return DetectionFormat(names, CocoIds.of(names, options.coco))
 
     def evaluate(
         self,

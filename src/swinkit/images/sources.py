@@ -4,7 +4,7 @@ import glob
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -52,10 +52,10 @@ def find_images(source: str | Path) -> list[Path]:
     Raises:
         ImageError: nothing there, or no image among it.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
-        return [path]
-    if path.is_dir():
+    path = Path(os.path.expanduser(source))
+    if not str(source):
+        raise ImageError("the name of an image is empty; name files, folders or patterns")
+    if os.path.isdir(path):
         found = walk_images(path)
         if not found:
             raise ImageError(
@@ -64,13 +64,46 @@ def find_images(source: str | Path) -> list[Path]:
                 + "".join(f"; {note}" for note in passed_over(path))
             )
         return sorted(found, key=natural_order)
+    if os.path.lexists(path):  # also a link to nothing: reading it says so, or skips it
+        return [path]
     if not glob.has_magic(str(path)):
         raise ImageError(f"{path}: no such file or folder; check the path")
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    found = [match for match in matches if match.is_file() and is_image_name(match.name)]
+    found = [match for match in matches if is_image_name(match.name) and not match.is_dir()]
     if not found:
         raise ImageError(f"{path}: no image matches this pattern; check it")
     return sorted(found, key=natural_order)
+
+
+def names_below(sources: Sequence[str], images: Sequence[Path]) -> dict[str, str]:
+    """The name of each image with its folders, from the one that all sources have in common.
+
+    Args:
+        sources: files, folders and patterns.
+        images: what `find_images` found for them.
+
+    Returns:
+        Names such as "camera1/0000.jpg", with slashes, by path.
+    """
+    try:
+        common = os.path.commonpath([_folder_of(source) for source in sources])
+    except ValueError:  # on several drives
+        common = os.sep
+    start = os.path.join(common, "")
+    names = {}
+    for image in images:
+        absolute = os.path.abspath(image)
+        inside = absolute.startswith(start)
+        names[str(image)] = Path(absolute[len(start) :] if inside else image.name).as_posix()
+    return names
+
+
+def _folder_of(source: str) -> str:
+    """The folder itself, a file's, or the one from which a pattern searches."""
+    path = os.path.abspath(os.path.expanduser(source))
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path
 
 
 def natural_order(path: Path) -> tuple[tuple[tuple[str, int], ...], ...]:

@@ -1,6 +1,6 @@
 """Semantic segmentation as a task: what the rest of the package asks of it. Imports no PyTorch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -123,7 +123,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         )
 
     def result_format(
-        self, model: "SwinSegmenter", options: SegmentationPredictOptions
+        self, model: "SwinSegmenter", options: SegmentationPredictOptions, names: Mapping[str, str]
     ) -> "SegmentationFormat":
         """Shares of the classes."""
         return SegmentationFormat()

@@ -5,7 +5,7 @@ the recognition of data stay fast; its methods import what they need when they a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -183,8 +183,14 @@ class Task(ABC, Generic[Model, Result]):
         """
 
     @abstractmethod
-    def result_format(self, model: Model, options: Any) -> ResultFormat[Result]:
-        """How the results of `predict` with these options are written."""
+    def result_format(
+        self, model: Model, options: Any, names: Mapping[str, str]
+    ) -> ResultFormat[Result]:
+        """How the results of `predict` with these options are written.
+
+        Args:
+            names: of each image, by its path: with the folders that tell it from others.
+        """
 
     @abstractmethod
     def evaluate(
