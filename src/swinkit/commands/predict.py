@@ -124,7 +124,8 @@ class PredictCommand:
         """Predict and write; the images that were left out."""
         task, pictures = get_task(model.task), PictureNames()
         masks: Path | None = getattr(options, "masks", None)
-        paths, skipped = map(str, images), []
+        paths = map(str, images)
+        skipped: list[str] = []
         with ImagesBar() as bar:
             results = task.predict(
                 model,
