@@ -1,5 +1,7 @@
 """The command `swinkit`. Nothing here imports PyTorch; a command does so once it runs."""
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -50,15 +52,16 @@ COMMANDS: dict[str, type[Any]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 2 for a mistake, 130 when interrupted.
 
-    A mistake of the caller prints one line to stderr, never a traceback.
+    A mistake of the caller, or a refusal of the system, prints one line to stderr, never a
+    traceback.
     """
+    _open_standard_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        _parse(arguments or ["--help"]).run()
+        _parse(_readable(arguments) or ["--help"]).run()
         sys.stdout.flush()
     except SwinkitError as error:
-        print(f"swinkit: error: {error}", file=sys.stderr)
-        return EXIT_ERROR
+        return _fail(str(error))
     except KeyboardInterrupt:
         print("swinkit: interrupted", file=sys.stderr)
         return EXIT_INTERRUPT
@@ -66,9 +69,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone. Without this, Python's last flush at exit would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        # What is asked of files says so itself: this comes from what is printed.
+        code = _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
+    except MemoryError:
+        return _fail("not enough memory; use smaller images, batches, tiles or windows")
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else EXIT_ERROR
     return 0
+
+
+def _open_standard_files() -> None:
+    """Something to print to where the shell has closed it; escapes for what cannot be encoded."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(getattr(sys, name), io.TextIOWrapper):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def _fail(message: str) -> int:
+    with contextlib.suppress(OSError):  # a full or closed stderr
+        print(f"swinkit: error: {message}", file=sys.stderr)
+    return EXIT_ERROR
+
+
+def _readable(arguments: list[str]) -> list[str]:
+    """The words of the command, with `~` written out where the shell did not.
+
+    Raises:
+        ConfigError: an empty word; as a path it would be the current folder.
+    """
+    read = []
+    for argument in arguments:
+        flag, equals, value = (
+            argument.partition("=") if argument[:2] == "--" else ("", "", argument)
+        )
+        if not value and (equals or not flag):
+            before = flag or (read[-1] if read else "swinkit")
+            raise ConfigError(
+                f"an empty word after {before}; give a value, or leave the option out"
+            )
+        if value == "~" or value.startswith("~/"):
+            value = os.path.expanduser(value)
+        read.append(f"{flag}{equals}{value}")
+    return read
 
 
 def _parse(arguments: list[str]) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from swinkit.errors import ConfigError, DataError
 from swinkit.settings import Progress, expand_user
 from swinkit.task.base import Recognized, Report, Split, Task
+from swinkit.task.class_names import ClassNames, named_classes
 
 if TYPE_CHECKING:
     from swinkit.data.config import DataConfig
@@ -102,6 +103,7 @@ def evaluate(
     data: "str | Path | DataConfig | Any",
     *,
     split: Split | None = None,
+    class_names: ClassNames | None = None,
     options: "EvaluateOptions | None" = None,
     batch_size: int | None = None,
     device: str | None = None,
@@ -115,6 +117,10 @@ def evaluate(
         model: its `info` names the classes and the preprocessing.
         data: a path, a `DataConfig`, or the task's splits or samples.
         split: which part; None takes the test split, else the validation split, else everything.
+        class_names: of the model's classes, where the weights do not tell them as the data does:
+            the names, a file with a name a line, "imagenet" for ImageNet's WordNet ids, or the
+            data's own names, "sorted" by the alphabet or "numeric" by the numbers in them.
+            WordNet ids are known to weights for ImageNet's 1,000 classes without this.
         options: of the model's task, such as tiles or a sliding window; None takes its defaults.
         batch_size: images in one forward pass; None takes the task's.
         device: moves the model there first; None leaves it where it is.
@@ -146,14 +152,15 @@ def evaluate(
     task = get_task(model.task)
     if device is not None:
         model.to(device)
-    report, _ = task.evaluate(
-        model,
-        data,
-        options or task.evaluate_options(),
-        split=split,
-        batch_size=batch_size or task.evaluate_batch_size,
-        out=None if out is None else Path(out),
-        on_bad_image=on_bad_image,
-        progress=progress,
-    )
+    with named_classes(task, model, data, class_names):
+        report, _ = task.evaluate(
+            model,
+            data,
+            options or task.evaluate_options(),
+            split=split,
+            batch_size=batch_size or task.evaluate_batch_size,
+            out=None if out is None else Path(out),
+            on_bad_image=on_bad_image,
+            progress=progress,
+        )
     return report

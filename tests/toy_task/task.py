@@ -72,6 +72,9 @@ class ToyTask(Task[SwinToy, Level]):
     def layouts(self, path: Path) -> str:
         return "levels.txt"
 
+    def names_in(self, path: Path) -> tuple[str, ...]:
+        return ("level",)
+
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         return Inspection(path=config.path, title="levels", tables=(), notes=(), problems=())
 

@@ -26,7 +26,7 @@ from swinkit.errors import CheckpointError
 from swinkit.files import atomic_write
 from swinkit.parsing import mapping, read_json
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_HUB_ID = re.compile(r"([a-z0-9][\w.-]*)/[a-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII | re.IGNORECASE)
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin", _INDEX)
 TIMEOUT_SECONDS = 60
@@ -37,8 +37,9 @@ def is_url(text: str) -> bool:
 
 
 def is_hub_id(text: str) -> bool:
-    """owner/name or owner/name@revision."""
-    return _HUB_ID.fullmatch(text) is not None
+    """owner/name or owner/name@revision, unless that begins with a folder that is here."""
+    found = _HUB_ID.fullmatch(text)
+    return found is not None and not os.path.exists(found[1])
 
 
 def cache_folder() -> Path:
@@ -96,7 +97,8 @@ def _first_present(
             ) from error
         except LocalEntryNotFoundError as error:
             raise CheckpointError(
-                f"{name}: the hub cannot be reached, and {file} is not in the cache"
+                f"{name}: no such file here; as a hub id: the hub cannot be reached, and {file} is "
+                "not in the cache"
             ) from error
         except EntryNotFoundError:
             continue

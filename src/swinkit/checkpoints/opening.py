@@ -1,5 +1,6 @@
 """From any kind of source to tensors by foreign name, with what stands beside them."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def open_weights(
     if isinstance(source, Mapping):
         file = WeightFile(tensors={}, origin="state dict")
         file.tensors = unwrap(source, file)
-    elif isinstance(source, Path) or Path(source).exists():
+    elif isinstance(source, Path) or os.path.exists(source):
         file = _open_path(Path(source))
     elif source in PUBLISHED:
         file = _open_published(PUBLISHED[source], endpoint)
@@ -73,8 +74,8 @@ def open_weights(
         file.origin = file.name = source
     else:
         raise CheckpointError(
-            f"{source}: no such file or folder, and no published name (see `swinkit models`), "
-            "hub id owner/name or URL either"
+            f"{source}: no such file or folder, and no published name (see `swinkit models`), URL "
+            "or hub id (owner/name, where no folder here has the owner's name) either"
         )
     _check_tensors(file)
     return file

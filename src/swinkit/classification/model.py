@@ -11,6 +11,7 @@ from swinkit.backbones.variants import VARIANTS
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.images.reducing import Reduced
 from swinkit.settings import by_name
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
@@ -116,6 +117,11 @@ class ClassificationPredictor(Predictor[Preprocessing, np.ndarray, Classificatio
     """Classifies images."""
 
     network: ClassificationNetwork
+    needs_pixels = False
+
+    def reduced_size(self) -> Reduced:
+        """The size that an image is scaled to."""
+        return self.preprocessing.scaled_hw
 
     def prepare(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """The network's input (C, H, W) float32."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swinkit.errors import SwinkitError
+from swinkit.errors import SwinkitError, printable
 from swinkit.images.reading import check_rgb
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Classification:
             picture.set_axis_off()
         _draw_bars(figure.add_subplot(1, columns, columns), best)
         if self.source:
-            figure.suptitle(Path(self.source).name, parse_math=False)
+            figure.suptitle(printable(Path(self.source).name), parse_math=False)
         if path is not None:
             save_figure(figure, Path(path))
         return figure

@@ -6,19 +6,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.backbones.variants import VARIANTS, count_flops
-from swinkit.classification.data.files import folders_fault, recognize_files
+from swinkit.classification.data.files import folders_fault, read_files, recognize_files
 from swinkit.classification.result import Classification
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
-from swinkit.errors import ConfigError
+from swinkit.errors import DataError
 from swinkit.settings import Progress
-from swinkit.task.base import NetworkSummary, OnError, Recognized, Report, ResultFormat, Split, Task
-from swinkit.task.options import PredictOptions, WorkerOptions
+from swinkit.task.base import (
+    NetworkSummary,
+    OnError,
+    Recognized,
+    Report,
+    ResultFormat,
+    Split,
+    Task,
+    name_first,
+)
+from swinkit.task.class_names import read_names
+from swinkit.task.options import PredictOptions, WorkerOptions, check_range
 
 if TYPE_CHECKING:
     from swinkit.classification.model import SwinClassifier
     from swinkit.classification.train import ClassificationTraining
+
+
+IMAGENET = Path(__file__).with_name("imagenet.txt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +42,8 @@ class ClassificationPredictOptions(PredictOptions):
     """Classifier: classes per image, most probable first."""
 
     def __post_init__(self) -> None:
-        if self.top_k < 1:
-            raise ConfigError(f"top-k is {self.top_k}; it must be >= 1")
+        super().__post_init__()
+        check_range("top-k", self.top_k, 1)
 
 
 class ClassificationTask(Task["SwinClassifier", Classification]):
@@ -44,6 +57,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
     creator = "create_model"
     predict_options = ClassificationPredictOptions
     evaluate_options = WorkerOptions
+    name_lists = {"imagenet": IMAGENET}  # noqa: RUF012
     predict_batch_size = 16
     evaluate_batch_size = 32
 
@@ -75,6 +89,28 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         """Lists and folders, and why the folders here are none of classes."""
         fault = folders_fault(path) if path.is_dir() else None
         return f"for classes ({fault})" if fault else "a .csv list, or a folder of class folders"
+
+    def names_in(self, path: Path) -> tuple[str, ...]:
+        """Those of the folders or lists, of all splits."""
+        found = read_files(path, need_train=False).by_split
+        return tuple(sorted({label for images in found.values() for _, label in images}))
+
+    def implied_names(self, model: "SwinClassifier", path: Path) -> tuple[str, ...] | None:
+        """ImageNet's WordNet ids, where the data has these and the model ImageNet's classes."""
+        own, imagenet = model.info.class_names, read_names(IMAGENET)
+        published = own is None or own[0].startswith("tench")  # ImageNet's first class
+        if not published or (own is not None and model.num_classes != len(imagenet)):
+            return None
+        names = self.names_in(path)
+        if model.num_classes == len(imagenet) and set(names) <= set(imagenet):
+            return imagenet
+        if own is None and not set(names) <= set(model.class_names):
+            raise DataError(
+                f"{path}: what its classes {name_first(names, 3)} are to weights that do not name "
+                "theirs is unknown; tell by --class-names: a file with a name a line, sorted, "
+                "numeric or imagenet"
+            )
+        return None
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Classes and their counts."""

@@ -1,5 +1,6 @@
 """`swinkit evaluate`: how good a trained model of any task is on labeled images."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any, Literal
 from swinkit.commands.loading import (
     Device,
     ImageSize,
+    check_common,
     load_model,
     task_options,
     with_task_options,
 )
 from swinkit.console import ImagesBar
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import DataError
 from swinkit.registry import get_task
 from swinkit.task.base import Task
+from swinkit.task.class_names import named_classes
 
 
 def _options(task: Task[Any, Any]) -> type[Any]:
@@ -32,6 +35,10 @@ class EvaluateCommand:
     """Labeled images, laid out as for `swinkit train`."""
     split: Literal["train", "val", "test"] | None = None
     """Which part; None takes test, else val, else every image."""
+    class_names: str | None = None
+    """What the weights' classes are called in the data, where they do not tell: a file with a name
+    a line, imagenet (its WordNet ids), or the data's own names, sorted by the alphabet or numeric
+    by the numbers in them."""
     out: Path | None = None
     """Folder for report.json, per_class.csv and pictures of what is right and what is wrong."""
     skip_bad: bool = False
@@ -50,23 +57,24 @@ class EvaluateCommand:
         Raises:
             SwinkitError: no such data, classes that the model does not know, unusable weights.
         """
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch-size is {self.batch_size}; it must be >= 1")
-        if not self.data.exists():
+        check_common(self)
+        if not os.path.exists(self.data):
             raise DataError(f"{self.data}: no such file or folder; check the path")
         with ImagesBar() as bar:
             model = load_model(self.weights, self.image_size, self.device)
             task = get_task(model.task)
-            report, problems = task.evaluate(
-                model,
-                self.data,
-                task_options(self, model, _options, self.weights),
-                split=self.split,
-                batch_size=self.batch_size or task.evaluate_batch_size,
-                out=self.out,
-                on_bad_image="skip" if self.skip_bad else "refuse",
-                progress=bar.images,
-            )
+            options = task_options(self, model, _options, self.weights)
+            with named_classes(task, model, self.data, self.class_names):
+                report, problems = task.evaluate(
+                    model,
+                    self.data,
+                    options,
+                    split=self.split,
+                    batch_size=self.batch_size or task.evaluate_batch_size,
+                    out=self.out,
+                    on_bad_image="skip" if self.skip_bad else "refuse",
+                    progress=bar.images,
+                )
         for line in problems:
             print(f"swinkit: {line}", file=sys.stderr)
         print(report.table())

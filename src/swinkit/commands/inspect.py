@@ -9,8 +9,8 @@ from rich.text import Text
 
 from swinkit.console import standard_output, table
 from swinkit.data.config import DataConfig
-from swinkit.errors import ConfigError
 from swinkit.registry import get_task, recognize
+from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
     from swinkit.data.inspection import Inspection
@@ -49,8 +49,8 @@ class Inspect:
         Raises:
             SwinkitError: no such data set, a refused write, or problems where strict.
         """
-        if self.pictures < 0:
-            raise ConfigError(f"pictures is {self.pictures}; it must be >= 0")
+        check_range("pictures", self.pictures, 0)
+        check_range("seed", self.seed, 0)
         found = recognize(self.data, self.kind)
         config = DataConfig(path=self.data, kind=self.kind, scan=self.scan)
         inspection = get_task(found.task).inspect(config, pictures=self.pictures, seed=self.seed)

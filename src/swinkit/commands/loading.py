@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from swinkit.errors import CheckpointError, ConfigError
 from swinkit.registry import all_tasks, get_task, option_owners
 from swinkit.task.base import Task
-from swinkit.task.options import options_from, refuse_options_of_others
+from swinkit.task.options import check_range, options_from, refuse_options_of_others
 
 if TYPE_CHECKING:
     from swinkit.checkpoints.report import LoadReport
@@ -53,11 +53,9 @@ def check_common(command: Any) -> None:
     """What predict and evaluate have in common, before anything is loaded. Raises ConfigError."""
     if not command.weights.strip():
         raise ConfigError("weights is an empty name; name a weight file, a published name or a URL")
-    if command.batch_size is not None and command.batch_size < 1:
-        raise ConfigError(f"batch-size is {command.batch_size}; it must be >= 1")
-    side = command.image_size
-    if isinstance(side, int) and not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-        raise ConfigError(f"image-size is {side}; it must lie in {SMALLEST_SIDE}..{LARGEST_SIDE}")
+    check_range("batch-size", command.batch_size, 1)
+    if command.image_size != "original":
+        check_range("image-size", command.image_size, SMALLEST_SIDE, LARGEST_SIDE)
 
 
 def load_model(weights: str, image_size: ImageSize, device: Device) -> "TaskModel":

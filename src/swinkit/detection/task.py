@@ -28,7 +28,13 @@ from swinkit.task.base import (
     Task,
     round_millions,
 )
-from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
+from swinkit.task.options import (
+    EvaluateOptions,
+    MaskOptions,
+    PredictOptions,
+    ViewOptions,
+    check_range,
+)
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
@@ -53,6 +59,11 @@ class DetectionPredictOptions(ViewOptions, MaskOptions, PredictOptions):
     soft_nms: Literal["linear", "gaussian"] | None = None
     """Detector: lower the scores of overlapping objects instead of dropping them."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("score", self.score, 0, 1)
+        _check_tiles(self.tile, self.overlap)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionEvaluateOptions(ViewOptions, EvaluateOptions):
@@ -69,8 +80,10 @@ class DetectionEvaluateOptions(ViewOptions, EvaluateOptions):
     """Detector: share of a tile's side that neighbors have in common."""
 
     def __post_init__(self) -> None:
-        if self.score is not None and not 0 <= self.score <= 1:
-            raise ConfigError(f"score is {self.score}; it must lie in 0..1")
+        super().__post_init__()
+        check_range("score", self.score, 0, 1)
+        check_range("max-detections", self.max_detections, 1)
+        _check_tiles(self.tile, self.overlap)
 
 
 class DetectionTask(Task["SwinDetector", Detections]):
@@ -113,6 +126,12 @@ class DetectionTask(Task["SwinDetector", Detections]):
     def layouts(self, path: Path) -> str:
         """Annotation files."""
         return LAYOUTS
+
+    def names_in(self, path: Path) -> tuple[str, ...]:
+        """Those of the annotations."""
+        from swinkit.detection.data.splits import load_detection_samples
+
+        return load_detection_samples(path)[1].class_names
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Objects, their sizes and crowding."""
@@ -195,6 +214,11 @@ class DetectionTask(Task["SwinDetector", Detections]):
         from swinkit.detection.train import DetectionTraining
 
         return DetectionTraining(config)
+
+
+def _check_tiles(tile: int | None, overlap: float) -> None:
+    check_range("tile", tile, 1)
+    check_range("overlap", overlap, 0, 0.9)
 
 
 def _views(model: "SwinDetector", options: ViewOptions) -> TestAugmentation | None:

@@ -188,18 +188,24 @@ class Preprocessing(Normalization):
         values /= np.asarray(self.std, np.float32)[:, None, None]
         return self._padded(values) if self.resize == "pad" else np.ascontiguousarray(values)
 
+    def scaled_hw(self, original_hw: SizeHW) -> SizeHW:
+        """(height, width) that an image is scaled to, before it is cut or padded."""
+        if self.resize == "squash":
+            return self.size_hw
+        if self.resize == "pad":
+            return _scaled(original_hw, self.size_hw, min)
+        covered_hw = (
+            int(self.size_hw[0] / self.crop_fraction),
+            int(self.size_hw[1] / self.crop_fraction),
+        )
+        return _scaled(original_hw, covered_hw, max)
+
     def _fit(self, pixels: np.ndarray) -> np.ndarray:
         target_hw = self.size_hw
-        if self.resize == "squash":
-            return resize_pixels(pixels, target_hw, self.interpolation)
-        present_hw = (pixels.shape[0], pixels.shape[1])
-        if self.resize == "pad":
-            return resize_pixels(pixels, _scaled(present_hw, target_hw, min), self.interpolation)
-        covered_hw = (
-            int(target_hw[0] / self.crop_fraction),
-            int(target_hw[1] / self.crop_fraction),
-        )
-        pixels = resize_pixels(pixels, _scaled(present_hw, covered_hw, max), self.interpolation)
+        scaled_hw = self.scaled_hw((pixels.shape[0], pixels.shape[1]))
+        pixels = resize_pixels(pixels, scaled_hw, self.interpolation)
+        if self.resize != "crop":
+            return pixels
         top = round((pixels.shape[0] - target_hw[0]) / 2)
         left = round((pixels.shape[1] - target_hw[1]) / 2)
         return pixels[top : top + target_hw[0], left : left + target_hw[1]]

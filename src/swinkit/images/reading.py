@@ -1,15 +1,18 @@
 """Any image as one array, H W C: uint8, or float32 in 0..1 where the source is finer."""
 
 import contextlib
+import os
+import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from swinkit.errors import ImageError, SwinkitError
+from swinkit.images.reducing import LARGE_PIXELS, Reduced, reduce_image, turn_upright
 from swinkit.images.sources import HEIF_SUFFIXES
 
 ImageSource = str | Path | np.ndarray | Image.Image
@@ -23,7 +26,9 @@ HEIF_BRANDS = frozenset(
 )  # of a file that is laid out like an MP4
 
 
-def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
+def read_image(
+    source: ImageSource, *, channels: int = 3, reduced: Reduced | None = None
+) -> np.ndarray:
     """Read one image, whatever its kind, with the number of channels asked for.
 
     Files: everything Pillow decodes, and `.npy`. The first frame counts, EXIF rotation is
@@ -35,6 +40,9 @@ def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
         source: path, array or Pillow image.
         channels: C of the answer. Gray, RGB and RGBA are converted to 1 or 3 (luma of ITU-R
             601); any other number must be what the image has.
+        reduced: gives the (height, width) that an image of some size will be scaled to: files of
+            more than `LARGE_PIXELS` are then read smaller, at least `SHARP` times that size. None
+            reads every pixel.
 
     Returns:
         (H, W, channels) uint8, or float32 in 0..1 where the source is finer than 8 bits.
@@ -44,7 +52,7 @@ def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
             side, too large to decode safely, NaN or out of range, or with other channels.
     """
     with quiet_pillow():
-        return decode_image(source, channels=channels)
+        return decode_image(source, channels=channels, reduced=reduced)
 
 
 def open_image(path: Path) -> Image.Image:
@@ -101,7 +109,9 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def decode_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
+def decode_image(
+    source: ImageSource, *, channels: int = 3, reduced: Reduced | None = None
+) -> np.ndarray:
     """`read_image` without the silencing of Pillow."""
     name = describe(source)
     if isinstance(source, np.ndarray):
@@ -109,7 +119,8 @@ def decode_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
     elif isinstance(source, Image.Image):
         image = _decode(lambda: pillow_to_array(source, channels, name), name)
     else:
-        image = _read_file(Path(source).expanduser(), channels)
+        path = Path(os.path.expanduser(source))
+        image = _decode(lambda: _read_file(path, channels, reduced), str(path))
     check_size(image.shape[0], image.shape[1], name)
     return to_channels(image, channels, name)
 
@@ -225,29 +236,26 @@ def pillow_to_array(image: Image.Image, channels: int, name: str) -> np.ndarray:
     if image.has_transparency_data:
         return np.asarray(image.convert("RGBA"))
     if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))[:, :, None]
-    return np.asarray(image.convert("RGB"))
+        return np.asarray(image if image.mode == "L" else image.convert("L"))[:, :, None]
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _read_file(path: Path, channels: int) -> np.ndarray:
-    if not path.exists():
-        raise ImageError(f"{path}: no such file; check the path")
-    if path.is_dir():
+def _read_file(path: Path, channels: int, reduced: Reduced | None) -> np.ndarray:
+    facts = path.stat()
+    if stat.S_ISDIR(facts.st_mode):
         raise ImageError(f"{path}: is a folder; name an image file")
-    if path.stat().st_size == 0:
+    if not stat.S_ISREG(facts.st_mode):  # a pipe or a device, which may have no end
+        raise ImageError(f"{path}: is no regular file; name an image file")
+    if facts.st_size == 0:
         raise ImageError(f"{path}: is empty (0 bytes); remove it or copy it again")
     if path.suffix.lower() == ".npy":
-        mapped: Literal["r"] | None = "r" if path.stat().st_size >= MAPPED_FROM else None
-        return _decode(
-            lambda: from_array(np.load(path, mmap_mode=mapped, allow_pickle=False), str(path)),
-            str(path),
-        )
-
-    def open_and_convert() -> np.ndarray:
-        with open_image(path) as image:
-            return pillow_to_array(image, channels, str(path))
-
-    return _decode(open_and_convert, str(path))
+        mapped: Literal["r"] | None = "r" if facts.st_size >= MAPPED_FROM else None
+        return from_array(np.load(path, mmap_mode=mapped, allow_pickle=False), str(path))
+    with open_image(path) as image:
+        large = image.width * image.height > LARGE_PIXELS
+        if large and reduced is not None and channels in (1, 3):
+            return pillow_to_array(reduce_image(image, reduced), channels, str(path))
+        return pillow_to_array(image, channels, str(path))
 
 
 def _decode(work: Callable[[], np.ndarray], name: str) -> np.ndarray:
@@ -268,19 +276,21 @@ def explain(error: Exception, formats: str = "PNG or JPEG") -> str:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return f"more than {limit:,} pixels, refused as a decompression bomb; make it smaller"
     if isinstance(error, FileNotFoundError):
-        return "no such file; check the path"
+        return "no such file, or a link to one that is gone; check the path"
     if isinstance(error, PermissionError):
         return "no permission to read it; change the permissions"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; make it smaller"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"cannot be read ({error.strerror}); check the path"
     reason = str(error) or type(error).__name__
     return f"cannot be decoded ({reason}); it is damaged or truncated: remove it or copy it again"
 
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged EXIF block says nothing about the pixels, which are decoded
-        return image
+    turn = turn_upright(image)
+    return image if turn is None else image.transpose(turn)
 
 
 def _pages_as_bands(image: Image.Image, pages: int, name: str) -> np.ndarray:

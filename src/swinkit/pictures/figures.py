@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from swinkit.errors import printable
 from swinkit.images.masks import compact_masks
 from swinkit.pictures.annotating import draw_objects
 from swinkit.pictures.drawing import as_fractions, class_colors
@@ -218,7 +219,8 @@ def image_grid(
 
 
 def shorten(text: str, most: int = 22) -> str:
-    """Long names with their middle left out."""
+    """Long names with their middle left out, and escapes for what cannot be drawn."""
+    text = printable(text)
     if len(text) <= most:
         return text
     head = (most - 1) // 2

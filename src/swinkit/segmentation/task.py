@@ -23,7 +23,14 @@ from swinkit.task.base import (
     name_first,
     round_millions,
 )
-from swinkit.task.options import EvaluateOptions, MaskOptions, PredictOptions, ViewOptions
+from swinkit.task.options import (
+    EvaluateOptions,
+    MaskOptions,
+    Options,
+    PredictOptions,
+    ViewOptions,
+    check_range,
+)
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
@@ -34,13 +41,18 @@ COUNTED_HW = (512, 2048)  # the size that the paper counts at
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowOptions:
+class WindowOptions(Options):
     """A sliding window."""
 
     window: int | None = None
     """Segmenter: slide a window of this side over the image; memory stays bounded."""
     stride: int | None = None
     """Segmenter: steps of the window; None takes two thirds of it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("window", self.window, 1)
+        check_range("stride", self.stride, 1, self.window)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +104,12 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
     def layouts(self, path: Path) -> str:
         """Folders of images and masks."""
         return LAYOUTS
+
+    def names_in(self, path: Path) -> tuple[str, ...]:
+        """Those of the masks' values."""
+        from swinkit.segmentation.data.splits import load_segmentation_samples
+
+        return load_segmentation_samples(path)[1].class_names
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Pixels of each class."""

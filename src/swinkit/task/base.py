@@ -121,6 +121,7 @@ class Task(ABC, Generic[Model, Result]):
         creator: name of the public function that makes its networks.
         predict_options, evaluate_options: dataclasses whose fields become options of the commands;
             a field that several tasks share comes from a common base class.
+        name_lists: files of class names that evaluations can be told by a word.
         predict_batch_size, evaluate_batch_size: images in one forward pass by default.
     """
 
@@ -132,6 +133,7 @@ class Task(ABC, Generic[Model, Result]):
     creator: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]] = PredictOptions
     evaluate_options: ClassVar[type[EvaluateOptions]] = EvaluateOptions
+    name_lists: ClassVar[Mapping[str, Path]] = {}
     predict_batch_size: ClassVar[int] = 1
     evaluate_batch_size: ClassVar[int] = 1
 
@@ -154,6 +156,18 @@ class Task(ABC, Generic[Model, Result]):
     @abstractmethod
     def layouts(self, path: Path) -> str:
         """What `recognize` looks for, for the message where nothing is found."""
+
+    @abstractmethod
+    def names_in(self, path: Path) -> tuple[str, ...]:
+        """The class names of a data set. Raises DataError."""
+
+    def implied_names(self, model: Model, path: Path) -> tuple[str, ...] | None:
+        """Names for the model's classes that a data set's names imply; None for its own ones.
+
+        Raises:
+            DataError: the model does not name its classes, and the data does not tell.
+        """
+        return None
 
     @abstractmethod
     def inspect(self, config: "DataConfig", *, pictures: int, seed: int) -> "Inspection":

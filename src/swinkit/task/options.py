@@ -11,14 +11,25 @@ from typing import Any
 
 from swinkit.errors import ConfigError
 
+MOST_WORKERS = 256
+LARGEST_SCALE = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions:
+class Options:
+    """Values that check themselves, also where several tasks' options are one command's."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a value out of range; each class goes on with the next one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(Options):
     """Options of `swinkit predict` that a task has beside the common ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
+class EvaluateOptions(Options):
     """Options of `swinkit evaluate` that a task has beside the common ones."""
 
 
@@ -30,12 +41,12 @@ class WorkerOptions(EvaluateOptions):
     """Classifier: processes that read images, beside the main one."""
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ConfigError(f"workers is {self.workers}; it must be >= 0")
+        super().__post_init__()
+        check_range("workers", self.workers, 0, MOST_WORKERS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewOptions:
+class ViewOptions(Options):
     """Views of an image: mirrored, and in several sizes."""
 
     augment: bool = False
@@ -43,14 +54,30 @@ class ViewOptions:
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)
     """Sizes of --augment, as factors of the usual one."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scales or not all(0 < scale <= LARGEST_SCALE for scale in self.scales):
+            raise ConfigError(
+                f"scales is {' '.join(map(str, self.scales)) or 'empty'}; give factors above 0 and "
+                f"up to {LARGEST_SCALE:g}, such as 0.75 1 1.25"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
-class MaskOptions:
+class MaskOptions(Options):
     """Results as pictures."""
 
     masks: Path | None = None
     """Write a PNG per image into this folder: the class of each pixel, in the classes' colors;
     of a detector the number of the object at each pixel, from 1, in 16 bits."""
+
+
+def check_range(name: str, value: float | None, low: float, high: float | None = None) -> None:
+    """Refuse a value that is not in low..high; None is fine, NaN is not. Raises ConfigError."""
+    if value is None or (value >= low and (high is None or value <= high)):
+        return
+    right = f"be >= {low}" if high is None else f"lie in {low}..{high}"
+    raise ConfigError(f"{name} is {value}; it must {right}")
 
 
 def options_from(kind: type[Any], values: Mapping[str, Any]) -> Any:

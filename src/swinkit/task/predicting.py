@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.reading import ImageSource, describe, read_image, to_8bit
+from swinkit.images.reducing import Reduced
 from swinkit.images.sources import find_images
 from swinkit.task.base import OnError
 from swinkit.task.model import Prepare
@@ -73,6 +74,8 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
         class_names: one per class.
         preprocessing: how images are prepared.
         batch_size: images, or parts of an image, in one forward pass.
+        needs_pixels: whether `results` looks at the pixels beside what `prepare` made of them;
+            else they are dropped at once, unless results keep them.
 
     Raises:
         ConfigError: batch_size below 1.
@@ -82,6 +85,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
     class_names: tuple[str, ...]
     preprocessing: Prepare
     batch_size: int = 1
+    needs_pixels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -90,6 +94,10 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
     @abstractmethod
     def prepare(self, pixels: np.ndarray, name: str) -> Prepared:
         """What `results` needs of an image (H, W, channels). Raises ImageError."""
+
+    def reduced_size(self) -> Reduced | None:
+        """What large files are reduced for, see `read_image`; None: results are in pixels."""
+        return None
 
     @abstractmethod
     def results(self, batch: Sequence[InputImage[Prepared]], keep_images: bool) -> Sequence[Result]:
@@ -135,7 +143,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
         was_training = self.network.training
         self.network.eval()
         try:
-            images = self._read_each(sources, on_error)
+            images = self._read_each(sources, on_error, keep_images)
             while batch := list(islice(images, self.batch_size)):
                 with torch.inference_mode():
                     results = self.results(batch, keep_images)
@@ -144,17 +152,21 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
             self.network.train(was_training)
 
     def _read_each(
-        self, sources: Sequence[ImageSource], on_error: OnError
+        self, sources: Sequence[ImageSource], on_error: OnError, keep_images: bool
     ) -> Iterator[InputImage[Prepared]]:
         for source in sources:
             name = str(source) if isinstance(source, (str, Path)) else None
             try:
-                pixels = read_image(source, channels=self.preprocessing.channels)
+                pixels = read_image(
+                    source, channels=self.preprocessing.channels, reduced=self.reduced_size()
+                )
                 prepared = self.prepare(pixels, name or describe(source))
             except ImageError:
                 if on_error == "raise":
                     raise
                 continue
+            if not keep_images and not self.needs_pixels:
+                pixels = np.empty((0, 0, pixels.shape[2]), pixels.dtype)
             yield InputImage(name, pixels, prepared)
 
 

@@ -45,11 +45,15 @@ class ClassificationDataset(EpochDataset):
         super().__init__(samples, seed=seed, on_bad_image=on_bad_image)
         self.transform = transform
         self.channels = channels
+        # Crops for training need every pixel.
+        self.reduced = (
+            transform.preprocessing.scaled_hw if isinstance(transform, EvalTransform) else None
+        )
 
     def read(self, index: int) -> Item:
         """Image, label and index of one sample. Raises ImageError."""
         sample: ClassificationSample = self.samples[index]
-        image = read_image(sample.path, channels=self.channels)
+        image = read_image(sample.path, channels=self.channels, reduced=self.reduced)
         return self.transform(image), sample.label, index
 
 
