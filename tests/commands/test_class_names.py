@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from swinkit.task.model import ModelInfo
 
 import swinkit
 from swinkit.backbones.config import SwinConfig
@@ -15,6 +14,7 @@ from swinkit.cli import main
 from swinkit.errors import ConfigError, DataError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.class_names import read_names
+from swinkit.task.model import ModelInfo
 
 TINY = SwinConfig(embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=2, norm_stages=(1,))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from swinkit.task.model import ModelInfo
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.save import save
@@ -18,6 +17,7 @@ from swinkit.cli import main
 from swinkit.commands import outputs
 from swinkit.commands.outputs import PictureNames
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.task.model import ModelInfo
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from swinkit.detection.create import create_detector
 
 from swinkit.checkpoints.save import save
 from swinkit.cli import main
-from swinkit.detection.create import create_detector
 from swinkit.detection.format import CocoIds
 from swinkit.errors import DataError
 from swinkit.images.fitting import Fit
