@@ -103,7 +103,7 @@ def _readable(arguments: list[str]) -> list[str]:
     Raises:
         ConfigError: an empty word; as a path it would be the current folder.
     """
-    read = []
+    read: list[str] = []
     for argument in arguments:
         flag, equals, value = (
             argument.partition("=") if argument[:2] == "--" else ("", "", argument)

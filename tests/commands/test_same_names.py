@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from swinkit.detection.create import create_detector
 
 from swinkit.checkpoints.save import save
 from swinkit.cli import main
 from swinkit.detection.format import CocoIds
+from swinkit.detection.model import create_detector
 from swinkit.errors import DataError
 from swinkit.images.fitting import Fit
 from swinkit.images.sources import find_images, names_below

@@ -54,6 +54,6 @@ def reduce_image(image: Image.Image, reduced: Reduced) -> Image.Image:
 def turn_upright(image: Image.Image) -> Image.Transpose | None:
     """What turns the picture upright, as its EXIF block says; None where it stands."""
     try:
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        return TURNS.get(int(image.getexif().get(ExifTags.Base.Orientation, 1)))
     except Exception:  # a damaged EXIF block says nothing about the pixels, which are decoded
         return None
