@@ -127,8 +127,8 @@ def test_gray_levels_are_classes_in_order(
     ("values", "write", "names", "words"),
     [
         ((0, 38, 75, 200), write_png, None, "leave gaps.*add classes.json"),
-        ((0, 127, 255), smooth, None, "different values, as smoothing or JPEG make"),
-        ((0, 100, 200), write_jpeg, "a b c", "different values, as smoothing or JPEG make"),
+        ((0, 127, 255), smooth, None, "are not exact, as smoothing or JPEG"),
+        ((0, 100, 200), write_jpeg, "a b c", "are not exact, as smoothing or JPEG"),
         ((0, 1, 2), write_png, "road car", "2 classes are named.*many masks hold 2"),
     ],
 )

@@ -26,20 +26,16 @@ def recognize_files(path: Path) -> Kind | None:
     """
     if not path.is_dir():
         return "lists" if path.suffix.lower() in LIST_SUFFIXES else None
-    kind = _kind_of(path)
-    return None if kind == "folders" and folders_fault(path) is not None else kind
+    kind, found = _look(path)
+    if isinstance(found, NoClassesError):
+        raise found
+    return None if isinstance(found, DataError) else kind
 
 
 def folders_fault(folder: Path) -> str | None:
-    """Why a folder holds no folders of classes; None where it does.
-
-    Raises:
-        DataError: it holds pictures in folders whose names no class has.
-    """
+    """Why a folder holds no folders of classes; None where it does."""
     try:
         read_folders(folder)
-    except NoClassesError:
-        raise
     except DataError as error:
         return str(error).removeprefix(f"{folder}: ")
     return None
@@ -59,9 +55,13 @@ def read_files(path: Path, kind: str = "auto", *, need_train: bool = True) -> La
     path = path.expanduser()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; check the path")
-    if (kind if kind != "auto" else _kind_of(path)) == "lists":
+    found: LabeledFiles | DataError | None = None
+    if kind == "auto":
+        kind, found = _look(path)
+    if kind == "lists":
         return read_lists(path)
-    found = read_folders(path, need_train=need_train)
+    if not isinstance(found, LabeledFiles):
+        found = read_folders(path, need_train=need_train)
     found.notes += [f"{path}: {note}" for note in passed_over(path)]
     misnamed = misnamed_heic(image for images in found.by_split.values() for image, _ in images)
     if misnamed:
@@ -70,13 +70,16 @@ def read_files(path: Path, kind: str = "auto", *, need_train: bool = True) -> La
     return found
 
 
-def _kind_of(path: Path) -> Kind:
-    """Lists that say so by their names come before folders of classes, others after them."""
+def _look(path: Path) -> tuple[Kind, LabeledFiles | DataError | None]:
+    """How the data is written; of folders what they hold, or why they hold no classes.
+
+    Lists that say so by their names come before folders of classes, others after them.
+    """
     if not path.is_dir() or find_named_lists(path):
-        return "lists"
+        return "lists", None
     try:
-        found = read_folders(path, need_train=False)
-    except DataError:
-        return "lists" if find_lists(path) else "folders"
+        found = read_folders(path)
+    except DataError as error:
+        return ("lists", None) if find_lists(path) else ("folders", error)
     classes = {label for images in found.by_split.values() for _, label in images}
-    return "lists" if len(classes) < 2 and find_lists(path) else "folders"
+    return ("lists", None) if len(classes) < 2 and find_lists(path) else ("folders", found)

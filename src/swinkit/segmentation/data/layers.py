@@ -56,6 +56,7 @@ def join_layers(
     ground = next((name for name in names if name.lower() in BACKGROUND), "background")
     names = (ground, *(name for name in names if name != ground))
     pairs = Pairs()
+    splits = {path: split for (split, _, _), path in files.masks.items()}
     used: set[Path] = set()
     for key, path in files.images:
         masks = found.get(path)
@@ -63,8 +64,8 @@ def join_layers(
             pairs.without_mask.append(path)
             continue
         layers = tuple(sorted((names.index(name), mask) for name, mask in masks.items()))
-        split = key[0] or next((k[0] for k, p in files.masks.items() if p == layers[0][1]), None)
-        pairs.by_split[split or "all"].append(Pair(path, layers[0][1], layers))
+        split = key[0] or splits[layers[0][1]] or "all"
+        pairs.by_split[split].append(Pair(path, layers[0][1], layers))
         used |= set(masks.values())
     pairs.without_image = sorted(path for path in files.masks.values() if path not in used)
     return pairs, names

@@ -189,8 +189,8 @@ def _by_values(
         return _by_levels(levels, lines, where)
     if gray and (any(item.lossy for item in facts) or is_noisy([item.counts for item in facts])):
         raise DataError(
-            f"{where}: the masks hold {len(used)} different values, as smoothing or JPEG make; "
-            "write them anew as PNG, resized without smoothing (nearest)"
+            f"{where}: the masks' values ({len(used)} of them) are not exact, as smoothing or JPEG "
+            "make them; write them anew as PNG, resized without smoothing (nearest)"
         )
     if lines:
         _refuse_one_more(facts, lines, where)
