@@ -64,23 +64,17 @@ def test_inference_in_pieces_equals_the_reference(
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("gradients", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@VERSIONS
-def test_inference_of_other_types_goes_through_the_block_in_pieces(
-    version: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linear, "PIECE_FLOATS", 1)
-    monkeypatch.setattr(linear, "LEAST_ROWS", 1)
-    block = build(version, (4, 3)).to(dtype)
-    tokens, geometry = case()
-    tokens = tokens.to(dtype)
-    with torch.no_grad():
-        found = fast_block(block, tokens, geometry)
-        expected = reference(block, tokens, geometry)
-    assert found is not None
-    assert found.dtype == dtype
-    near = 1e-5 if dtype == torch.float64 else 0.1
-    torch.testing.assert_close(found, expected, rtol=near, atol=near)
+def test_other_types_and_autocast_are_the_references(dtype: torch.dtype, gradients: bool) -> None:
+    block = build()
+    tokens, geometry = case("plain")
+    with torch.set_grad_enabled(gradients):
+        with torch.autocast("cpu", torch.bfloat16):
+            assert fast_block(block, tokens, geometry) is None
+        assert fast_block(block, tokens, geometry) is not None
+        assert fast_block(block, tokens.to(dtype), geometry) is None
+        assert fast_block(block.to(dtype), tokens, geometry) is None
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -168,16 +162,9 @@ def test_a_replaced_layer_is_used(place: str, gradients: bool) -> None:
     assert not torch.allclose(found, build()(tokens, geometry))
 
 
-def test_autocast_and_an_empty_batch() -> None:
-    block = build()
-    tokens, geometry = case("plain")
-    with torch.autocast("cpu", torch.bfloat16):
-        assert fast_block(block, tokens, geometry) is None
-        with torch.no_grad():
-            half = fast_block(block, tokens, geometry)
-    assert half is not None
-    torch.testing.assert_close(half, block(tokens, geometry), rtol=0.1, atol=0.1)
-    assert block(tokens[:0], geometry).shape == (0, *tokens.shape[1:])
+def test_an_empty_batch() -> None:
+    tokens, geometry = case("plain", batch=0)
+    assert build()(tokens, geometry).shape == tokens.shape
 
 
 def test_per_sample_gradients_of_torch_func_work() -> None:

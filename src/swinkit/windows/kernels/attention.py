@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from swinkit.windows.attention import WindowAttention, attend_reference, split_heads
+from swinkit.windows.attention import WindowAttention, attend_reference, attend_sdpa, split_heads
 from swinkit.windows.kernels.linear import backward_of, cut, product, rows_per_piece
 from swinkit.windows.shift_mask import WindowGeometry
 
@@ -65,66 +65,48 @@ def _attend_piece(
     """Of `B w T C`: query, key, value `B w T 3C`, attention's result and its projection."""
     qkv = product(windows.flatten(0, 2), weights.qkv, weights.qkv_bias)
     qkv = qkv.view(*windows.shape[:3], -1)  # B w T 3C
-    heads = _Heads(qkv, weights.position_bias, mask, weights.scale, num_heads)
-    attended = heads.attended()  # B w T C
+    query, key, value = split_heads(qkv, num_heads, cosine=isinstance(weights.scale, Tensor))
+    attended = attend_sdpa(query, key, value, weights.position_bias, mask, weights.scale)
+    attended = attended.transpose(2, 3).flatten(3)  # B w T C
     out = product(attended.flatten(0, 2), weights.out, weights.out_bias).view_as(windows)
     return qkv, attended, out
 
 
-class _Heads:
-    """Query, key, value (`B w N T d`) and attention weights (`B w N T T`) of a piece.
+def _backward_of_piece(
+    grad: Tensor, qkv: Tensor, weights: AttentionWeights, mask: Tensor | None, num_heads: int
+) -> tuple[Tensor, Tensor, Any]:
+    """From the gradient of attention's result (`B w T C`) to those of qkv (`B w T 3C`), the
+    position bias and V2's scale. Attention weights are computed again."""
+    scale, bias = weights.scale, weights.position_bias
+    split = qkv.unflatten(-1, (3, num_heads, -1)).permute(3, 0, 1, 4, 2, 5)  # 3 B w N T d
+    query, key, value = split.contiguous().unbind(0)
+    lengths: list[Tensor] = []
+    if isinstance(scale, Tensor):
+        lengths = [x.norm(dim=-1, keepdim=True).clamp_min(EPSILON) for x in (query, key)]
+        query, key = query / lengths[0], key / lengths[1]
+    scaled = query * scale
+    scores = bias.new_empty(*query.shape[:-1], query.shape[-2]).copy_(bias)  # B w N T T
+    scores.flatten(0, 2).baddbmm_(scaled.flatten(0, 2), key.flatten(0, 2).transpose(1, 2))
+    if mask is not None:
+        scores[:, scores.shape[1] - mask.shape[0] :] += mask[:, None]
+    attention = scores.softmax(-1)
 
-    Args:
-        qkv: `B w T 3C`. bias: (N, T, T). mask: (nS, T, T) for the last nS windows, or None.
-        scale: see `AttentionWeights`.
-    """
-
-    def __init__(
-        self, qkv: Tensor, bias: Tensor, mask: Tensor | None, scale: float | Tensor, num_heads: int
-    ) -> None:
-        self.scale = scale
-        split = qkv.unflatten(-1, (3, num_heads, -1)).permute(3, 0, 1, 4, 2, 5)  # 3 B w N T d
-        self.query, self.key, self.value = split.contiguous().unbind(0)
-        if isinstance(scale, Tensor):
-            pair = (self.query, self.key)
-            self.lengths = [x.norm(dim=-1, keepdim=True).clamp_min(EPSILON) for x in pair]
-            self.query, self.key = (x / y for x, y in zip(pair, self.lengths, strict=True))
-            # Scaling the product, as the official code does, rounds as it does.
-            scores = (self.query @ self.key.transpose(-2, -1)).mul_(scale).add_(bias)
-        else:
-            shape = (*self.query.shape[:-1], self.query.shape[-2])
-            scores = bias.new_empty(shape).copy_(bias)  # B w N T T
-            query, key = self.query.flatten(0, 2), self.key.flatten(0, 2)
-            scores.flatten(0, 2).baddbmm_(query, key.transpose(1, 2), alpha=scale)
-        if mask is not None:
-            scores[:, scores.shape[1] - mask.shape[0] :] += mask[:, None]
-        self.weights = scores.softmax(-1)
-
-    def attended(self) -> Tensor:
-        """`B w T C`."""
-        return (self.weights @ self.value).transpose(2, 3).flatten(3)
-
-    def backward(self, grad: Tensor) -> tuple[Tensor, Tensor, Any]:
-        """From the gradient of `attended` to those of qkv (B w T 3C), the bias and the scale."""
-        num_heads, width = self.query.shape[2], self.query.shape[4]
-        grad = grad.unflatten(-1, (num_heads, width)).transpose(2, 3).contiguous()  # B w N T d
-        to_weights = grad @ self.value.transpose(-2, -1)
-        to_scores = torch._softmax_backward_data(to_weights, self.weights, -1, torch.float32)
-        split = grad.new_empty(3, *grad.shape)
-        to_scale = None
-        torch.matmul(self.weights.transpose(-2, -1), grad, out=split[2])
-        if isinstance(self.scale, Tensor):
-            to_query = to_scores @ self.key
-            to_scale = (to_query * self.query).sum((0, 1, 3, 4))[:, None, None]
-            to_key = to_scores.transpose(-2, -1) @ (self.query * self.scale)
-            split[0] = _through_normalize(to_query * self.scale, self.query, self.lengths[0])
-            split[1] = _through_normalize(to_key, self.key, self.lengths[1])
-        else:
-            torch.matmul(to_scores, self.key, out=split[0])
-            torch.matmul(to_scores.transpose(-2, -1), self.query, out=split[1])
-            split[:2] *= self.scale
-        to_qkv = split.permute(1, 2, 4, 0, 3, 5).flatten(3)  # B w T 3C
-        return to_qkv, to_scores.sum((0, 1)), to_scale
+    grad = grad.unflatten(-1, (num_heads, -1)).transpose(2, 3).contiguous()  # B w N T d
+    to_attention = grad @ value.transpose(-2, -1)
+    to_scores = torch._softmax_backward_data(to_attention, attention, -1, torch.float32)
+    to_split = grad.new_empty(3, *grad.shape)  # 3 B w N T d
+    to_query = torch.matmul(to_scores, key, out=to_split[0])
+    to_key = torch.matmul(to_scores.transpose(-2, -1), scaled, out=to_split[1])
+    torch.matmul(attention.transpose(-2, -1), grad, out=to_split[2])
+    to_scale = None
+    if isinstance(scale, Tensor):
+        to_scale = (to_query * query).sum((0, 1, 3, 4))[:, None, None]
+    to_query *= scale
+    if lengths:
+        to_split[0] = _through_normalize(to_query, query, lengths[0])
+        to_split[1] = _through_normalize(to_key, key, lengths[1])
+    to_qkv = to_split.permute(1, 2, 4, 0, 3, 5).flatten(3)  # B w T 3C
+    return to_qkv, to_scores.sum((0, 1)), to_scale
 
 
 def _through_normalize(grad: Tensor, unit: Tensor, length: Tensor) -> Tensor:
@@ -170,8 +152,8 @@ class _Attention(Function):
             to.out.addmm_(flow.t(), attended.flatten(0, 2))
             to.out_bias.add_(flow.sum(0))
             mask = ctx.geometry.part(first, last).mask
-            heads = _Heads(qkv, weights.position_bias, mask, scale, ctx.num_heads)
-            found = heads.backward(product(flow, weights.out.t()).view_as(attended))
+            to_attended = product(flow, weights.out.t()).view_as(attended)
+            found = _backward_of_piece(to_attended, qkv, weights, mask, ctx.num_heads)
             to.position_bias.add_(found[1])
             if isinstance(to.scale, Tensor):
                 to.scale.add_(found[2])

@@ -23,7 +23,6 @@ PIECE_FLOATS = 3136 * 96
 LEAST_ROWS = 1568
 
 Piece = tuple[slice, int, int]
-Gradients = tuple[Tensor | None, ...]
 
 
 def product(
@@ -114,8 +113,11 @@ class _MLP(Function):
 
 
 def backward_of(
-    function: Callable[..., Tensor], inputs: tuple[Any, ...], needed: Gradients, grad: Tensor
-) -> Gradients:
+    function: Callable[..., Tensor],
+    inputs: tuple[Any, ...],
+    needed: tuple[bool, ...],
+    grad: Tensor,
+) -> tuple[Tensor | None, ...]:
     """Gradients that can be differentiated again, through `function` of plain operations.
 
     Args:
