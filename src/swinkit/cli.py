@@ -17,7 +17,7 @@ from swinkit.commands.inspect import Inspect
 from swinkit.commands.models import Models
 from swinkit.commands.predict import Predict
 from swinkit.commands.train import Train, train_defaults
-from swinkit.errors import ConfigError, SwinkitError
+from swinkit.errors import ConfigError, SwinkitError, Terminated
 
 DESCRIPTION = """The Swin Transformer: inspect, train, evaluate, predict, convert.
 
@@ -38,6 +38,7 @@ swinkit COMMAND --help shows every setting."""
 EXIT_ERROR = 2
 EXIT_INTERRUPT = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 COMMANDS: dict[str, type[Any]] = {
     "inspect": Inspect,
@@ -50,7 +51,8 @@ COMMANDS: dict[str, type[Any]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0, 2 for a mistake, 130 when interrupted.
+    """Run one command and return the exit code: 0, 2 for a mistake, 130 when interrupted,
+    143 when terminated.
 
     A mistake of the caller, or a refusal of the system, prints one line to stderr, never a
     traceback.
@@ -62,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SwinkitError as error:
         return _fail(str(error))
+    except Terminated:
+        print("swinkit: terminated", file=sys.stderr)
+        return EXIT_TERMINATED
     except KeyboardInterrupt:
         print("swinkit: interrupted", file=sys.stderr)
         return EXIT_INTERRUPT
@@ -120,15 +125,7 @@ def _readable(arguments: list[str]) -> list[str]:
 
 
 def _parse(arguments: list[str]) -> Any:
-    """One of the commands, with the values of its options.
-
-    Raises:
-        SwinkitError: an empty value, which would stand for the current folder.
-    """
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
-            name = argument.rstrip("=") or before or "an argument"
-            raise ConfigError(f"{name} is empty; give it a value, or leave it out")
+    """One of the commands, with the values of its options."""
     train = train_defaults(arguments[1:] if arguments[0] == "train" else [])
     defaults: dict[str, dict[str, Any]] = {"train": {"default": train}}
     choices = (

@@ -54,3 +54,7 @@ class CheckpointError(SwinkitError):
 
 class TrainingError(SwinkitError):
     """A training run that cannot start or cannot go on."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asks the process to end (SIGTERM): it does so as after Ctrl-C."""

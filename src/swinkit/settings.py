@@ -58,6 +58,15 @@ def to_plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Nested plain mappings as one, under names such as `optimizer.lr`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, Mapping) and value
+        found |= flat(value, _join(where, name)) if inner else {_join(where, name): value}
+    return found
+
+
 def from_plain(kind: type[Config], values: Any, where: str = "") -> Config:
     """A dataclass from what `to_plain` made of it; absent fields keep their defaults.
 

@@ -167,6 +167,20 @@ def write_safetensors(
         except SafetensorError as error:
             # A full disk reaches Python as a SafetensorError around an I/O error.
             raise OSError(None, str(error)) from error
+        _order_metadata(temporary)
+
+
+def _order_metadata(path: Path) -> None:
+    """Bring the metadata into order: safetensors writes them in a new one each time, and equal
+    models should be equal files."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def write_pickle(content: dict[str, Any], path: Path) -> None:

@@ -8,8 +8,9 @@ import tyro
 
 from swinkit.errors import ConfigError
 from swinkit.registry import DEFAULT, get_task
+from swinkit.settings import expand_user
 from swinkit.task.train_config import TrainConfig
-from swinkit.training.recipes import find_task, load_recipe
+from swinkit.training.recipes import find_task, load_recipe, recorded_config
 
 NO_DATA = Path("FOLDER")
 
@@ -46,27 +47,51 @@ class Train:
             config = replace(config, data=replace(config.data, path=self.data))
         if config.data.path == NO_DATA and config.runtime.resume is None:
             raise ConfigError("no images to train on; name their folder: swinkit train FOLDER")
-        # Imported here because it brings PyTorch, which --help does without.
+        # Imported here because they bring PyTorch, which --help does without.
+        from swinkit.training.resume import changed_settings
         from swinkit.training.train import train
 
-        result = train(config)
+        changes = {}
+        if config.runtime.resume is not None:
+            changes = changed_settings(recorded_config(config.runtime.resume), config)
+        result = train(config, changes=changes)
         print(f"results in {result.folder}")
 
 
 def train_defaults(arguments: list[str]) -> Train:
-    """The defaults of every setting: those of the recipe that the arguments name, or else of the
-    one that fits the task, the model or the data that they name.
+    """The defaults of every setting: those of the run that the arguments resume or of the recipe
+    that they name, or else of the one that fits the task, the model or the data that they name.
 
     Raises:
         ConfigError: no such recipe, or one of another task.
+        TrainingError: no run to resume.
     """
     task, recipe = _value(arguments, "--task"), _value(arguments, "--recipe")
+    resume = _value(arguments, "--runtime.resume")
+    if resume is not None and resume.lower() != "none":
+        return _resume_defaults(expand_user(Path(resume)), task, recipe)
     data = _value(arguments, "--data.path") or _first_plain(arguments) or NO_DATA
     if task is None and recipe is None:
         task = find_task(_value(arguments, "--model.name"), data)
     config = load_recipe(recipe, data, task=task)
     config = replace(config, data=replace(config.data, path=NO_DATA))
     return Train(recipe=recipe or get_task(config.task).recipe, config=config)
+
+
+def _resume_defaults(folder: Path, task: str | None, recipe: str | None) -> Train:
+    """The settings of a run: what differs from them was told on the command line."""
+    config = recorded_config(folder)
+    if task not in (None, config.task):
+        raise ConfigError(
+            f"--task is {task}, but the run in {folder} was started with {config.task}; leave it "
+            "out to go on, or start a new run"
+        )
+    if recipe is not None:
+        raise ConfigError(
+            f"--recipe {recipe} does not go with --runtime.resume: the run in {folder} has its "
+            "settings recorded in config.yaml; leave it out to go on, or start a new run"
+        )
+    return Train(recipe=get_task(config.task).recipe, config=config)
 
 
 def _value(arguments: list[str], flag: str) -> str | None:

@@ -2,9 +2,10 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -20,6 +21,7 @@ from swinkit.errors import TrainingError
 from swinkit.task.evaluating import MeanLoss
 from swinkit.task.model import TaskModel
 from swinkit.task.training import Batch, TrainingTask
+from swinkit.training.not_finite import first_layer_not_finite, first_not_finite
 from swinkit.training.optimizer import build_optimizer, freeze, frozen_modules, parameter_groups
 from swinkit.training.schedule import Schedule
 
@@ -78,6 +80,10 @@ class TrainingModule(LightningModule):
         self.validation = task.validation(model)
         self.val_metrics: dict[str, float] = {}
         self.skipped = self._skipped_in_a_row = 0
+        self.step_skipped = False
+        self._culprit = self._last_culprit = ""  # the first layer of a step that is not finite
+        self._loss_broke = False
+        self._before: dict[str, Tensor] = {}  # the buffers that a step moves, before it
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW or Muon over the groups, its schedule advancing with each step."""
@@ -113,32 +119,93 @@ class TrainingModule(LightningModule):
         """
         if not gradient_clip_val and not self.task.most_skipped:
             return
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val or math.inf)
+        weights = [weight for weight in self.model.parameters() if weight.grad is not None]
+        norm = nn.utils.get_total_norm([cast(Tensor, weight.grad) for weight in weights])
+        if not self.task.most_skipped or math.isfinite(float(norm)):
+            nn.utils.clip_grads_with_norm_(weights, gradient_clip_val or math.inf, norm)
         if not self.task.most_skipped:
             return
-        if math.isfinite(float(norm)):
+        finite = math.isfinite(float(norm)) and first_not_finite(self._running()) is None
+        # Each process has running statistics of its own, but all must skip together.
+        if self.trainer.world_size > 1:
+            finite = self.trainer.strategy.reduce_boolean_decision(finite)
+        self.step_skipped = not finite
+        if finite:
             self._skipped_in_a_row = 0
-            return
+            self._culprit, self._loss_broke, self._before = "", False, {}
+        else:
+            self._skip()
+
+    def _skip(self) -> None:
+        """Undo the step: no gradients, and the running statistics as they were before it."""
+        culprit = self._culprit or self._not_finite_part()
+        self._last_culprit = culprit
+        self._culprit, self._loss_broke = "", False
         self.model.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, value in self._running().items():
+                value.copy_(self._before[name])
+        self._before = {}
         self.skipped += 1
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row > self.task.most_skipped:
             raise TrainingError(
-                f"{self._skipped_in_a_row} steps in a row had gradients that are not finite; "
-                + self._remedy()
+                f"{self._skipped_in_a_row} steps in a row were not finite; {self._remedy()}; the "
+                f"first that is not finite: {culprit}"
             )
         logger.warning(
-            "epoch %d, step %d left out: its gradients are not finite (%d so far); the run goes on",
+            "epoch %d, step %d left out: it is not finite, first in %s (%d so far); the run goes "
+            "on",
             self.current_epoch + 1,
             self.global_step,
+            culprit,
             self.skipped,
         )
+
+    def _not_finite_part(self) -> str:
+        """Of weights, gradients and running statistics the first that is not finite.
+
+        Where the loss is finite, the last layer's gradient is computed first.
+        """
+        named = list(self.model.named_parameters())
+        gradients = {
+            f"the gradient of {name}": weight.grad
+            for name, weight in (named if self._loss_broke else reversed(named))
+            if weight.grad is not None
+        }
+        found = first_not_finite(dict(named)) or first_not_finite(gradients)
+        return found or first_not_finite(self._running()) or "the gradients' norm"
+
+    def _running(self) -> dict[str, Tensor]:
+        """The buffers that training moves: the running statistics of batch norms."""
+        stored = self.model.state_dict(keep_vars=True)
+        return {name: value for name, value in self.model.named_buffers() if name in stored}
+
+    def check_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Raises TrainingError where tensors that would be kept are not finite."""
+        name = first_not_finite(weights)
+        if name is not None:
+            raise TrainingError(
+                f"after epoch {self.current_epoch + 1} {name} is not finite, so the epoch is not "
+                f"kept; {self._remedy()}"
+            )
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
         """The task knows what a batch is made of."""
         return self.task.to_device(batch, device)
+
+    def on_train_start(self) -> None:
+        """A resumed run that was made longer goes on with the learning rate of its new length."""
+        if self.schedule.clock is None:
+            scheduler = self.lr_schedulers()
+            assert isinstance(scheduler, LambdaLR)
+            factor = self.schedule(scheduler.last_epoch)
+            for group, peak in zip(
+                scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True
+            ):
+                group["lr"] = peak * factor
 
     def on_train_epoch_start(self) -> None:
         """Frozen stages stay as in evaluation: no dropout and no stochastic depth in them."""
@@ -158,12 +225,17 @@ class TrainingModule(LightningModule):
             self.config.runtime.seed, self.current_epoch, batch_idx, self.global_rank
         )
         torch.manual_seed(seed)
+        if self.task.most_skipped and not self._before:
+            self._before = {name: value.clone() for name, value in self._running().items()}
         step = self.task.step(self.model, batch, seed)
         loss, images = step.loss, self.task.images_in(batch)
         checks = loss.device.type == "cpu" or batch_idx % CHECK_EVERY == 0
-        if checks and not self.task.most_skipped:
-            self.check_finite(float(loss.detach()))
-        finite = self.task.most_skipped == 0 or math.isfinite(float(loss.detach()))
+        finite = not (checks or self.task.most_skipped) or math.isfinite(float(loss.detach()))
+        if not finite:
+            self._loss_broke = True
+            self._culprit = self._culprit or self._first_layer(batch, seed)
+            if not self.task.most_skipped:
+                self.check_finite(float(loss.detach()))
         if finite:
             self.train_loss.update(loss.detach(), images=images)
             self._count_terms(step.terms, images)
@@ -189,10 +261,28 @@ class TrainingModule(LightningModule):
     def check_finite(self, loss: float) -> None:
         """Raises TrainingError where the loss is NaN or infinite."""
         if not math.isfinite(loss):
+            culprit = self._culprit or self._last_culprit
             raise TrainingError(
                 f"the training loss is {loss} in epoch {self.current_epoch + 1}, step "
                 f"{self.global_step}; {self._remedy()}"
+                + (f"; the first that is not finite: {culprit}" if culprit else "")
             )
+
+    def _first_layer(self, batch: Batch, seed: int) -> str:
+        """The first layer whose output is not finite, found by repeating the forward pass.
+
+        Only in a single process: batch norms of several wait for one another.
+        """
+        name = first_not_finite(dict(self.model.named_parameters())) or first_not_finite(
+            self._before
+        )
+        if name is not None:
+            return name
+        if self.trainer.world_size > 1:
+            return ""
+        torch.manual_seed(seed)
+        forward = partial(self.task.step, self.model, batch, seed)
+        return first_layer_not_finite(self.model, forward)
 
     def _remedy(self) -> str:
         return (

@@ -3,15 +3,17 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from types import FrameType
+from typing import Literal, NoReturn, TypeVar
 
 import torch
 from lightning.pytorch import Trainer
 from torch import distributed
 
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, Terminated
 
 Value = TypeVar("Value")
 DeviceType = Literal["cpu", "cuda"]
@@ -85,6 +87,28 @@ def threads(wanted: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def answer_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does; only the main thread may say so."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated inside."""
+    before = signal.getsignal(signal.SIGTERM)
+    answer_sigterm()
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def interruptible(trainer: Trainer) -> Iterator[None]:
     """Lightning answers an interrupt by ignoring all later ones and leaving Python; here it stays
@@ -96,4 +120,5 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
         if not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, before)
-        raise KeyboardInterrupt from ended
+        kind = Terminated if isinstance(ended.__context__, Terminated) else KeyboardInterrupt
+        raise kind from ended

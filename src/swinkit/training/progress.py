@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,9 +16,12 @@ from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 from torch import nn
 
 from swinkit.console import progress_bar
+from swinkit.errors import TrainingError
+from swinkit.parsing import reason_of
 from swinkit.task.training import TrainingTask
+from swinkit.training.processes import answer_sigterm
 from swinkit.training.recorder import Recorder
-from swinkit.training.run_folder import RunFolder
+from swinkit.training.run_folder import RunFolder, read_results
 from swinkit.training.schedule import Budget
 
 logger = logging.getLogger(__name__)
@@ -114,6 +118,30 @@ def announce(
         logger.warning("%s", line)
 
 
+@contextlib.contextmanager
+def ends_in_words(folder: RunFolder, console: Console) -> Iterator[None]:
+    """Say how to go on after an interrupt; what the system refuses is one line."""
+    again = f"swinkit train --runtime.resume {shlex.quote(str(folder.path))}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.resume.is_file():
+            epochs = len(read_results(folder.results)) if folder.results.is_file() else 0
+            console.print(
+                f"stopped after epoch {epochs}; go on with {again}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as fault:  # a full disk under TensorBoard's files, a folder that is gone
+        folder.check_there()
+        raise TrainingError(
+            f"{folder.path}: {reason_of(fault)}; mend that and go on with {again}"
+        ) from fault
+
+
 def spell_seconds(seconds: float) -> str:
     """`45s`, `3m05s`, `2h07m`."""
     whole = round(seconds)
@@ -144,6 +172,8 @@ class RunProgress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
+        # Lightning's own answer to it would wait for the end of a batch and of other processes.
+        answer_sigterm()
         self._start = time.perf_counter()
         self._done_before = self._done(len(self.recorder.rows), trainer)
         self.bar = progress_bar(
@@ -194,15 +224,8 @@ class RunProgress(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Take the bar away, and say how to go on after an interrupt."""
+        """Take the bar away."""
         self._stop()
-        if isinstance(exception, KeyboardInterrupt) and self.recorder.rows:
-            self.console.print(
-                f"stopped after epoch {len(self.recorder.rows)}; go on with "
-                f"swinkit train --runtime.resume {self.recorder.folder.path}",
-                highlight=False,
-                soft_wrap=True,
-            )
 
     def _done(self, epochs: float, trainer: Trainer) -> float:
         return self.budget.done(epochs, trainer.global_step)

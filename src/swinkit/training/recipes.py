@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.config import DataConfig
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, TrainingError
 from swinkit.parsing import mapping
 from swinkit.registry import DEFAULT, get_task, recognize, task_of_network
 from swinkit.settings import expand_user, read_settings, to_plain
@@ -70,7 +70,26 @@ def load_recipe(
 
 def read_config(path: str | Path) -> TrainConfig:
     """Read what `TrainConfig.save` wrote. Raises ConfigError where that fails."""
-    return _config_of(read_settings(Path(path)))
+    try:
+        return _config_of(read_settings(Path(path)))
+    except ConfigError as error:
+        where = "" if str(path) in str(error) else f"{path}: "
+        raise ConfigError(f"{where}{error}") from error
+
+
+def recorded_config(folder: Path) -> TrainConfig:
+    """The settings in a run's folder.
+
+    Raises:
+        TrainingError: no run there.
+        ConfigError: settings that cannot be read.
+    """
+    file = folder / "config.yaml"
+    if not os.path.isfile(file):
+        raise TrainingError(
+            f"cannot resume {folder}: it has no config.yaml; name the folder of a run"
+        )
+    return read_config(file)
 
 
 def find_task(network: Any, data: DataConfig | str | Path) -> str:

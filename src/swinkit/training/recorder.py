@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,6 +57,9 @@ class WeightAverage(Callback):
         if trainer.global_step <= self.updates:
             return
         self.updates = trainer.global_step
+        assert isinstance(pl_module, TrainingModule)
+        if pl_module.step_skipped:
+            return
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         weights = _averaged_tensors(pl_module)
         current = [weights[name].detach() for name in self.average]
@@ -109,9 +113,10 @@ def _averaged_tensors(module: LightningModule) -> dict[str, Tensor]:
 class Recorder(Callback):
     """After each epoch: results.csv, TensorBoard, weights, curves, and last of all the state.
 
-    The state comes last, so a kill in between goes back to the epoch before and repeats this one
-    to the same result. Rows live in the state; results.csv is written from them and so never
-    holds an epoch twice.
+    The state comes after the weights, so a kill in between goes back to the epoch before and
+    repeats this one to the same result; a state from before the first epoch lets the first one
+    be repeated too. Rows live in the state; results.csv is written from them and so never holds an
+    epoch twice.
 
     Args:
         folder: of the run.
@@ -121,6 +126,7 @@ class Recorder(Callback):
         early_stop: epochs without a better validation score after which to stop, or None.
         preview: draw the first training batch.
         images_per_step: over all processes; a resumed run must keep it.
+        run: what else a resumed run is compared with, as plain values.
     """
 
     def __init__(
@@ -133,8 +139,10 @@ class Recorder(Callback):
         early_stop: int | None,
         preview: bool,
         images_per_step: int,
+        run: dict[str, Any],
     ) -> None:
         self.folder = folder
+        self.run = run
         self.task = task
         self.train_set = train_set
         self.average = average
@@ -170,6 +178,7 @@ class Recorder(Callback):
             "best_epoch": self.best_epoch,
             "images_per_step": self.images_per_step,
             "finished": self.finished,
+            "run": self.run,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -185,9 +194,14 @@ class Recorder(Callback):
             )
         self.rows = [dict(row) for row in state_dict["rows"]]
         self.best_epoch = int(state_dict["best_epoch"])
-        self.finished = bool(state_dict.get("finished", False))
+        self.finished = bool(state_dict["finished"])
         # Lightning fetches the first batch of a resumed run before it announces the epoch.
         self.train_set.set_epoch(len(self.rows))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the starting weights: a run killed in its first epoch needs them."""
+        if not self.rows:
+            trainer.save_checkpoint(self.folder.resume, weights_only=False)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -203,6 +217,7 @@ class Recorder(Callback):
         first = batch_idx == 0 and trainer.current_epoch == 0
         if first and self.preview and trainer.is_global_zero:
             assert isinstance(pl_module, TrainingModule)
+            self.folder.check_there()
             figure = self.task.preview(pl_module.model, outputs["shown"])
             save_figure(figure, self.folder.preview)
             # Drawing is not training; the throughput must not pay for it.
@@ -213,20 +228,34 @@ class Recorder(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch."""
         assert isinstance(pl_module, TrainingModule)
+        self.folder.check_there()
         row = self._row(trainer, pl_module)
         pl_module.check_finite(row["train_loss"])
+        self._check_weights(pl_module)
         self.rows.append(row)
-        rank = self.task.rank
-        better = self.best_epoch == 0 or rank(row) > rank(self.best)
+        better = self.best_epoch == 0 or self._rank(row) > self._rank(self.best)
         if better:
             self.best_epoch = len(self.rows)
         if trainer.is_global_zero:
             self._write(trainer, pl_module, row, better)
         self.finished = trainer.should_stop or self.exhausted
         trainer.save_checkpoint(self.folder.resume, weights_only=False)
+        if trainer.is_global_zero and time.perf_counter() - self._drawn > CURVES_EVERY:
+            self.draw_curves()
         if self.exhausted:
             trainer.should_stop = True
             logger.info("no better epoch than %d since; stopping early", self.best_epoch)
+
+    def _rank(self, row: Row) -> tuple[float, ...]:
+        """The task's rank of an epoch; NaN, which compares with nothing, below all else."""
+        return tuple(-math.inf if math.isnan(value) else value for value in self.task.rank(row))
+
+    def _check_weights(self, module: TrainingModule) -> None:
+        """Raises TrainingError where weights or their average are not finite: an earlier epoch's
+        files then stay."""
+        module.check_weights(module.model.state_dict())
+        if self.average is not None:
+            module.check_weights(self.average.average)
 
     def _row(self, trainer: Trainer, module: TrainingModule) -> Row:
         now = time.perf_counter()
@@ -257,8 +286,6 @@ class Recorder(Callback):
             if better:
                 save(model, self.folder.best)
             save(model, self.folder.last)
-        if time.perf_counter() - self._drawn > CURVES_EVERY:
-            self.draw_curves()
 
     def draw_curves(self) -> None:
         """Write curves.png."""

@@ -104,12 +104,14 @@ class Budget(Callback):
             return min(1.0, steps / self.config.steps)
         return min(1.0, epochs / self.config.epochs)
 
-    def most_epochs(self, steps_per_epoch: int) -> int:
-        """For Lightning; -1 is without end."""
+    def most_epochs(
+        self, steps_per_epoch: int, *, epochs_done: int = 0, steps_done: int = 0
+    ) -> int:
+        """For Lightning; -1 is without end. A resumed run may have ended within an epoch."""
         if self.config.minutes is not None:
             return -1
         if self.config.steps is not None:
-            return -(-self.config.steps // steps_per_epoch)
+            return epochs_done - (steps_done - self.config.steps) // steps_per_epoch
         return self.config.epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,7 +1,10 @@
 """`swinkit.train`: a run from its settings to its folder."""
 
+import contextlib
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from swinkit.checkpoints.load import load
 from swinkit.console import ImagesBar
 from swinkit.data.loading import EpochDataset, build_loader
 from swinkit.registry import evaluate, get_task
+from swinkit.settings import flat
 from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 from swinkit.task.training import TrainingTask
@@ -27,12 +31,13 @@ from swinkit.training.processes import (
     Processes,
     find_device,
     interruptible,
+    terminable,
     threads,
 )
-from swinkit.training.progress import RunProgress, announce, quiet_libraries, run_log
-from swinkit.training.recipes import read_config
+from swinkit.training.progress import RunProgress, announce, ends_in_words, quiet_libraries, run_log
 from swinkit.training.recorder import Recorder, WeightAverage
-from swinkit.training.run_folder import RunFolder, StateFile, open_folder
+from swinkit.training.resume import LENGTHS, Resumed, describe_run, open_folder, settle_config
+from swinkit.training.run_folder import RunFolder, StateFile
 from swinkit.training.schedule import Budget, Schedule
 
 logger = logging.getLogger(__name__)
@@ -63,7 +68,12 @@ class TrainResult:
     seconds: float
 
 
-def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult:
+def train(
+    config: TrainConfig,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> TrainResult:
     """Train a classifier, a detector or a segmenter, as the settings and the data say.
 
     On one CPU or GPU, or in every process that torchrun started.
@@ -71,6 +81,9 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
     Args:
         config: all settings; with `runtime.resume` only that one counts, the rest is read from
             the run's folder.
+        changes: of a resumed run: settings that take the place of the recorded ones, by name, such
+            as {"schedule.epochs": 100}. A longer run, a moved data path, another device and what
+            else does not matter to the numbers is obeyed, anything else refused.
         console: where progress goes; the terminal by default.
 
     Raises:
@@ -99,22 +112,23 @@ def train(config: TrainConfig, *, console: Console | None = None) -> TrainResult
     ['val_loss', 'val_top1', 'val_top5']
     """
     started = time.perf_counter()
-    config = _settle(config)
     processes = Processes.from_torchrun()
-    device = find_device(config.runtime.device)
     screen = (console or Console()) if processes.rank == 0 else Console(quiet=True)
-    with (
-        quiet_libraries(),
-        threads(config.runtime.threads),
-        processes.connected(device),
-        run_log(screen) as log,
-    ):
-        run = _prepare(config, processes, device, screen)
+    with contextlib.ExitStack() as held:
+        held.enter_context(terminable())
+        held.enter_context(quiet_libraries())
+        log = held.enter_context(run_log(screen))
+        config = settle_config(config, changes or {}, processes, held)
+        device = find_device(config.runtime.device)
+        held.enter_context(threads(config.runtime.threads))
+        held.enter_context(processes.connected(device))
+        run = _prepare(config, processes, device, screen, held)
         if processes.rank == 0:
             log.keep_in(run.folder)
-        recorder = _fit(run)
-        # The others wait here for the first one, which still measures the best weights.
-        metrics = processes.shared(_measure(run, recorder) if processes.rank == 0 else {})
+        with ends_in_words(run.folder, screen):
+            recorder = _fit(run)
+            # The others wait here for the first one, which still measures the best weights.
+            metrics = processes.shared(_measure(run, recorder) if processes.rank == 0 else {})
     return TrainResult(
         folder=run.folder.path,
         metrics=metrics,
@@ -133,6 +147,7 @@ class _Run:
     model: TaskModel[Any]
     batch_size: int
     folder: RunFolder
+    resumed: Resumed | None
     processes: Processes
     device: DeviceType
     screen: Console
@@ -143,22 +158,22 @@ class _Run:
         return self.batch_size * self.processes.size * self.config.runtime.accumulate
 
 
-def _settle(config: TrainConfig) -> TrainConfig:
-    """A resumed run's own settings; a new run's with an absolute data path."""
-    resume = config.runtime.resume
-    if resume is None:
-        path = config.data.path.expanduser().resolve()
-        return replace(config, data=replace(config.data, path=path))
-    kept = read_config(RunFolder.open(resume).config)
-    return replace(kept, runtime=replace(kept.runtime, resume=resume))
-
-
 def _prepare(
-    config: TrainConfig, processes: Processes, device: DeviceType, screen: Console
+    config: TrainConfig,
+    processes: Processes,
+    device: DeviceType,
+    screen: Console,
+    held: ExitStack,
 ) -> _Run:
     """Data, network, batch size and folder."""
     task = get_task(config.task).training(config)
-    model = build_model(task)
+    resume, resumed = config.runtime.resume, None
+    if resume is not None and RunFolder(resume).resume.is_file():
+        resumed = Resumed(RunFolder(resume))
+        resumed.check(config, task.splits)
+        model = resumed.build_model(config)
+    else:
+        model = build_model(task)
     batch_size = settle_batch_size(config, task, model, processes, device)
     config = replace(config, runtime=replace(config.runtime, batch_size=batch_size))
     return _Run(
@@ -166,7 +181,8 @@ def _prepare(
         task=task,
         model=model,
         batch_size=batch_size,
-        folder=open_folder(config, processes),
+        folder=open_folder(config, processes, held),
+        resumed=resumed,
         processes=processes,
         device=device,
         screen=screen,
@@ -188,6 +204,7 @@ def _fit(run: _Run) -> Recorder:
         early_stop=schedule.early_stop,
         preview=runtime.preview,
         images_per_step=run.images_per_step,
+        run=describe_run(run.config, run.task.splits, run.model),
     )
     state = _last_state(run, recorder)
     where = f"{run.device} x {run.processes.size}".removesuffix(" x 1")
@@ -211,7 +228,11 @@ def _fit(run: _Run) -> Recorder:
     trainer = _trainer(
         run,
         callbacks if average is None else [average, *callbacks],
-        epochs=budget.most_epochs(steps_per_epoch),
+        epochs=budget.most_epochs(
+            steps_per_epoch,
+            epochs_done=len(recorder.rows),
+            steps_done=0 if state is None or run.resumed is None else run.resumed.steps,
+        ),
         epochs_done=len(recorder.rows),
     )
     with interruptible(trainer):
@@ -236,12 +257,18 @@ def _loader(run: _Run, samples: EpochDataset, train: bool) -> DataLoader:
 
 
 def _last_state(run: _Run, recorder: Recorder) -> Path | None:
-    """The state that a resumed run goes on from, its rows given to the recorder."""
-    if run.config.runtime.resume is None or not run.folder.resume.is_file():
+    """The state that a resumed run goes on from, its rows given to the recorder.
+
+    A state from before the first epoch holds only the weights, which the network has by now.
+    """
+    if run.resumed is None:
         return None
-    state = StateFile().load_checkpoint(run.folder.resume)
-    recorder.load_state_dict(state["callbacks"][recorder.state_key])
-    return run.folder.resume
+    recorder.load_state_dict(run.resumed.state["callbacks"][recorder.state_key])
+    before = run.resumed.run["settings"]
+    now = flat(run.config.to_dict())
+    if any(before.get(name) != now.get(name) for name in LENGTHS):
+        recorder.finished = False  # it was made longer
+    return run.folder.resume if recorder.rows else None
 
 
 def _trainer(run: _Run, callbacks: list[Callback], *, epochs: int, epochs_done: int) -> Trainer:
@@ -274,6 +301,7 @@ def _trainer(run: _Run, callbacks: list[Callback], *, epochs: int, epochs_done: 
 
 def _measure(run: _Run, recorder: Recorder) -> dict[str, float]:
     """Measure the best weights on every held-out split; write reports and pictures."""
+    run.folder.check_there()
     recorder.draw_curves()
     model = load(run.folder.best, report=None)
     assert isinstance(model, TaskModel), "a run trains no bare backbone"
