@@ -2,6 +2,7 @@
 #   make demo    train, evaluate and predict on handwritten digits (no download)
 #   make test    the tests
 #   make check   style, types, import order
+#   make fuzz    a hundred thousand damaged files
 #   make bench   speed beside timm, torchvision and transformers
 
 PYTHON ?= python3
@@ -11,13 +12,16 @@ INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.installed-bench
 TEST_WORKERS ?= 2
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check fuzz bench format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+
+fuzz: $(INSTALLED)
+	SWINKIT_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz -n $(TEST_WORKERS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -46,6 +46,13 @@ class SwinConfig:
 
     Raises:
         ConfigError: values that contradict each other.
+
+    Example:
+        >>> config = swinkit.SwinConfig(embed_dim=96, depths=(2, 2, 6, 2))
+        >>> config.channels
+        (96, 192, 384, 768)
+        >>> config.strides
+        (4, 8, 16, 32)
     """
 
     version: Literal[1, 2] = 1
