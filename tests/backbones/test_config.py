@@ -1,4 +1,4 @@
-"""SwinConfig: what it refuses, what it normalises, and its trip through JSON."""
+"""SwinConfig: what it refuses, what it normalizes, and its trip through JSON."""
 
 import json
 from dataclasses import FrozenInstanceError

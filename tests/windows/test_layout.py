@@ -192,6 +192,8 @@ def test_backward_is_a_gather() -> None:
 
 
 def test_a_layout_on_another_device_has_its_indices_there() -> None:
-    layout = WindowLayout.of((4, 4), (2, 2), (1, 1), device=torch.device("cpu"))
-    move = layout.enter().to(torch.device("meta"))
-    assert move.source.device.type == move.target.device.type == "meta"
+    layout = WindowLayout.of((5, 4), (2, 2), (1, 1), device=torch.device("meta"))
+    row, column = layout.slot_coordinates()
+    tokens = layout.tokens_at(row, column)
+    for index in (layout.slot_to_padded, layout.padded_to_slot, layout.padding(), tokens):
+        assert index.device.type == "meta"

@@ -61,7 +61,7 @@ def test_bias_is_the_table_at_the_offset(window: SizeHW, heads: int) -> None:
 
 
 def log_spaced(offset: int, trained_on: int) -> float:
-    """Equation 4 of the V2 paper for one offset, normalised to [-8, 8] first."""
+    """Equation 4 of the V2 paper for one offset, normalized to [-8, 8] first."""
     scaled = 8 * offset / max(trained_on - 1, 1)
     return math.copysign(math.log2(1 + abs(scaled)) / math.log2(8), scaled)
 

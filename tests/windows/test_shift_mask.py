@@ -40,7 +40,7 @@ def differences(coordinate: Tensor) -> Tensor:
     return coordinate[..., :, None] - coordinate[..., None, :]
 
 
-def neighbours_on_the_map(layout: WindowLayout) -> Tensor:
+def neighbors_on_the_map(layout: WindowLayout) -> Tensor:
     """(nW, T, T) bool, from map coordinates alone."""
     row, column = (c.view(layout.num_windows, -1) for c in layout.slot_coordinates())
     place = torch.arange(layout.tokens_per_window)
@@ -51,9 +51,9 @@ def neighbours_on_the_map(layout: WindowLayout) -> Tensor:
 
 @given(cases())
 @many
-def test_two_tokens_attend_exactly_when_they_are_neighbours_on_the_map(case: Case) -> None:
+def test_two_tokens_attend_exactly_when_they_are_neighbors_on_the_map(case: Case) -> None:
     layout = WindowLayout.of(*case)
-    expected = neighbours_on_the_map(layout)
+    expected = neighbors_on_the_map(layout)
     interior = layout.num_windows - layout.num_seam
     mask = shift_mask(layout)
     # Windows without a mask let every pair attend.

@@ -44,6 +44,11 @@ class SwinConfig:
         attention: "auto", "sdpa" or "reference"; the same numbers, see `windows/kernels`.
         gradient_checkpointing: recompute blocks in the backward pass to save memory.
 
+    >>> from swinkit import SwinConfig
+    >>> config = SwinConfig(version=2, window_size=(8, 8, 8, 4), drop_path_rate=0.1)
+    >>> config.window_size
+    ((8, 8), (8, 8), (8, 8), (4, 4))
+
     Raises:
         ConfigError: values that contradict each other.
 
@@ -112,26 +117,52 @@ class SwinConfig:
 
     @property
     def num_stages(self) -> int:
+        """Stages, each with half the resolution of the one before.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig(depths=(2, 2, 2), num_heads=(3, 6, 12), norm_stages=(2,)).num_stages
+        3
+        """
         return len(self.depths)
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each stage's output."""
+        """Channels of each stage's output.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig(embed_dim=96).channels
+        (96, 192, 384, 768)
+        """
         return tuple(self.embed_dim * 2**stage for stage in range(len(self.depths)))
 
     @property
     def windows(self) -> tuple[SizeHW, ...]:
-        """`window_size` as stored: one (height, width) per stage."""
+        """`window_size` as stored: one (height, width) per stage.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig(window_size=7).windows
+        ((7, 7), (7, 7), (7, 7), (7, 7))
+        """
         return cast(tuple[SizeHW, ...], self.window_size)
 
     @property
     def pretrained_windows(self) -> tuple[SizeHW, ...]:
-        """`pretrained_window_size` as stored: one (height, width) per stage."""
+        """`pretrained_window_size` as stored: one (height, width) per stage.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig(version=2, pretrained_window_size=(12, 12, 12, 6)).pretrained_windows
+        ((12, 12), (12, 12), (12, 12), (6, 6))
+        """
         return cast(tuple[SizeHW, ...], self.pretrained_window_size)
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels per token, along each axis, of each stage's output."""
+        """Pixels per token, along each axis, of each stage's output.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig(patch_size=4).strides
+        (4, 8, 16, 32)
+        """
         return tuple(self.patch_size * 2**stage for stage in range(len(self.depths)))
 
     def adapted(
@@ -144,6 +175,10 @@ class SwinConfig:
         gradient_checkpointing: bool = False,
     ) -> "SwinConfig":
         """The same architecture with what a user may choose; None keeps its own.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig(window_size=7).adapted(in_channels=1, drop_path_rate=0.1).windows[0]
+        (7, 7)
 
         Raises:
             ConfigError: values outside their range.
@@ -158,12 +193,21 @@ class SwinConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """Plain values that JSON can hold.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig().to_dict()["depths"]
+        [2, 2, 6, 2]
+        """
         return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SwinConfig":
         """Inverse of `to_dict`, also after a trip through JSON.
+
+        >>> from swinkit import SwinConfig
+        >>> SwinConfig.from_dict({"embed_dim": 128, "num_heads": [4, 8, 16, 32]}).channels
+        (128, 256, 512, 1024)
 
         Raises:
             ConfigError: a key that this version does not know.

@@ -94,6 +94,11 @@ class SwinBackbone(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """`B in_channels H W` -> one `B C h w` map per stage.
 
+        >>> import torch
+        >>> from swinkit import create_backbone
+        >>> create_backbone("swin_nano")(torch.rand(1, 3, 64, 64))[-1].shape
+        torch.Size([1, 384, 4, 4])
+
         Raises:
             ImageError: another number of dimensions or channels, or an image without pixels.
         """

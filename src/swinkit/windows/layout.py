@@ -21,8 +21,9 @@ from swinkit.settings import SizeHW
 class TokenMove:
     """A gather of tokens with its inverse, so that the backward pass is a gather too.
 
-    `source[i]` is the token that comes to place i, `target[j]` the place to which token j goes;
-    -1 means a zero token and a token that is dropped.
+    Attributes:
+        source: the token that comes to each place. target: the place to which each token goes.
+        source_holes: places that get a zero token, or None. target_holes: tokens that are dropped.
     """
 
     source: Tensor
@@ -39,26 +40,13 @@ class TokenMove:
         cells = torch.where(source < 0, num_tokens, source)
         target = torch.full((num_tokens + 1,), -1, dtype=torch.long, device=source.device)
         target = target.scatter(0, cells, places)[:num_tokens]
-        return TokenMove(*_without_holes(source, target))
-
-    def to(self, device: torch.device) -> "TokenMove":
-        tensors = (self.source, self.target, self.source_holes, self.target_holes)
-        return TokenMove(*(None if t is None else t.to(device) for t in tensors))  # type: ignore[arg-type]
+        return TokenMove(source.clamp(min=0), target.clamp(min=0), _holes(source), _holes(target))
 
 
-def _without_holes(
-    source: Tensor, target: Tensor
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    source_holes, target_holes = source < 0, target < 0
-    if not torch.compiler.is_compiling():
-        # Most maps fit their windows; then the gather needs no second pass over the tokens.
-        return (
-            source.clamp(min=0),
-            target.clamp(min=0),
-            source_holes if bool(source_holes.any()) else None,
-            target_holes if bool(target_holes.any()) else None,
-        )
-    return source.clamp(min=0), target.clamp(min=0), source_holes, target_holes
+def _holes(index: Tensor) -> Tensor | None:
+    holes = index < 0
+    # Most maps fit their windows; then the gather needs no second pass over the tokens.
+    return holes if torch.compiler.is_compiling() or bool(holes.any()) else None
 
 
 def move_tokens(tokens: Tensor, move: TokenMove) -> Tensor:
