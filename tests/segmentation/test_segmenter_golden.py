@@ -23,7 +23,9 @@ from swinkit.segmentation.views import mean_scores
 CASE = "mm_upernet_case1"
 TOLERANCE, UPSAMPLED = 1e-5, 1e-4
 # The recording is float32 too: its logits are up to 8e-6 and its backbone gradients up to 1e-3 of
-# their deviation away from a float64 run. Nobody can be nearer to it than it is to the truth.
+# their deviation away from a float64 run. Nobody can be nearer to it than it is to the truth; and
+# gradients, which batch norms over few values amplify, may lie on the other side of the truth. So
+# the float64 run must lie where the recording does, and ours as near to it as the recording.
 ROUNDING = 2.0
 BACKBONE_GRADIENTS = {
     "backbone.patch_embed.projection.weight": "backbone.patch_embed.projection.weight",
@@ -162,7 +164,7 @@ def test_training_step(model: SwinSegmenter, golden: dict[str, Tensor], golden_d
     for key in (key for key in golden if key.startswith("grad.")):
         theirs = golden[key]
         assert (exact[key] - theirs).norm() <= 1e-4 * theirs.norm(), key
-        assert deviation(step[key], theirs) <= allowed(theirs, exact[key], 1e-4), key
+        assert deviation(step[key], exact[key]) <= allowed(theirs, exact[key], 1e-4), key
     state = model.state_dict()
     for key in (key for key in golden if key.startswith("loss.bn_after.")):
         ours = state[decoder_name(key.removeprefix("loss.bn_after."))]
