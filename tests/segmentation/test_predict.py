@@ -142,7 +142,10 @@ def test_one_view_is_what_it_shows(scaled: SwinSegmenter, same_size: SwinSegment
     (viewed,) = same_size.predict(IMAGE, views=views, keep_probabilities=True)
     (plain,) = scaled.predict(IMAGE, keep_probabilities=True)
     assert np.array_equal(viewed.labels, plain.labels)
-    assert np.array_equal(viewed.probabilities, plain.probabilities)
+    # Half precision: a mean of one softmax may round to the neighbor of the softmax itself.
+    assert viewed.probabilities is not None
+    assert plain.probabilities is not None
+    np.testing.assert_array_max_ulp(viewed.probabilities, plain.probabilities, maxulp=1)
 
 
 @pytest.mark.parametrize(("classes", "kind"), [(256, np.uint8), (257, np.uint16)])
