@@ -1,6 +1,7 @@
 # Each target prepares its own environment in .venv; nothing needs to be activated.
 #   make demo    train, evaluate and predict on handwritten digits (no download)
 #   make test    the tests
+#   make kills   a training run of 40 epochs, killed 100 times
 #   make check   style, types, import order
 #   make fuzz    a hundred thousand damaged files
 #   make bench   speed beside timm, torchvision and transformers
@@ -12,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.installed-bench
 TEST_WORKERS ?= 2
 
-.PHONY: demo test check fuzz bench format clean
+.PHONY: demo test kills check fuzz bench format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -22,6 +23,9 @@ test: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	SWINKIT_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz -n $(TEST_WORKERS)
+
+kills: $(INSTALLED)
+	SWINKIT_KILLS=100 SWINKIT_KILL_EPOCHS=40 $(BIN)/python -m pytest -s tests/training/test_kills.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -124,7 +124,7 @@ def _convert_list(items: tuple[Any, ...], value: Any, where: str) -> Any:
     if Ellipsis not in items and len(value) != len(items):
         raise ConfigError(f"{where} has {len(value)} values; give {len(items)}")
     return tuple(
-        _convert(items[0], part, f"{where}[{number}]") for number, part in enumerate(value)
+        _convert(items[0], part, f"{where}[{position}]") for position, part in enumerate(value)
     )
 
 

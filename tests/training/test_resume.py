@@ -380,3 +380,25 @@ def test_sigterm_ends_like_an_interrupt(demanding, tmp_path):
     assert out.endswith(f"go on with swinkit train --runtime.resume {folder}\n")
     assert StateFile().load_checkpoint(folder / "resume.ckpt")["epoch"] >= 0
     assert not (folder / "run.lock").exists()
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_every_task_goes_on_from_its_state(task, request, tmp_path, monkeypatch):
+    make = request.getfixturevalue(task)
+    whole = train(make(runtime={"out": tmp_path / "whole"}), console=QUIET).folder
+    config = make(runtime={"out": tmp_path / "parts"})
+    original = Recorder.on_train_batch_end
+
+    def press(self, trainer, module, outputs, batch, batch_idx):
+        original(self, trainer, module, outputs, batch, batch_idx)
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "on_train_batch_end", press)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, console=QUIET)
+    monkeypatch.setattr(Recorder, "on_train_batch_end", original)
+    resume = replace(config, runtime=replace(config.runtime, resume=tmp_path / "parts"))
+    parts = train(resume, console=QUIET).folder
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()

@@ -44,7 +44,7 @@ class RPNConfig:
     negative: float = 0.3
     num_samples: int = 256
     positive_fraction: float = 0.5
-    border: float = -1
+    border: float = -1.0
     box_beta: float = 0.0
     train_pre_nms: int = 2000
     train_proposals: int = 1000

@@ -155,7 +155,8 @@ class RuntimeConfig:
     out: Path = Path("runs/train")
     """Folder of the run. An existing one is kept: the next run goes to train-2, train-3, …"""
     resume: Path | None = None
-    """Go on with the run in this folder; all other settings come from its config.yaml."""
+    """Go on with the run in this folder, with the settings of its config.yaml; a longer run, a
+    moved data path, workers, threads and device may be named beside it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """"auto" takes the GPU where there is one."""
     precision: Literal["32", "bf16"] = "32"
