@@ -117,7 +117,12 @@ def test_a_header_that_says_what_the_tensors_do_not(
 
 
 @pytest.mark.parametrize("name", ["metrics", "provenance"])
-@pytest.mark.parametrize("value", [3, {"a": [[]], "b": None}, {"a": float("inf")}])
+def test_remarks_that_are_no_mapping_are_one_line(write: Callable[..., Path], name: str) -> None:
+    assert f"{name} is 3" in message(write({f"info.{name}": 3}))
+
+
+@pytest.mark.parametrize("name", ["metrics", "provenance"])
+@pytest.mark.parametrize("value", [{"a": [[]], "b": None}, {"a": float("inf")}])
 def test_remarks_of_other_kinds_are_passed_over(
     write: Callable[..., Path], name: str, value: Any
 ) -> None:

@@ -106,7 +106,7 @@ def test_unsound_data_is_named_and_the_rest_counts(
         ("segmenter.safetensors", "scenes", ("--workers", 1), ("--workers", "classifier")),
         ("detector.safetensors", "shapes", ("--score", 2), ("score is 2",)),
         ("detector.safetensors", "shapes", ("--batch-size", 0), ("batch-size is 0",)),
-        ("detector.safetensors", "shapes", ("--max-detections", 0), ("max_detections is 0",)),
+        ("detector.safetensors", "shapes", ("--max-detections", 0), ("max-detections is 0",)),
         ("segmenter.safetensors", "shapes", (), ("shapes",)),
         ("detector.safetensors", "nowhere", (), ("nowhere",)),
     ],
