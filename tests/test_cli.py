@@ -13,17 +13,19 @@ import pytest
 import torch
 from PIL import Image
 
+from swinkit import __version__
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.variants import VARIANTS
 from swinkit.checkpoints.load import load
 from swinkit.checkpoints.save import save
 from swinkit.classification.model import SwinClassifier
-from swinkit.cli import main
+from swinkit.cli import _parse, main
 from swinkit.detection.variants import DETECTORS
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.segmentation.variants import SEGMENTERS
 from swinkit.task.model import ModelInfo
+from swinkit.training.recipes import load_recipe
 
 COMMANDS = ("train", "evaluate", "predict", "convert", "models")
 NAMES = ("cat", "dog", "heron")
@@ -385,3 +387,71 @@ def test_errors_stay_on_one_line() -> None:
 def test_an_empty_value_is_refused(arguments, capsys):
     assert main(arguments) == 2
     assert "give a value" in capsys.readouterr().err
+
+
+def test_the_version_is_told_by_either_name_of_the_command() -> None:
+    for start in (["swinkit"], ["swinkit.cli"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *start, "--version"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"swinkit {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--steps", "3"], (3, None)),
+        (["--schedule.steps=3"], (3, None)),
+        (["--minutes", "2"], (None, 2.0)),
+        (["--epochs", "2"], (None, None)),
+    ],
+)
+def test_a_named_length_takes_the_place_of_the_recipes(
+    given: list[str], expected: tuple[int | None, float | None]
+) -> None:
+    words = ["--recipe", "small_detection", *given]
+    command = _parse("train", words)
+    assert (command.config.schedule.steps, command.config.schedule.minutes) == expected
+
+
+def test_two_named_lengths_are_refused(capsys: pytest.CaptureFixture[str], photos: Path) -> None:
+    assert "epochs and minutes all say how long; give one of them" in refused(
+        capsys, "train", photos, "--epochs", 3, "--schedule.minutes", 2
+    )
+
+
+def test_short_options_mean_the_long_ones() -> None:
+    short = "--batch-size 3 --lr 0.5 --image-size 64 --workers 7 --device cpu --out x --name swin_s"
+    config = _parse("train", f"{short} --weights None".split()).config
+    assert (config.runtime.batch_size, config.optimizer.lr, config.data.workers) == (3, 0.5, 7)
+    assert (config.model.image_size, config.model.name, config.model.weights) == (
+        64,
+        "swin_s",
+        None,
+    )
+    assert (config.runtime.device, config.runtime.out) == ("cpu", Path("x"))
+
+
+@pytest.mark.parametrize("task", ["classification", "detection", "segmentation"])
+def test_the_page_of_train_is_short_and_shows_the_recipe(
+    task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--task", task, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert len(page.splitlines()) <= 120
+    recipe = load_recipe(None, "nowhere", task=task)
+    assert f"--epochs {recipe.schedule.epochs} " in page
+    assert f"--optimizer.layer-decay {recipe.optimizer.layer_decay:.4g} " in page
+    assert page.index("--epochs") < page.index("--data.kind")
+    assert main(["train", "--task", task, "--help-all"]) == 0
+    assert "--schedule.warmup-epochs" in capsys.readouterr().out
+
+
+def test_data_that_is_not_there_is_refused_before_anything_heavy_is_imported() -> None:
+    code = (
+        "import sys; from swinkit.cli import main; "
+        "code = main(['train', 'nowhere']); sys.exit(code + 10 * ('torch' in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "swinkit: error: nowhere: no such file or folder; check the path\n"

@@ -1,37 +1,28 @@
-"""The command `swinkit`. Nothing here imports PyTorch; a command does so once it runs."""
+"""The command `swinkit`. Only the command that is named is imported, and PyTorch once it runs."""
 
 import contextlib
 import io
 import os
 import sys
 from collections.abc import Sequence
-from functools import reduce
-from operator import or_
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Any
 
-import tyro
-
-from swinkit.commands.convert import Convert
-from swinkit.commands.evaluate import Evaluate
-from swinkit.commands.inspect import Inspect
-from swinkit.commands.models import Models
-from swinkit.commands.predict import Predict
-from swinkit.commands.train import Train, train_defaults
+from swinkit import __version__
 from swinkit.errors import ConfigError, SwinkitError, Terminated
 
-DESCRIPTION = """The Swin Transformer: inspect, train, evaluate, predict, convert.
+HELP = """usage: swinkit [-h] [--version] COMMAND ...
 
-swinkit inspect photos: what the data holds, and what is wrong with it
+The Swin Transformer: inspect, train, evaluate, predict, convert.
 
-swinkit train photos: on a folder with one folder of images per class
+{commands}
 
-swinkit predict 'holiday/*.jpg' --weights runs/train/best.safetensors
-
-swinkit evaluate --weights runs/train/best.safetensors --data photos
-
-swinkit convert swin_tiny.pth swin_tiny.safetensors --to timm
-
-swinkit models: the published networks and their weights
+For example:
+  swinkit inspect photos
+  swinkit train photos                  a folder with one folder of images per class
+  swinkit predict 'holiday/*.jpg' --weights runs/train/best.safetensors
+  swinkit evaluate --weights runs/train/best.safetensors --data photos
+  swinkit convert swin_tiny.pth swin_tiny.safetensors --to timm
 
 swinkit COMMAND --help shows every setting."""
 
@@ -40,13 +31,14 @@ EXIT_INTERRUPT = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 
-COMMANDS: dict[str, type[Any]] = {
-    "inspect": Inspect,
-    "train": Train,
-    "evaluate": Evaluate,
-    "predict": Predict,
-    "convert": Convert,
-    "models": Models,
+# The class in swinkit.commands.NAME is the name with a capital.
+COMMANDS = {
+    "inspect": "what a data set holds, and what is wrong with it",
+    "train": "train a classifier, a detector or a segmenter on your own images",
+    "evaluate": "measure a trained model on labeled images",
+    "predict": "classify images, detect objects in them, or segment them",
+    "convert": "write a checkpoint for another package",
+    "models": "the published networks and their weights",
 }
 
 
@@ -60,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_standard_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        _parse(_readable(arguments) or ["--help"]).run()
+        _run(_readable(arguments))
         sys.stdout.flush()
     except SwinkitError as error:
         return _fail(str(error))
@@ -124,16 +116,37 @@ def _readable(arguments: list[str]) -> list[str]:
     return read
 
 
-def _parse(arguments: list[str]) -> Any:
-    """One of the commands, with the values of its options."""
-    train = train_defaults(arguments[1:] if arguments[0] == "train" else [])
-    defaults: dict[str, dict[str, Any]] = {"train": {"default": train}}
-    choices = (
-        Annotated[kind, tyro.conf.subcommand(name, **defaults.get(name, {}))]
-        for name, kind in COMMANDS.items()
-    )
-    choice: Any = reduce(or_, choices)
-    return tyro.cli(choice, prog="swinkit", description=DESCRIPTION, args=arguments)
+def _run(arguments: list[str]) -> None:
+    """The command that the arguments name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        listed = (f"  {command:<{width}}  {does}" for command, does in COMMANDS.items())
+        print(HELP.format(commands="\n".join(listed)))
+    elif name == "--version":
+        print(f"swinkit {__version__}")
+    elif name in COMMANDS:
+        _parse(name, rest).run()
+    else:
+        raise ConfigError(f"no command {name!r}; choose one of {', '.join(COMMANDS)}")
+
+
+def _parse(name: str, arguments: list[str]) -> Any:
+    """A command with the values of its options."""
+    import tyro
+
+    module = import_module(f"swinkit.commands.{name}")
+    if hasattr(module, "print_help") and {"-h", "--help"} & set(arguments):
+        module.print_help(arguments)
+        raise SystemExit(0)
+    arguments = ["--help" if word == "--help-all" else word for word in arguments]
+    kind = getattr(module, name.capitalize())
+    defaults = {"default": module.train_defaults(arguments)} if name == "train" else {}
+    return tyro.cli(kind, prog=f"swinkit {name}", args=arguments, **defaults)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SwinConfig
+from swinkit.backbones.names import get_variant
 from swinkit.backbones.patch_embed import PatchEmbed
 from swinkit.backbones.stage import StagePlan, SwinStage, plan_stages
-from swinkit.backbones.variants import VARIANTS
 from swinkit.errors import ConfigError, ImageError
-from swinkit.settings import SizeHW, by_name
+from swinkit.settings import SizeHW
 from swinkit.windows.kernels import Kernel
 from swinkit.windows.layout import move_tokens
 
@@ -253,6 +253,7 @@ def create_backbone(
     norm_stages: Sequence[int] = (0, 1, 2, 3),
     attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
+    pretrained: bool = False,
 ) -> SwinBackbone:
     """A bare backbone with fresh weights, giving a pyramid of normed maps.
 
@@ -268,7 +269,7 @@ def create_backbone(
     Raises:
         ConfigError: an unknown name, or settings that contradict each other.
     """
-    variant = by_name("model", name, VARIANTS)
+    variant = get_variant(name, pretrained=pretrained)
     config = variant.config.adapted(
         in_channels=in_channels,
         window_size=window_size,

@@ -9,8 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from swinkit.backbones.names import find_foreign
+from swinkit.backbones.variants import VARIANTS
 from swinkit.checkpoints.hub import fetch_hub, fetch_url, is_hub_id, is_url, sha256_of
-from swinkit.checkpoints.published import PUBLISHED, PublishedWeights
+from swinkit.checkpoints.published import PUBLISHED, PublishedWeights, published_of
 from swinkit.checkpoints.sources import all_sources
 from swinkit.checkpoints.sources.base import WeightFile
 from swinkit.checkpoints.unpickling import load_pickle
@@ -73,12 +75,21 @@ def open_weights(
         file = _open_path(fetch_hub(source, files_beside(), endpoint=endpoint))
         file.origin = file.name = source
     else:
-        raise CheckpointError(
-            f"{source}: no such file or folder, and no published name (see `swinkit models`), URL "
-            "or hub id (owner/name, where no folder here has the owner's name) either"
-        )
+        raise CheckpointError(_unknown(source))
     _check_tensors(file)
     return file
+
+
+def _unknown(source: str) -> str:
+    """What to say of a name that nothing has; people bring names of other packages."""
+    variant = VARIANTS.get(source) or find_foreign(source)
+    names = () if variant is None else tuple(entry.name for entry in published_of(variant.name))
+    if names:
+        return f"{source} is the name of a network; its published weights are {', '.join(names)}"
+    return (
+        f"{source}: no such file or folder, and no published name (see `swinkit models`), URL "
+        "or hub id (owner/name, where no folder here has the owner's name) either"
+    )
 
 
 def _open_published(entry: PublishedWeights, endpoint: str | None) -> WeightFile:

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.backbones.variants import VARIANTS
+from swinkit.backbones.names import get_variant
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reducing import Reduced
-from swinkit.settings import by_name
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
 from swinkit.task.predicting import InputImage, Predictor, Source, Stopwatch
@@ -158,6 +157,7 @@ def create_model(
     class_names: Sequence[str] | None = None,
     attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
+    pretrained: bool = False,
 ) -> SwinClassifier:
     """A classifier with fresh weights; `swinkit.load` gives trained ones.
 
@@ -172,6 +172,7 @@ def create_model(
         class_names: one per class.
         attention: "auto", "sdpa" or "reference"; None keeps the variant's.
         gradient_checkpointing: save memory in training.
+        pretrained: refused with the name of the weights that `swinkit.load` takes.
 
     Raises:
         ConfigError: an unknown name, or settings that contradict each other.
@@ -182,7 +183,7 @@ def create_model(
         >>> model.num_classes, model.preprocessing.size_hw
         (2, (96, 96))
     """
-    variant = by_name("model", name, VARIANTS)
+    variant = get_variant(name, pretrained=pretrained)
     config = variant.config.adapted(
         in_channels=in_channels,
         window_size=window_size,

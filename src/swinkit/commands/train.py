@@ -1,18 +1,20 @@
 """`swinkit train`: a recipe, overridden setting by setting."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, DataError
 from swinkit.registry import DEFAULT, get_task
 from swinkit.settings import expand_user
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.recipes import find_task, load_recipe, recorded_config
 
 NO_DATA = Path("FOLDER")
+LENGTHS = ("epochs", "steps", "minutes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +25,14 @@ class Train:
     CSV file with columns path and label trains a classifier; COCO, Pascal VOC or YOLO annotations
     train a detector, with masks where there are any; images with label masks train a segmenter.
     The recipe gives every setting below its value; what you name on the command line takes its
-    place. Without DATA, --recipe, --task or --model.name these are the settings of a classifier:
-    `swinkit train --task detection --help` shows a detector's, --task segmentation a segmenter's.
+    place.
     """
 
     data: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="DATA")]] = None
     """The images; the same as --data.path."""
     recipe: str = get_task(DEFAULT).recipe
-    """small_data, small_detection, small_segmentation: from scratch on few images. fine_tune,
-    fine_tune_detection, fine_tune_segmentation: published weights on your images; the one that
-    fits the data is the default. paper, fine_tune_paper, mask_rcnn_1x, mask_rcnn_3x,
-    cascade_mask_rcnn_3x, upernet_ade20k: as published. Or a YAML file with settings of your own."""
+    """A name (`swinkit train --help` lists those of the task), or a YAML file with settings of your
+    own."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 
     def run(self) -> None:
@@ -47,6 +46,8 @@ class Train:
             config = replace(config, data=replace(config.data, path=self.data))
         if config.data.path == NO_DATA and config.runtime.resume is None:
             raise ConfigError("no images to train on; name their folder: swinkit train FOLDER")
+        if config.runtime.resume is None and not os.path.exists(config.data.path):
+            raise DataError(f"{config.data.path}: no such file or folder; check the path")
         # Imported here because they bring PyTorch, which --help does without.
         from swinkit.training.resume import changed_settings
         from swinkit.training.train import train
@@ -55,7 +56,8 @@ class Train:
         if config.runtime.resume is not None:
             changes = changed_settings(recorded_config(config.runtime.resume), config)
         result = train(config, changes=changes)
-        print(f"results in {result.folder}")
+        if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, the first
+            print(f"results in {result.folder}")
 
 
 def train_defaults(arguments: list[str]) -> Train:
@@ -67,15 +69,28 @@ def train_defaults(arguments: list[str]) -> Train:
         TrainingError: no run to resume.
     """
     task, recipe = _value(arguments, "--task"), _value(arguments, "--recipe")
-    resume = _value(arguments, "--runtime.resume")
+    resume = _value(arguments, "--runtime.resume", "--resume")
     if resume is not None and resume.lower() != "none":
         return _resume_defaults(expand_user(Path(resume)), task, recipe)
     data = _value(arguments, "--data.path") or _first_plain(arguments) or NO_DATA
     if task is None and recipe is None:
-        task = find_task(_value(arguments, "--model.name"), data)
+        task = find_task(_value(arguments, "--model.name", "--name"), data)
     config = load_recipe(recipe, data, task=task)
-    config = replace(config, data=replace(config.data, path=NO_DATA))
+    lengths = [name for name in LENGTHS if _value(arguments, f"--schedule.{name}", f"--{name}")]
+    config = replace(
+        config,
+        data=replace(config.data, path=NO_DATA),
+        schedule=config.schedule.freed(lengths),
+    )
     return Train(recipe=recipe or get_task(config.task).recipe, config=config)
+
+
+def print_help(arguments: list[str]) -> None:
+    """The page for the task, with the values of the recipe, that the arguments name."""
+    from swinkit.commands.train_help import help_page
+
+    defaults = train_defaults([word for word in arguments if word not in ("-h", "--help")])
+    print(help_page(defaults.config, defaults.recipe))
 
 
 def _resume_defaults(folder: Path, task: str | None, recipe: str | None) -> Train:
@@ -94,13 +109,15 @@ def _resume_defaults(folder: Path, task: str | None, recipe: str | None) -> Trai
     return Train(recipe=get_task(config.task).recipe, config=config)
 
 
-def _value(arguments: list[str], flag: str) -> str | None:
+def _value(arguments: list[str], *flags: str) -> str | None:
+    """The last value that is given to an option, by any of its names."""
     found = None
     for place, argument in enumerate(arguments):
-        if argument == flag and place + 1 < len(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag in flags and equals:
+            found = value
+        elif flag in flags and place + 1 < len(arguments):
             found = arguments[place + 1]
-        elif argument.startswith(f"{flag}="):
-            found = argument.partition("=")[2]
     return found
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from swinkit.errors import ConfigError
 from swinkit.settings import expand_user, one_of
@@ -43,7 +45,7 @@ class DataConfig:
     on_bad_image: Literal["skip", "refuse"] = "skip"
     strict: bool = False
     scan: Literal["header", "full", "none"] = "header"
-    workers: int = 2
+    workers: Annotated[int, arg(aliases=("--workers",))] = 2
     channels: int = 3
 
     def __post_init__(self) -> None:

@@ -4,9 +4,12 @@ Each task's `train_config.py` adds its own. Importing this needs no PyTorch.
 """
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+
+from tyro.conf import arg
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
@@ -19,12 +22,12 @@ OwnConfig = TypeVar("OwnConfig", bound="TrainConfig")
 class ModelConfig:
     """Which network, and where its weights start."""
 
-    name: str = "swin_t"
+    name: Annotated[str, arg(aliases=("--name",))] = "swin_t"
     """A variant of `swinkit models`. Ignored where weights give a model of the run's task."""
-    weights: str | None = None
+    weights: Annotated[str | None, arg(aliases=("--weights",))] = None
     """Start from these: a file, a published name, a hub id or a URL. A detector or a segmenter may
     start from a classifier's backbone. None starts from scratch."""
-    image_size: int | None = None
+    image_size: Annotated[int | None, arg(aliases=("--image-size",))] = None
     """Side of the input in pixels, the short one of detectors and segmenters; None takes the
     variant's or the weights' own."""
     window_size: int | None = None
@@ -51,7 +54,7 @@ class OptimizerConfig:
     kind: Literal["adamw", "muon"] = "adamw"
     """"muon" moves the matrices of the blocks by Muon (2502.16982) and the rest by AdamW: from
     scratch it learns in fewer steps."""
-    lr: float = 5e-4
+    lr: Annotated[float, arg(aliases=("--lr",))] = 5e-4
     """Highest learning rate."""
     lr_batch: int | None = None
     """`lr` is meant for this many images per step and scaled linearly to yours (the paper states
@@ -91,13 +94,13 @@ class ScheduleConfig:
 
     kind: Literal["cosine", "poly", "multistep"] = "cosine"
     """Half a cosine; or (1 - part done) ** power; or drops at the milestones."""
-    epochs: int = 30
+    epochs: Annotated[int, arg(aliases=("--epochs",))] = 30
     """Length of the run, unless steps or minutes say it."""
     passes: int = 1
     """Passes over the training images in an epoch; each epoch ends with a validation."""
-    steps: int | None = None
+    steps: Annotated[int | None, arg(aliases=("--steps",))] = None
     """Length of the run in optimizer steps, in place of epochs."""
-    minutes: float | None = None
+    minutes: Annotated[float | None, arg(aliases=("--minutes",))] = None
     """Length of the run by the clock, in place of epochs. The decay follows the clock and is
     complete at the end; the last validation and the report come on top."""
     warmup_epochs: float = 2.0
@@ -147,21 +150,35 @@ class ScheduleConfig:
                 f"schedule: milestones is {self.milestones}; give parts of the run, in (0, 1)"
             )
 
+    def freed(self, named: Collection[str]) -> "ScheduleConfig":
+        """Without a length that the named one takes the place of.
+
+        Args:
+            named: those of "epochs", "steps" and "minutes" that a user gives.
+
+        Raises:
+            ConfigError: several.
+        """
+        lengths = [name for name in ("epochs", "steps", "minutes") if name in named]
+        if len(lengths) > 1:
+            raise ConfigError(f"{' and '.join(lengths)} all say how long; give one of them")
+        return replace(self, steps=None, minutes=None) if lengths else self
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
     """Where and how it runs. Several processes are started by `torchrun`, not by a setting."""
 
-    out: Path = Path("runs/train")
+    out: Annotated[Path, arg(aliases=("--out",))] = Path("runs/train")
     """Folder of the run. An existing one is kept: the next run goes to train-2, train-3, …"""
-    resume: Path | None = None
+    resume: Annotated[Path | None, arg(aliases=("--resume",))] = None
     """Go on with the run in this folder, with the settings of its config.yaml; a longer run, a
     moved data path, workers, threads and device may be named beside it."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], arg(aliases=("--device",))] = "auto"
     """"auto" takes the GPU where there is one."""
     precision: Literal["32", "bf16"] = "32"
     """"bf16" computes in bfloat16 where that is safe and keeps weights in float32."""
-    batch_size: int | Literal["auto"] = 32
+    batch_size: Annotated[int | Literal["auto"], arg(aliases=("--batch-size",))] = 32
     """Images per process and forward pass; "auto" takes what fits into memory."""
     accumulate: int = 1
     """Forward passes per optimizer step."""

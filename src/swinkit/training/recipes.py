@@ -19,6 +19,16 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in FOLDER.glob("*.yaml")))
 
 
+def recipes_of(task: str) -> dict[str, str]:
+    """The recipes for a task, and the first sentence of what each file says of itself."""
+    found = {}
+    for name in recipe_names():
+        lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        if f"task: {task}" in lines:
+            found[name] = lines[0].removeprefix("# ")
+    return found
+
+
 def load_recipe(
     recipe: str | Path | None, data: DataConfig | str | Path, *, task: str | None = None
 ) -> TrainConfig:
