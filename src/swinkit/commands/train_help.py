@@ -80,7 +80,7 @@ def _introduction(task: str) -> str:
     others = " or ".join(other.name for other in all_tasks() if other.name != task)
     return (
         f"Train on your own images. This is the page for {task}, with the values of the recipe; "
-        f"what you name takes their place. --task {others}, --recipe or DATA lead to the other pages."
+        f"what you name takes their place. Other pages: --task {others}, --recipe or DATA."
     )
 
 
