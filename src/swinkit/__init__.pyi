@@ -16,7 +16,9 @@ from .detection.result import InstanceMasks as InstanceMasks
 from .errors import SwinkitError as SwinkitError
 from .images.fitting import Fit as Fit
 from .images.preprocessing import Preprocessing as Preprocessing
-from .registry import evaluate as evaluate
+from .inference import evaluate as evaluate
+from .inference import predict as predict
+from .registry import inspect as inspect
 from .segmentation.model import SwinSegmenter as SwinSegmenter
 from .segmentation.model import create_segmenter as create_segmenter
 from .segmentation.result import SemanticMap as SemanticMap

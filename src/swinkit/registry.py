@@ -12,14 +12,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.errors import ConfigError, DataError
-from swinkit.settings import Progress, expand_user
-from swinkit.task.base import Recognized, Report, Split, Task
-from swinkit.task.class_names import ClassNames, named_classes
+from swinkit.settings import expand_user, from_plain
+from swinkit.task.base import Recognized, Task
+from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
-    from swinkit.data.config import DataConfig
-    from swinkit.task.model import TaskModel
-    from swinkit.task.options import EvaluateOptions
+    from swinkit.data.inspection import Inspection
     from swinkit.task.weights import TaskWeights
 
 # In the order in which data is tried: the folders of a detection or segmentation data set could be
@@ -30,6 +28,8 @@ TASKS: dict[str, str] = {
     "classification": "swinkit.classification",
 }
 DEFAULT = "classification"
+
+Scan = Literal["header", "full", "none"]
 
 
 def get_task(name: str) -> Task[Any, Any]:
@@ -98,69 +98,52 @@ def option_owners(options: Callable[[Task[Any, Any]], type[Any]]) -> dict[str, l
     return owners
 
 
-def evaluate(
-    model: "TaskModel",
-    data: "str | Path | DataConfig | Any",
+def inspect(
+    data: str | Path,
     *,
-    split: Split | None = None,
-    class_names: ClassNames | None = None,
-    options: "EvaluateOptions | None" = None,
-    batch_size: int | None = None,
-    device: str | None = None,
+    kind: str = "auto",
+    scan: Scan = "header",
+    pictures: int = 16,
+    seed: int = 0,
     out: str | Path | None = None,
-    on_bad_image: Literal["skip", "refuse"] = "refuse",
-    progress: Progress | None = None,
-) -> Report:
-    """Measure a trained model of any task on labeled images.
+) -> "Inspection":
+    """Look at a data set of any task before training: counts, sizes, problems, and pictures.
 
     Args:
-        model: its `info` names the classes and the preprocessing.
-        data: a path, a `DataConfig`, or the task's splits or samples.
-        split: which part; None takes the test split, else the validation split, else everything.
-        class_names: of the model's classes, where the weights do not tell them as the data does:
-            the names, a file with a name a line, "imagenet" for ImageNet's WordNet ids, or the
-            data's own names, "sorted" by the alphabet or "numeric" by the numbers in them.
-            WordNet ids are known to weights for ImageNet's 1,000 classes without this.
-        options: of the model's task, such as tiles or a sliding window; None takes its defaults.
-        batch_size: images in one forward pass; None takes the task's.
-        device: moves the model there first; None leaves it where it is.
-        out: folder for the report's files and pictures.
-        on_bad_image: "skip" leaves unreadable images out.
-        progress: called with (images done, all).
+        data: a folder, or a .json, .yaml or .csv file.
+        kind: how the data is written; "auto" finds out.
+        scan: check of every image: "header" is fast, "full" decodes each, "none" trusts them.
+        pictures: how many samples to draw with their annotations.
+        seed: chooses them.
+        out: folder for index.html and pictures.png.
 
     Returns:
-        The task's report: a `ClassificationReport`, `DetectionReport` or `SegmentationReport`.
+        Tables, notes, problems and pictures.
 
     Raises:
-        DataError: no such data or split, or classes that the model does not know.
-        ImageError: an unreadable image with on_bad_image="refuse".
-        ConfigError: options out of range.
+        DataError: nothing there, or nothing that any task can use.
+        SwinkitError: a refused write.
 
     Example:
-        >>> import numpy, pathlib, tempfile
+        >>> import pathlib, tempfile
         >>> from PIL import Image
-        >>> model = swinkit.create_model("swin_nano", class_names=["dark", "light"])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name, value in (("dark", 0), ("light", 255)):
-        ...         image = pathlib.Path(folder) / name / "a.png"
-        ...         image.parent.mkdir()
-        ...         Image.fromarray(numpy.full((64, 64, 3), value, "uint8")).save(image)
-        ...     report = swinkit.evaluate(model, folder)
-        >>> report.top1 in (0.0, 0.5, 1.0)
-        True
+        ...     for number, name in enumerate(["red", "red", "blue", "blue"]):
+        ...         file = pathlib.Path(folder) / name / f"{number}.png"
+        ...         file.parent.mkdir(exist_ok=True)
+        ...         Image.new("RGB", (32, 32), name).save(file)
+        ...     found = swinkit.inspect(folder)
+        >>> found.title, found.tables[0].rows[0], found.problems
+        ('classification', ('blue', '1', '1'), ())
     """
-    task = get_task(model.task)
-    if device is not None:
-        model.to(device)
-    with named_classes(task, model, data, class_names):
-        report, _ = task.evaluate(
-            model,
-            data,
-            options or task.evaluate_options(),
-            split=split,
-            batch_size=batch_size or task.evaluate_batch_size,
-            out=None if out is None else Path(out),
-            on_bad_image=on_bad_image,
-            progress=progress,
-        )
-    return report
+    from swinkit.data.config import DataConfig
+    from swinkit.data.page import write_page
+
+    check_range("pictures", pictures, 0)
+    check_range("seed", seed, 0)
+    found = recognize(data, kind)
+    config = from_plain(DataConfig, {"path": str(data), "kind": kind, "scan": scan})
+    inspection = get_task(found.task).inspect(config, pictures=pictures, seed=seed)
+    if out is not None:
+        write_page(inspection, Path(out))
+    return inspection

@@ -221,7 +221,7 @@ def test_a_longer_run_is_obeyed_and_kept(finished, images, tmp_path):
     moved = tmp_path / "moved"
     moved.symlink_to(images)
     changes = {"schedule.epochs": 3, "data.path": str(moved), "data.workers": 1}
-    assert train(finished, changes=changes, console=QUIET).epochs == 3
+    assert train(finished, settings=changes, console=QUIET).epochs == 3
     kept = read_config(finished.runtime.resume / "config.yaml")
     assert (kept.schedule.epochs, kept.data.workers) == (3, 1)
     assert kept.runtime.resume is None
@@ -245,7 +245,7 @@ def test_a_longer_run_is_obeyed_and_kept(finished, images, tmp_path):
 )
 def test_changes_that_make_another_run_are_refused(name, value, named, finished):
     with pytest.raises(ConfigError, match=named) as caught:
-        train(finished, changes={name: value}, console=QUIET)
+        train(finished, settings={name: value}, console=QUIET)
     assert name in str(caught.value)
 
 
@@ -259,9 +259,9 @@ def test_a_run_by_steps_or_minutes_can_be_made_longer(unit, tiny_config):
     longer = {"schedule.steps": 9} if unit == "steps" else {"schedule.minutes": 1.0}
     if unit == "minutes":
         resume_more = {"schedule.minutes": (first.seconds + 1) / 60}
-        assert train(resume, changes=resume_more, console=QUIET).epochs > first.epochs
+        assert train(resume, settings=resume_more, console=QUIET).epochs > first.epochs
         return
-    train(resume, changes=longer, console=QUIET)
+    train(resume, settings=longer, console=QUIET)
     rows = read_results(first.folder / "results.csv")
     assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
     state = StateFile().load_checkpoint(first.folder / "resume.ckpt")

@@ -1,6 +1,7 @@
 import math
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,32 @@ def test_clock_takes_the_place_of_steps():
     assert schedule(1001) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("machine_steps", [40, 97, 1000, 100_000])
+def test_warm_up_fits_into_the_minutes_of_any_machine(machine_steps):
+    """3 of 60 epochs of 40 steps; slow machines come to a step or two of them in all."""
+    now = [0.0]
+    config = ScheduleConfig(minutes=2.5, epochs=60, warmup_epochs=3)
+    schedule = Schedule(config, 40, clock=lambda: now[0])
+    rates = []
+    for step in range(machine_steps):
+        now[0] = step / machine_steps
+        rates.append(schedule(step))
+    peak = rates.index(max(rates))
+    assert max(rates) > 0.95
+    assert peak <= 0.06 * machine_steps + 1
+    assert peak <= 120, "nor longer than the epochs that are named"
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+@pytest.mark.parametrize(("epochs", "part"), [(2, 0.15), (30, 0.1), (3000, 0.05)])
+def test_warm_up_by_the_clock_takes_its_part_within_bounds(epochs, part):
+    config = ScheduleConfig(minutes=1, epochs=epochs, warmup_epochs=3, start_factor=0.0)
+    schedule = Schedule(config, 10_000, clock=lambda: part / 2)
+    assert schedule.warmup_part == pytest.approx(part)
+    assert schedule(0) == pytest.approx(0.5 * schedule._decay(part / 2))
+
+
 def test_run_of_some_steps_ends_there_and_resuming_adds_nothing(tiny_config):
     config = tiny_config(schedule={"steps": 5, "warmup_steps": 2})
     result = train(config, console=QUIET)
@@ -91,10 +118,11 @@ def test_clock_counts_what_an_earlier_sitting_used(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     budget = Budget(ScheduleConfig(minutes=1.0), Processes(), spent_seconds=30.0)
-    budget.on_train_start(None, None)
+    budget.on_train_start(SimpleNamespace(current_epoch=2, global_step=9), None)
     assert budget.clock() == pytest.approx(0.5)
     now[0] += 15
     budget._read_clock()
     assert budget.done(0, 0) == pytest.approx(0.75)
+    assert budget.seconds_left(0.75) == pytest.approx(15), "a quarter took 15 seconds"
     assert budget.most_epochs(10) == -1
     assert Budget(ScheduleConfig(steps=25), Processes()).most_epochs(10) == 3

@@ -16,9 +16,7 @@ from swinkit.commands.loading import (
 )
 from swinkit.console import ImagesBar
 from swinkit.errors import DataError
-from swinkit.registry import get_task
 from swinkit.task.base import Task
-from swinkit.task.class_names import named_classes
 
 
 def _options(task: Task[Any, Any]) -> type[Any]:
@@ -60,21 +58,21 @@ class EvaluateCommand:
         check_common(self)
         if not os.path.exists(self.data):
             raise DataError(f"{self.data}: no such file or folder; check the path")
+        from swinkit.inference import measure
+
         with ImagesBar() as bar:
             model = load_model(self.weights, self.image_size, self.device)
-            task = get_task(model.task)
-            options = task_options(self, model, _options, self.weights)
-            with named_classes(task, model, self.data, self.class_names):
-                report, problems = task.evaluate(
-                    model,
-                    self.data,
-                    options,
-                    split=self.split,
-                    batch_size=self.batch_size or task.evaluate_batch_size,
-                    out=self.out,
-                    on_bad_image="skip" if self.skip_bad else "refuse",
-                    progress=bar.images,
-                )
+            report, problems = measure(
+                model,
+                self.data,
+                split=self.split,
+                class_names=self.class_names,
+                options=task_options(self, model, _options, self.weights),
+                batch_size=self.batch_size,
+                out=self.out,
+                on_bad_image="skip" if self.skip_bad else "refuse",
+                progress=bar.images,
+            )
         for line in problems:
             print(f"swinkit: {line}", file=sys.stderr)
         print(report.table())

@@ -8,9 +8,7 @@ import tyro
 from rich.text import Text
 
 from swinkit.console import standard_output, table
-from swinkit.data.config import DataConfig
-from swinkit.registry import get_task, recognize
-from swinkit.task.options import check_range
+from swinkit.registry import inspect
 
 if TYPE_CHECKING:
     from swinkit.data.inspection import Inspection
@@ -49,16 +47,18 @@ class Inspect:
         Raises:
             SwinkitError: no such data set, a refused write, or problems where strict.
         """
-        check_range("pictures", self.pictures, 0)
-        check_range("seed", self.seed, 0)
-        found = recognize(self.data, self.kind)
-        config = DataConfig(path=self.data, kind=self.kind, scan=self.scan)
-        inspection = get_task(found.task).inspect(config, pictures=self.pictures, seed=self.seed)
+        inspection = inspect(
+            self.data,
+            kind=self.kind,
+            scan=self.scan,
+            pictures=self.pictures,
+            seed=self.seed,
+            out=self.out,
+        )
         _print(inspection)
-        from swinkit.data.page import write_page
+        from swinkit.data.page import PAGE, SHEET
 
-        page, sheet = write_page(inspection, self.out)
-        print(f"page in {page}, its pictures in {sheet}")
+        print(f"page in {self.out / PAGE}, its pictures in {self.out / SHEET}")
         if self.strict:
             from swinkit.data.problems import refuse_problems
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from swinkit.errors import CheckpointError, ConfigError
+from swinkit.errors import ConfigError
 from swinkit.registry import all_tasks, get_task, option_owners
 from swinkit.task.base import Task
 from swinkit.task.options import check_range, options_from, refuse_options_of_others
@@ -59,40 +59,12 @@ def check_common(command: Any) -> None:
 
 
 def load_model(weights: str, image_size: ImageSize, device: Device) -> "TaskModel":
-    """A model of any task on its device, whatever the file holds.
+    """As `swinkit.inference.load_model`; what the file does not prove is said on stderr."""
+    from swinkit import inference
 
-    What the file does not prove is said on stderr.
-
-    Args:
-        image_size: side of a classifier's images, short side of the others'; "original" leaves
-            these in their own size; None takes the model's.
-
-    Raises:
-        CheckpointError: unreadable, or a backbone alone.
-        ConfigError: no GPU where one is asked for, or a classifier for images as they are.
-    """
-    import torch
-
-    from swinkit.checkpoints.load import load
-    from swinkit.task.model import TaskModel
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but PyTorch finds no GPU here; use --device cpu")
-    side = None if image_size == "original" else image_size
-    model = load(weights, image_size=side, report=_report_doubts)
-    if not isinstance(model, TaskModel):
-        raise CheckpointError(
-            f"{weights} holds a backbone without a classifier or other head; name weights of a "
-            "whole model"
-        )
-    if image_size is not None and image_size != getattr(model.preprocessing, "size_hw", None):
-        try:
-            model.set_image_size(image_size)
-        except ConfigError as error:
-            kind = get_task(model.task).model_kind
-            raise ConfigError(f"{weights} holds a {kind}: {error}") from error
-    gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    return model.to("cuda" if gpu else "cpu").eval()
+    return inference.load_model(
+        weights, image_size=image_size, device=device, report=_report_doubts
+    )
 
 
 def _report_doubts(report: "LoadReport") -> None:

@@ -55,7 +55,7 @@ class Train:
         changes = {}
         if config.runtime.resume is not None:
             changes = changed_settings(recorded_config(config.runtime.resume), config)
-        result = train(config, changes=changes)
+        result = train(config, settings=changes)
         if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, the first
             print(f"results in {result.folder}")
 

@@ -6,7 +6,6 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tyro.conf import Suppress
@@ -14,13 +13,10 @@ from tyro.conf import Suppress
 from swinkit.registry import all_tasks
 from swinkit.settings import to_plain
 from swinkit.task.train_config import TrainConfig
-from swinkit.training.recipes import recipes_of
+from swinkit.training.recipes import SHORT, recipes_of
 
 FLAG_WIDTH = 36  # columns of an option with its value, so that what it does stands below each other
 NARROWEST, WIDEST = 60, 110  # columns of the page
-# The usual options, in the order of the page.
-SHORT = ("epochs", "steps", "minutes", "batch-size", "lr", "image-size", "workers", "device")
-SHORT += ("out", "resume", "name", "weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +62,7 @@ def help_page(config: TrainConfig, recipe: str) -> str:
         *_cut([f"    {name:<24}{does}" for name, does in recipes_of(config.task).items()], width),
         "",
     ]
-    for name in SHORT:
+    for name in (short_name.replace("_", "-") for short_name in SHORT):
         option = short[name]
         lines += _full(f"--{name} {option.value}", f"{option.help} ({option.long})", width)
     for section in dict.fromkeys(option.section for option in options):
@@ -138,7 +134,6 @@ def _cut(lines: Any, width: int) -> list[str]:
     return [line if len(line) <= width else f"{line[: width - 1].rstrip()}…" for line in lines]
 
 
-@cache
 def documentation(kind: type) -> dict[str, str]:
     """What a dataclass says of each field: the text below it, or its line under `Attributes:`."""
     told: dict[str, str] = {}

@@ -14,6 +14,7 @@ from swinkit.images.preprocessing import resize_pixels
 from swinkit.pictures.drawing import save_figure
 from swinkit.pictures.figures import image_grid, shorten
 
+PAGE, SHEET = "index.html", "pictures.png"
 PAGE_SIDE = 900  # pixels of a picture's long side on the page
 COLUMNS = 4
 CELL_INCHES = (4.0, 3.2)  # of a picture on the sheet
@@ -48,7 +49,7 @@ def write_page(inspection: Inspection, folder: Path) -> tuple[Path, Path]:
     Raises:
         SwinkitError: a file cannot be written.
     """
-    page, sheet = folder / "index.html", folder / "pictures.png"
+    page, sheet = folder / PAGE, folder / SHEET
     with atomic_write(page) as temporary:
         temporary.write_text(as_html(inspection), encoding="utf-8")
     figure = image_grid(

@@ -138,7 +138,7 @@ class DetectionTraining(TrainingTask[SwinDetector]):
         """AP and AP50 of boxes, and of masks where there are any."""
         kinds = [kind for kind in ("box", "mask") if f"val_{kind}_ap" in row]
         return "  ".join(
-            f"{kind} AP {row[f'val_{kind}_ap']:.3f}  AP50 {row[f'val_{kind}_ap50']:.3f}"
+            f"{kind} AP {row[f'val_{kind}_ap']:.2%}  AP50 {row[f'val_{kind}_ap50']:.2%}"
             for kind in kinds
         )
 

@@ -111,7 +111,7 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
     def headline(self, row: Mapping[str, float]) -> str:
         """Loss, mean IoU and the part of the pixels that are right."""
         return (
-            f"val loss {row['val_loss']:.4f}  mIoU {row['val_miou']:.3f}  "
+            f"val loss {row['val_loss']:.4f}  mIoU {row['val_miou']:.2%}  "
             f"pixels {row['val_pixel_accuracy']:.2%}"
         )
 

@@ -4,7 +4,7 @@ Each task's `train_config.py` adds its own. Importing this needs no PyTorch.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -191,6 +191,11 @@ class RuntimeConfig:
     found no gain for its recipe."""
     compile: bool = False
     """Compile the network first; pays off in long runs."""
+    logger: Annotated[
+        tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...], arg(aliases=("--logger",))
+    ] = ("tensorboard",)
+    """Where numbers go by step, with pictures, beside results.csv; wandb and mlflow are extras:
+    pip install 'swinkit[wandb]'."""
     preview: bool = True
     """Draw a training batch, the confusion matrix and the worst mistakes."""
 
@@ -200,6 +205,10 @@ class RuntimeConfig:
             object.__setattr__(self, "resume", Path(self.resume))
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         one_of("precision", self.precision, ("32", "bf16"))
+        named = (self.logger,) if isinstance(self.logger, str) else tuple(self.logger)
+        object.__setattr__(self, "logger", named)
+        for name in named:
+            one_of("logger", name, ("tensorboard", "csv", "wandb", "mlflow"))
         at_least("runtime", self, accumulate=1, seed=0, threads=1)
         object.__setattr__(self, "out", expand_user(self.out))
         if self.resume is not None:
@@ -259,6 +268,30 @@ class TrainConfig:
             ConfigError: an unknown key, or a value of the wrong kind.
         """
         return from_plain(cls, values)
+
+    def changed(self: OwnConfig, settings: Mapping[str, Any]) -> OwnConfig:
+        """With other settings, by their names.
+
+        Args:
+            settings: such as {"schedule.epochs": 3, "optimizer.kind": "muon"}.
+
+        Raises:
+            ConfigError: an unknown name, or a value that cannot be.
+
+        >>> config = swinkit.load_recipe("fine_tune", "photos")
+        >>> config.changed({"optimizer.lr": 1e-3}).optimizer.lr
+        0.001
+        """
+        values = self.to_dict()
+        for name, value in settings.items():
+            *sections, key = name.split(".")
+            part = values
+            for section in sections:
+                part = part.setdefault(section, {})
+                if not isinstance(part, dict):
+                    raise ConfigError(f"unknown setting {name}: {section} is a single value")
+            part[key] = to_plain(value)
+        return self.from_dict(values)
 
     def save(self, path: str | Path) -> None:
         """Write as YAML. Raises SwinkitError where the system refuses."""

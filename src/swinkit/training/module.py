@@ -307,3 +307,5 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Keep what the whole validation split gave, over all processes."""
         self.val_metrics = self.validation.compute()
+        # For the callbacks of users, such as Lightning's EarlyStopping; the same in all processes.
+        self.log_dict(self.val_metrics, logger=False, rank_zero_only=False, batch_size=1)

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import shlex
-import time
 import warnings
 from collections.abc import Iterator
 from logging.handlers import MemoryHandler
@@ -27,6 +26,8 @@ from swinkit.training.schedule import Budget
 logger = logging.getLogger(__name__)
 
 NOISY = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities")
+# Attribute of what is logged for those who see no bar: log.txt, and output that is no terminal.
+ONLY_WITHOUT_BAR = "only_without_bar"
 
 
 @contextlib.contextmanager
@@ -52,6 +53,8 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.console.is_terminal and getattr(record, ONLY_WITHOUT_BAR, False):
+            return
         self.console.print(self.format(record), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -152,12 +155,23 @@ def spell_seconds(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+def spell_rate(per_second: float) -> str:
+    """`85`, `7.4`."""
+    return f"{per_second:.{0 if per_second >= 10 else 1}f}"
+
+
+def name_epoch(number: int, trainer: Trainer) -> str:
+    """`epoch 3/60`; `epoch 3` where nobody knows how many there will be."""
+    most = trainer.max_epochs or 0
+    return f"epoch {number}/{most}" if most > 0 else f"epoch {number}"
+
+
 class RunProgress(Callback):
-    """A bar over the whole run on a terminal; elsewhere only the lines.
+    """A bar over the whole run on a terminal, and a line per epoch everywhere.
 
     Args:
         recorder: gives the rows; must come before this in the list of callbacks.
-        budget: knows how much of the run is done.
+        budget: knows how much of the run is done; must come before this too.
         console: to print to.
     """
 
@@ -167,15 +181,11 @@ class RunProgress(Callback):
         self.console = console
         self.bar: Progress | None = None
         self.task = TaskID(0)
-        self._start = 0.0
-        self._done_before = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
         # Lightning's own answer to it would wait for the end of a batch and of other processes.
         answer_sigterm()
-        self._start = time.perf_counter()
-        self._done_before = self._done(len(self.recorder.rows), trainer)
         self.bar = progress_bar(
             self.console,
             "{task.description}",
@@ -184,7 +194,8 @@ class RunProgress(Callback):
             TextColumn("left {task.fields[left]}"),
         )
         self.task = self.bar.add_task("training", total=1.0, loss="", left="?")
-        self.bar.update(self.task, completed=self._done_before)
+        done = self.budget.done(len(self.recorder.rows), trainer.global_step)
+        self.bar.update(self.task, completed=done)
         self.bar.start()
 
     def on_train_batch_end(
@@ -194,27 +205,31 @@ class RunProgress(Callback):
         if self.bar is None or self.bar.disable:
             return  # reading the loss would wait for a GPU
         batches = int(trainer.num_training_batches)
-        done = self._done(trainer.current_epoch + (batch_idx + 1) / batches, trainer)
+        epochs = trainer.current_epoch + (batch_idx + 1) / batches
+        done = self.budget.done(epochs, trainer.global_step)
         if batch_idx % max(1, batches // 50) == 0 or batch_idx + 1 == batches:
             self.bar.update(
                 self.task,
                 completed=done,
-                description=self._epoch(trainer.current_epoch + 1, trainer),
+                description=name_epoch(trainer.current_epoch + 1, trainer),
                 loss=f"loss {float(outputs['loss'].detach()):.3f}",
-                left=self._left(done),
+                left=spell_seconds(self.budget.seconds_left(done)),
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch."""
+        if not trainer.is_global_zero:
+            return
         row = self.recorder.rows[-1]
-        mark = "  best" if self.recorder.best_epoch == row["epoch"] else ""
-        self.console.print(
-            f"{self._epoch(round(row['epoch']), trainer)}  loss {row['train_loss']:.4f}  "
-            f"{self.recorder.task.headline(row)}  "
-            f"{row['images_per_second']:.{0 if row['images_per_second'] >= 10 else 1}f} images/s  "
-            f"left {self._left(self._done(row['epoch'], trainer))}{mark}",
-            highlight=False,
-            soft_wrap=True,
+        done = self.budget.done(row["epoch"], trainer.global_step)
+        logger.info(
+            "%s  loss %.4f  %s  %s images/s  left %s%s",
+            name_epoch(round(row["epoch"]), trainer),
+            row["train_loss"],
+            self.recorder.task.headline(row),
+            spell_rate(row["images_per_second"]),
+            spell_seconds(self.budget.seconds_left(done)),
+            "  best" if self.recorder.best_epoch == row["epoch"] else "",
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -226,18 +241,6 @@ class RunProgress(Callback):
     ) -> None:
         """Take the bar away."""
         self._stop()
-
-    def _done(self, epochs: float, trainer: Trainer) -> float:
-        return self.budget.done(epochs, trainer.global_step)
-
-    def _epoch(self, number: int, trainer: Trainer) -> str:
-        most = trainer.max_epochs or 0
-        return f"epoch {number}/{most}" if most > 0 else f"epoch {number}"
-
-    def _left(self, done: float) -> str:
-        passed = done - self._done_before
-        seconds = (time.perf_counter() - self._start) / max(passed, 1e-9)
-        return spell_seconds(seconds * (1 - done))
 
     def _stop(self) -> None:
         if self.bar is not None:

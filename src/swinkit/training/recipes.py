@@ -11,6 +11,22 @@ from swinkit.registry import DEFAULT, get_task, recognize, task_of_network
 from swinkit.settings import expand_user, read_settings, to_plain
 from swinkit.task.train_config import TrainConfig
 
+# The usual settings by their short names, as `swinkit train --help` lists them.
+SHORT = {
+    "epochs": "schedule.epochs",
+    "steps": "schedule.steps",
+    "minutes": "schedule.minutes",
+    "batch_size": "runtime.batch_size",
+    "lr": "optimizer.lr",
+    "image_size": "model.image_size",
+    "workers": "data.workers",
+    "device": "runtime.device",
+    "out": "runtime.out",
+    "resume": "runtime.resume",
+    "name": "model.name",
+    "weights": "model.weights",
+    "logger": "runtime.logger",
+}
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 

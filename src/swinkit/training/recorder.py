@@ -21,6 +21,7 @@ from swinkit.task.train_config import ScheduleConfig
 from swinkit.task.training import TrainingTask
 from swinkit.training.module import TrainingModule
 from swinkit.training.run_folder import Row, RunFolder
+from swinkit.training.trackers import log_numbers, log_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +153,7 @@ class Recorder(Callback):
         self.rows: list[Row] = []
         self.best_epoch = 0
         self.finished = False
+        self.steps = 0  # optimizer steps up to the last epoch
         self._started = self._trained_from = self._trained = self._drawn = 0.0
         self._images = 0
 
@@ -220,6 +222,7 @@ class Recorder(Callback):
             self.folder.check_there()
             figure = self.task.preview(pl_module.model, outputs["shown"])
             save_figure(figure, self.folder.preview)
+            log_pictures(trainer.loggers, {"batch_preview": self.folder.preview}, 0)
             # Drawing is not training; the throughput must not pay for it.
             now = time.perf_counter()
             self._trained_from += now - self._trained
@@ -233,6 +236,7 @@ class Recorder(Callback):
         pl_module.check_finite(row["train_loss"])
         self._check_weights(pl_module)
         self.rows.append(row)
+        self.steps = trainer.global_step
         better = self.best_epoch == 0 or self._rank(row) > self._rank(self.best)
         if better:
             self.best_epoch = len(self.rows)
@@ -272,10 +276,7 @@ class Recorder(Callback):
 
     def _write(self, trainer: Trainer, module: TrainingModule, row: Row, better: bool) -> None:
         self.folder.write_results(self.rows)
-        for tracker in trainer.loggers:
-            tracker.log_metrics(
-                {name: row[name] for name in row if name != "epoch"}, len(self.rows)
-            )
+        log_numbers(trainer.loggers, row, trainer.global_step)
         model = module.model
         measured = {
             name: value for name, value in row.items() if name.startswith(("val_", "epoch"))

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ FREE = (
     "runtime.device",
     "runtime.threads",
     "runtime.preview",
+    "runtime.logger",
     "schedule.early_stop",
 )
 LENGTHS = ("schedule.epochs", "schedule.steps", "schedule.minutes")
@@ -60,16 +60,15 @@ def resumed_config(folder: RunFolder, changes: Mapping[str, Any]) -> TrainConfig
         ConfigError: a change of what the run has learned by; it names the recorded value.
     """
     recorded = recorded_config(folder.path)
-    values: dict[str, Any] = recorded.to_dict()
-    for name, value in changes.items():
-        if name in PLACES and expand_user(Path(value)).resolve() == folder.path.resolve():
-            continue
-        *sections, key = name.split(".")
-        part = reduce(lambda inner, section: inner.setdefault(section, {}), sections, values)
-        part[key] = value
-    path = expand_user(Path(values["data"]["path"])).resolve()
-    values["data"]["path"] = str(path)
-    config = type(recorded).from_dict(values)
+    own = folder.path.resolve()
+    config = recorded.changed(
+        {
+            name: value
+            for name, value in changes.items()
+            if name not in PLACES or expand_user(Path(value)).resolve() != own
+        }
+    )
+    config = replace(config, data=replace(config.data, path=config.data.path.resolve()))
     before, after = flat(recorded.to_dict()), flat(config.to_dict())
     refused = _refused(before, after)
     if refused:

@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 from swinkit.task.train_config import ScheduleConfig
 from swinkit.training.processes import Processes
 
+WARMUP_PART = (0.05, 0.15)  # least and most of a run by minutes that the warm-up may take
+
 
 class Schedule:
     """Factor on the highest learning rate, by optimizer step.
@@ -23,11 +25,14 @@ class Schedule:
         poly        end + (1 - end) (1 - p) ** power, times the warm-up
         multistep   drop ** (milestones passed), times the warm-up
 
+    In a run by minutes p follows the clock from the first step on, and the warm-up ends after its
+    steps or, on a slow machine, when it has taken its part of the time: as large a part as it has
+    of the epochs that the settings name, within `WARMUP_PART`.
+
     Args:
         config: of the run.
         steps_per_epoch: optimizer steps.
-        clock: part of the run's time that has passed, for a run by minutes; p then follows it from
-            the first step on.
+        clock: part of the run's time that has passed, for a run by minutes.
     """
 
     def __init__(
@@ -43,13 +48,22 @@ class Schedule:
         if warmup is None:
             warmup = round(config.warmup_epochs * steps_per_epoch)
         self.warmup_steps = warmup if self.clock else min(warmup, max(0, self.total_steps - 1))
+        least, most = WARMUP_PART
+        named = warmup / max(1, config.epochs * steps_per_epoch)
+        self.warmup_part = min(most, max(least, named))
 
     def __call__(self, step: int) -> float:
         """Factor for optimizer step `step`, counted from 0; stays at the end after the last."""
-        rise, start = 1.0, self.config.start_factor
-        if step < self.warmup_steps:
-            rise = start + (1 - start) * step / self.warmup_steps
+        start = self.config.start_factor
+        rise = start + (1 - start) * self._warmed_up(step)
         return rise * self._decay(min(1.0, self._done(step)))
+
+    def _warmed_up(self, step: int) -> float:
+        """Part of the warm-up that is done, 0 to 1."""
+        if step >= self.warmup_steps:
+            return 1.0
+        by_clock = 0.0 if self.clock is None else self.clock() / self.warmup_part
+        return min(1.0, max(step / self.warmup_steps, by_clock))
 
     def _done(self, step: int) -> float:
         if self.clock is not None:
@@ -90,7 +104,7 @@ class Budget(Callback):
         self.processes = processes
         self.spent_seconds = spent_seconds
         self._started = time.perf_counter()
-        self._passed = 0.0
+        self._passed = self._done_before = 0.0
 
     def clock(self) -> float:
         """Part of the minutes that has passed, as of the last step; 1 is the end."""
@@ -103,6 +117,11 @@ class Budget(Callback):
         if self.config.steps is not None:
             return min(1.0, steps / self.config.steps)
         return min(1.0, epochs / self.config.epochs)
+
+    def seconds_left(self, done: float) -> float:
+        """As the run went so far, when a part `done` of it is done."""
+        passed = done - self._done_before
+        return (time.perf_counter() - self._started) / max(passed, 1e-9) * (1 - done)
 
     def most_epochs(
         self, steps_per_epoch: int, *, epochs_done: int = 0, steps_done: int = 0
@@ -118,6 +137,7 @@ class Budget(Callback):
         """Start the clock."""
         self._started = time.perf_counter()
         self._read_clock()
+        self._done_before = self.done(trainer.current_epoch, trainer.global_step)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
