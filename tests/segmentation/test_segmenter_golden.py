@@ -19,6 +19,8 @@ from swinkit.segmentation.network import upernet
 from swinkit.segmentation.network.upernet import PyramidPooling, UPerNetHead
 from swinkit.segmentation.upsample import upsampled
 from swinkit.segmentation.views import mean_scores
+from swinkit.windows.attention import WindowAttention
+from swinkit.windows.kernels import Kernel
 
 CASE = "mm_upernet_case1"
 TOLERANCE, UPSAMPLED = 1e-5, 1e-4
@@ -155,16 +157,28 @@ def gradients_of(model: SwinSegmenter, golden: dict[str, Tensor]) -> dict[str, T
     return values
 
 
+def with_kernel(model: SwinSegmenter, kernel: Kernel) -> SwinSegmenter:
+    """A copy whose attention is computed another way."""
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, WindowAttention):
+            module.kernel = kernel
+    return model
+
+
 def test_training_step(model: SwinSegmenter, golden: dict[str, Tensor], golden_dir: Path) -> None:
     recorded = json.loads((golden_dir / f"{CASE}.json").read_text())["losses"]
     exact = gradients_of(copy.deepcopy(model).double(), golden)
+    plain = gradients_of(with_kernel(model, "reference"), golden)
     step = gradients_of(model, golden)
     assert float(step["cross_entropy"]) == pytest.approx(recorded["decode.loss_ce"][0], rel=1e-4)
     assert float(step["auxiliary"]) == pytest.approx(recorded["aux.loss_ce"][0], rel=1e-4)
     for key in (key for key in golden if key.startswith("grad.")):
         theirs = golden[key]
         assert (exact[key] - theirs).norm() <= 1e-4 * theirs.norm(), key
-        assert deviation(step[key], exact[key]) <= allowed(theirs, exact[key], 1e-4), key
+        # Rounding differs between processors: plain PyTorch on this one is the measure too.
+        limit = max(allowed(own, exact[key], 1e-4) for own in (theirs, plain[key]))
+        assert deviation(step[key], exact[key]) <= limit, key
     state = model.state_dict()
     for key in (key for key in golden if key.startswith("loss.bn_after.")):
         ours = state[decoder_name(key.removeprefix("loss.bn_after."))]
