@@ -143,7 +143,7 @@ class SwinConfig:
         >>> SwinConfig(window_size=7).windows
         ((7, 7), (7, 7), (7, 7), (7, 7))
         """
-        return cast(tuple[SizeHW, ...], self.window_size)
+        return cast("tuple[SizeHW, ...]", self.window_size)
 
     @property
     def pretrained_windows(self) -> tuple[SizeHW, ...]:
@@ -153,7 +153,7 @@ class SwinConfig:
         >>> SwinConfig(version=2, pretrained_window_size=(12, 12, 12, 6)).pretrained_windows
         ((12, 12), (12, 12), (12, 12), (6, 6))
         """
-        return cast(tuple[SizeHW, ...], self.pretrained_window_size)
+        return cast("tuple[SizeHW, ...]", self.pretrained_window_size)
 
     @property
     def strides(self) -> tuple[int, ...]:

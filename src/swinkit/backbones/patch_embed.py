@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swinkit.settings import SizeHW
+from swinkit.windows.layout import ceil_div, is_fixed
 
 
 class PatchEmbed(nn.Module):
@@ -24,12 +25,15 @@ class PatchEmbed(nn.Module):
 
     def grid_hw(self, image_hw: SizeHW) -> SizeHW:
         """Patches along each axis for an image of that many pixels."""
-        return -(-image_hw[0] // self.patch_size), -(-image_hw[1] // self.patch_size)
+        return ceil_div(image_hw[0], self.patch_size), ceil_div(image_hw[1], self.patch_size)
 
     def forward(self, image: Tensor) -> Tensor:
         """`B in_channels H W` -> `B L C`, row-major."""
         height, width = image.shape[-2:]
-        below, right = -height % self.patch_size, -width % self.patch_size
+        if is_fixed((height, width)):
+            below, right = -height % self.patch_size, -width % self.patch_size
+        else:  # patches that are not full are cut off again by the convolution's stride
+            below = right = self.patch_size - 1
         if below or right:
             image = F.pad(image, (0, right, 0, below))
         return self.norm(self.projection(image).flatten(2).transpose(1, 2))

@@ -6,21 +6,27 @@ is a plan, made once per map size and shared by all blocks.
 Legend: B batch, C channels, P slots of the padded map in window order, L = H * W tokens.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
 from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SmallMapRule, SwinConfig
 from swinkit.backbones.patch_merging import PatchMerging, merging_move
 from swinkit.settings import SizeHW
-from swinkit.windows.layout import TokenMove, WindowLayout, move_tokens
+from swinkit.windows.layout import TokenMove, WindowLayout, ceil_div, is_fixed, move_tokens
 from swinkit.windows.shift_mask import WindowGeometry
 
+# Plans of this many sizes are kept for all models: a few bytes per token, a mask per seam window.
+KEPT_PLANS = 32
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class StagePlan:
     """All index arithmetic of one stage at one map size.
 
@@ -54,7 +60,7 @@ def plan_stage(
     plain = WindowLayout.of(size_hw, window_hw, device=device)
     shift_hw = shift_for(size_hw, window_hw, rule)
     shifted, turns = plain, None
-    if shift_hw != (0, 0):
+    if not is_fixed(shift_hw) or shift_hw != (0, 0):
         shifted = WindowLayout.of(size_hw, window_hw, shift_hw, device=device)
         turns = (plain.move_to(shifted), shifted.move_to(plain))
     last = plain if depth % 2 else shifted
@@ -73,21 +79,59 @@ def shift_for(size_hw: SizeHW, window_hw: SizeHW, rule: SmallMapRule) -> SizeHW:
     half = (window_hw[0] // 2, window_hw[1] // 2)
     if rule == "keep":
         return half
-    fits = (size_hw[0] <= window_hw[0], size_hw[1] <= window_hw[1])
+    # 1 where the map takes n > 1 windows, else 0: 2 (n - 1) / n, rounded down. The size may be free,
+    # and then only arithmetic may tell.
+    counts = [ceil_div(side, window) for side, window in zip(size_hw, window_hw, strict=True)]
+    larger = [2 * (count - 1) // count for count in counts]
     if rule == "shrink_both":
-        return (0, 0) if any(fits) else half
-    return (0 if fits[0] else half[0], 0 if fits[1] else half[1])
+        larger = [larger[0] * larger[1]] * 2
+    return half[0] * larger[0], half[1] * larger[1]
 
 
-def plan_stages(config: SwinConfig, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
-    """The plans of all stages for an image of `grid_hw` patches."""
+def plan_stages(
+    windows: Sequence[SizeHW],
+    depths: Sequence[int],
+    rule: SmallMapRule,
+    grid_hw: SizeHW,
+    device: torch.device,
+) -> list[StagePlan]:
+    """The plans of all stages for an image of `grid_hw` patches.
+
+    Args:
+        windows, depths: of each stage.
+    """
     plans: list[StagePlan] = []
     size_hw = grid_hw
-    for window_hw, depth in zip(config.windows, config.depths, strict=True):
+    for window_hw, depth in zip(windows, depths, strict=True):
         before = plans[-1] if plans else None
-        plans.append(plan_stage(size_hw, window_hw, depth, config.small_map_rule, before, device))
-        size_hw = (-(-size_hw[0] // 2), -(-size_hw[1] // 2))
+        plans.append(plan_stage(size_hw, window_hw, depth, rule, before, device))
+        size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
     return plans
+
+
+@torch.compiler.assume_constant_result
+def kept_plans(
+    windows: tuple[SizeHW, ...],
+    depths: tuple[int, ...],
+    rule: SmallMapRule,
+    grid_hw: SizeHW,
+    device: torch.device,
+) -> list[StagePlan]:
+    """The plans of a fixed size, made once: constants of a compiled or exported graph."""
+    return _kept_plans(windows, depths, rule, grid_hw, device)
+
+
+@lru_cache(KEPT_PLANS)
+def _kept_plans(
+    windows: tuple[SizeHW, ...],
+    depths: tuple[int, ...],
+    rule: SmallMapRule,
+    grid_hw: SizeHW,
+    device: torch.device,
+) -> list[StagePlan]:
+    # Whatever watches the operations of the moment, a tracer or a counter, must not see these.
+    with _disable_current_modes(), torch.inference_mode(False):
+        return plan_stages(windows, depths, rule, grid_hw, device)
 
 
 class SwinStage(nn.Module):

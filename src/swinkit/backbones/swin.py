@@ -18,14 +18,11 @@ from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.names import get_variant
 from swinkit.backbones.patch_embed import PatchEmbed
-from swinkit.backbones.stage import StagePlan, SwinStage, plan_stages
+from swinkit.backbones.stage import StagePlan, SwinStage, kept_plans, plan_stages
 from swinkit.errors import ConfigError, ImageError
 from swinkit.settings import SizeHW
 from swinkit.windows.kernels import Kernel
-from swinkit.windows.layout import move_tokens
-
-# Plans of this many image sizes are kept: a few bytes per token, and a mask per seam window.
-KEPT_PLANS = 16
+from swinkit.windows.layout import is_fixed, move_tokens
 
 
 class SwinBackbone(nn.Module):
@@ -68,7 +65,6 @@ class SwinBackbone(nn.Module):
         self.norms = nn.ModuleDict(
             {str(stage): nn.LayerNorm(config.channels[stage]) for stage in config.norm_stages}
         )
-        self._plans: dict[tuple[SizeHW, torch.device], list[StagePlan]] = {}
         _initialize(self)
 
     @property
@@ -111,10 +107,7 @@ class SwinBackbone(nn.Module):
         return tuple(maps)
 
     def forward_last(self, image: Tensor) -> Tensor:
-        """`B in_channels H W` -> the last stage's tokens `B L C`, normed if the last stage is.
-
-        They stand in window order where the map fills its windows and row-major where it is
-        padded: for pooling, which does not care.
+        """`B in_channels H W` -> the last stage's tokens `B L C`, row-major, normed if it is.
 
         >>> import torch
         >>> from swinkit import create_backbone
@@ -127,9 +120,7 @@ class SwinBackbone(nn.Module):
         tokens, plans = self._embed(image)
         for stage, plan in zip(self.stages, plans, strict=True):
             tokens = stage(tokens, plan)
-        if plans[-1].last.is_padded:
-            tokens = move_tokens(tokens, plans[-1].leave)
-        return self._norm(tokens, len(self.stages) - 1)
+        return self._norm(move_tokens(tokens, plans[-1].leave), len(self.stages) - 1)
 
     def intermediates(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
         """Named values on the way, without hooks.
@@ -212,20 +203,9 @@ class SwinBackbone(nn.Module):
         return self.norms[str(stage)](tokens) if str(stage) in self.norms else tokens
 
     def _plans_for(self, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
-        if torch.compiler.is_compiling():
-            return plan_stages(self.config, grid_hw, device)
-        plans = self._plans.pop((grid_hw, device), None)
-        if plans is None:
-            with torch.inference_mode(False):
-                plans = plan_stages(self.config, grid_hw, device)
-        self._plans[grid_hw, device] = plans  # the latest stands last
-        while len(self._plans) > KEPT_PLANS:
-            del self._plans[next(iter(self._plans))]
-        return plans
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave the kept plans behind."""
-        return {**self.__dict__, "_plans": {}}
+        config = self.config
+        make = kept_plans if is_fixed(grid_hw) else plan_stages
+        return make(config.windows, config.depths, config.small_map_rule, grid_hw, device)
 
 
 def _initialize(backbone: SwinBackbone) -> None:

@@ -109,12 +109,14 @@ class WindowAttention(nn.Module):
 
 def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
     """`B nW T 3C` -> query, key, value `B nW N T d`; query and key of unit length if `cosine`."""
-    qkv = qkv.unflatten(-1, (3, num_heads, -1))  # B nW T 3 N d
-    query, key, value = qkv.transpose(2, 4).unbind(3)  # B nW N T d
+    rows = qkv.flatten(0, 1).unflatten(-1, (3, num_heads, -1))  # B*nW T 3 N d
+    query, key, value = rows.transpose(1, 3).unbind(2)  # B*nW N T d
     if cosine:
         # Normalizing computes in float32 under autocast; attention wants one type.
         query = F.normalize(query, dim=-1).to(value.dtype)
         key = F.normalize(key, dim=-1).to(value.dtype)
+    batch_hw = (-1, qkv.shape[1])
+    query, key, value = (x.unflatten(0, batch_hw) for x in (query, key, value))  # B nW N T d
     return query, key, value
 
 
@@ -158,21 +160,23 @@ def attend_sdpa(
     dropout: float = 0.0,
 ) -> Tensor:
     """The same through scaled_dot_product_attention; `B nW N T d`."""
-    batch, num_windows = query.shape[:2]
+    num_windows, num_heads = query.shape[1:3]
     if not isinstance(scale, float):
         query, scale = query * scale.to(query.dtype), 1.0
-    added = bias[None]  # 1 N T T, the same for every window
+    added, merged, split = bias[None], (0, 1), (0, (-1, num_windows))  # 1 N T T: for every window
     if mask is not None:
-        interior = bias[None].expand(num_windows - mask.shape[0], -1, -1, -1)
-        added = torch.cat((interior, bias[None] + mask[:, None].to(bias.dtype)))  # nW N T T
-        if batch > 1:
-            added = added.repeat(batch, 1, 1, 1)  # B*nW N T T
-    attended = F.scaled_dot_product_attention(
-        query.flatten(0, 1),  # B*nW N T d
-        key.flatten(0, 1),
-        value.flatten(0, 1),
-        attn_mask=added.to(query.dtype),
-        dropout_p=dropout,
-        scale=scale,
-    )
-    return attended.unflatten(0, (batch, num_windows))
+        added = bias[None] + mask[:, None].to(bias.dtype)  # nS N T T
+        if mask.shape[0] != num_windows:
+            interior = bias[None].expand(num_windows - mask.shape[0], -1, -1, -1)
+            added = torch.cat((interior, added))  # nW N T T
+        # Windows and heads together: the mask is the same for every image.
+        added, merged, split = added.flatten(0, 1)[None], (1, 2), (1, (num_windows, num_heads))
+    added = added.to(query.dtype)
+    query, key, value = (x.flatten(*merged) for x in (query, key, value))  # B*nW N.. or B nW*N..
+    if torch.compiler.is_exporting():  # its kernel's checks would tie a graph to one batch size
+        attended = ((query * scale) @ key.transpose(-2, -1) + added).softmax(-1) @ value
+    else:
+        attended = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=added, dropout_p=dropout, scale=scale
+        )
+    return attended.unflatten(*split)

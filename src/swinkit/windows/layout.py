@@ -4,6 +4,9 @@ Inside a stage LayerNorm, the MLP and the residuals do not care in which order t
 tokens of a stage stand in window order, `B P C` with P = nW * T, and going from the plain windows
 of W-MSA to the shifted windows of SW-MSA, or back, is one gather.
 
+A size is fixed, a plain integer, or free: a symbol while a graph is made that is to take images of
+any size. With free sizes this arithmetic is part of the graph, without a branch on them.
+
 Legend: B batch, H W map, C channels, M window, T = Mh * Mw tokens per window, nW windows,
 P = nW * T slots of the padded map, L = H * W tokens of the map.
 """
@@ -13,11 +16,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import has_static_value
 
 from swinkit.settings import SizeHW
 
 
-@dataclass(frozen=True, eq=False)
+def is_fixed(size_hw: SizeHW) -> bool:
+    """Whether a size is known, as it always is outside a graph that takes images of any size."""
+    return has_static_value(size_hw[0]) and has_static_value(size_hw[1])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class TokenMove:
     """A gather of tokens with its inverse, so that the backward pass is a gather too.
 
@@ -32,21 +41,21 @@ class TokenMove:
     target_holes: Tensor | None
 
     @staticmethod
-    def of(source: Tensor, num_tokens: int) -> "TokenMove":
-        """The move for `source` (any shape, flattened; -1 for a hole) out of `num_tokens`."""
+    def of(source: Tensor, num_tokens: int, *, fixed: bool = True) -> "TokenMove":
+        """The move for `source` (any shape, flattened; -1 for a hole) out of `num_tokens`.
+
+        Unless sizes are `fixed`, holes are looked for when the graph runs.
+        """
         source = source.reshape(-1)
         places = torch.arange(source.numel(), device=source.device)
         # Holes write into one spare cell behind the tokens, which is then cut off.
         cells = torch.where(source < 0, num_tokens, source)
         target = torch.full((num_tokens + 1,), -1, dtype=torch.long, device=source.device)
         target = target.scatter(0, cells, places)[:num_tokens]
-        return TokenMove(source.clamp(min=0), target.clamp(min=0), _holes(source), _holes(target))
-
-
-def _holes(index: Tensor) -> Tensor | None:
-    holes = index < 0
-    # Most maps fit their windows; then the gather needs no second pass over the tokens.
-    return holes if torch.compiler.is_compiling() or bool(holes.any()) else None
+        holes = [index < 0 for index in (source, target)]
+        # Most maps fit their windows; then the gather needs no second pass over the tokens.
+        kept = [own if not fixed or bool(own.any()) else None for own in holes]
+        return TokenMove(source.clamp(min=0), target.clamp(min=0), kept[0], kept[1])
 
 
 def move_tokens(tokens: Tensor, move: TokenMove) -> Tensor:
@@ -63,6 +72,8 @@ def _gather(tokens: Tensor, index: Tensor, holes: Tensor | None) -> Tensor:
 
 class _Move(torch.autograd.Function):
     """Left to autograd, the backward of a gather is a slow scatter-add; here it is a gather."""
+
+    generate_vmap_rule = True  # gradients of each sample
 
     @staticmethod
     def forward(
@@ -85,13 +96,14 @@ class _Move(torch.autograd.Function):
         return moved, None, None, None, None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class WindowLayout:
     """Where each token of an H x W map stands when the map is cut into (shifted) windows.
 
     The map is padded at bottom and right to whole windows, rolled by (-shift_h, -shift_w) and
     partitioned (paper, section 3.2 and figure 4). Windows in which the roll brings together
-    tokens from opposite edges, the seam, stand last, so that only they need a mask.
+    tokens from opposite edges, the seam, stand last, so that only they need a mask. Where the size
+    is free, windows stand row by row, and any of them may be cut.
 
     Attributes:
         slot_to_padded: (P,) row-major index on the padded map of the token in each slot.
@@ -116,23 +128,21 @@ class WindowLayout:
     ) -> "WindowLayout":
         """The layout of a map of H x W tokens; shift must be smaller than the window."""
         rows, columns = (
-            -(-size_hw[0] // window_hw[0]),
-            -(-size_hw[1] // window_hw[1]),
+            ceil_div(size_hw[0], window_hw[0]),
+            ceil_div(size_hw[1], window_hw[1]),
         )
         padded_hw = (rows * window_hw[0], columns * window_hw[1])
-        window_of_place = _seam_last(rows, columns, shift_hw, device)
-        window_row, window_column = window_of_place // columns, window_of_place % columns
+        window_of_place, num_seam = _seam_last(rows, columns, shift_hw, device)
+        window_row, window_column = div_mod(window_of_place, columns)
         row = torch.arange(window_hw[0], device=device)
         column = torch.arange(window_hw[1], device=device)
         row = window_row[:, None] * window_hw[0] + row + shift_hw[0]  # nW Mh
         column = window_column[:, None] * window_hw[1] + column + shift_hw[1]  # nW Mw
-        row, column = row % padded_hw[0], column % padded_hw[1]
+        row, column = div_mod(row, padded_hw[0])[1], div_mod(column, padded_hw[1])[1]
         slot_to_padded = (row[:, :, None] * padded_hw[1] + column[:, None, :]).reshape(-1)
-        padded_to_slot = torch.empty_like(slot_to_padded).scatter_(
+        padded_to_slot = torch.zeros_like(slot_to_padded).scatter(
             0, slot_to_padded, torch.arange(slot_to_padded.numel(), device=device)
         )
-        # A bool times an int keeps symbolic sizes symbolic.
-        interior = (rows - (shift_hw[0] > 0)) * (columns - (shift_hw[1] > 0))
         return WindowLayout(
             size_hw,
             window_hw,
@@ -140,7 +150,7 @@ class WindowLayout:
             padded_hw,
             slot_to_padded,
             padded_to_slot,
-            rows * columns - interior,
+            num_seam,
         )
 
     @property
@@ -157,12 +167,12 @@ class WindowLayout:
 
     @property
     def is_padded(self) -> bool:
-        return self.padded_hw != self.size_hw
+        """Whether there may be padding: yes where the size is free."""
+        return not is_fixed(self.size_hw) or self.padded_hw != self.size_hw
 
     def slot_coordinates(self) -> tuple[Tensor, Tensor]:
         """Row and column on the padded map of the token in each slot, two (P,) tensors."""
-        width = self.padded_hw[1]
-        return self.slot_to_padded // width, self.slot_to_padded % width
+        return div_mod(self.slot_to_padded, self.padded_hw[1])
 
     def padding(self) -> Tensor:
         """(P,) bool: the slots that hold padding."""
@@ -179,28 +189,47 @@ class WindowLayout:
         """`B L C` row-major map -> `B P C` window order; padding becomes zero tokens."""
         row, column = self.slot_coordinates()
         token = torch.where(self.padding(), -1, row * self.size_hw[1] + column)
-        return TokenMove.of(token, self.size_hw[0] * self.size_hw[1])
+        num_tokens = self.size_hw[0] * self.size_hw[1]
+        return TokenMove.of(token, num_tokens, fixed=is_fixed(self.size_hw))
 
     def leave(self) -> TokenMove:
         """`B P C` window order -> `B L C` row-major map; padding is cut off."""
         row = torch.arange(self.size_hw[0], device=self.slot_to_padded.device)
         column = torch.arange(self.size_hw[1], device=self.slot_to_padded.device)
         grid = torch.meshgrid(row, column, indexing="ij")
-        return TokenMove.of(self.tokens_at(*grid), self.num_slots)
+        return TokenMove.of(self.tokens_at(*grid), self.num_slots, fixed=is_fixed(self.size_hw))
 
     def move_to(self, other: "WindowLayout") -> TokenMove:
         """`B P C` in this order -> `B P C` in the order of another layout of the same map."""
-        return TokenMove.of(self.padded_to_slot[other.slot_to_padded], self.num_slots)
+        source = self.padded_to_slot[other.slot_to_padded]
+        return TokenMove.of(source, self.num_slots, fixed=is_fixed(self.size_hw))
 
 
-def _seam_last(rows: int, columns: int, shift_hw: SizeHW, device: torch.device | None) -> Tensor:
-    """(nW,) row-major window numbers, those cut by the seam of a shifted map at the end."""
+def _seam_last(
+    rows: int, columns: int, shift_hw: SizeHW, device: torch.device | None
+) -> tuple[Tensor, int]:
+    """(nW,) row-major window numbers, those cut by the seam of a shifted map at the end; and how
+    many are cut."""
     number = torch.arange(rows * columns, device=device)
+    if not is_fixed(shift_hw) or not is_fixed((rows, columns)):
+        return number, rows * columns
     if shift_hw == (0, 0):
-        return number
+        return number, 0
     seam = torch.zeros_like(number, dtype=torch.bool)
     if shift_hw[0] > 0:
         seam |= number // columns == rows - 1
     if shift_hw[1] > 0:
         seam |= number % columns == columns - 1
-    return torch.argsort(seam.to(torch.int8), stable=True)
+    interior = (rows - (shift_hw[0] > 0)) * (columns - (shift_hw[1] > 0))
+    return torch.argsort(seam.to(torch.int8), stable=True), rows * columns - interior
+
+
+def div_mod(index: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Quotient and remainder; ONNX knows no remainder by a free size."""
+    quotient = index // length
+    return quotient, index - quotient * length
+
+
+def ceil_div(length: int, step: int) -> int:
+    """How many steps cover a length; without a negative number, which graphs divide otherwise."""
+    return (length + step - 1) // step

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import has_static_value
 
 from swinkit.windows.layout import WindowLayout
 
@@ -35,7 +36,7 @@ def region_of_slots(layout: WindowLayout) -> Tensor:
 
 def shift_mask(layout: WindowLayout, dtype: torch.dtype = torch.float32) -> Tensor | None:
     """(nS, T, T) to add to the logits of the last nS windows, or None without a shift."""
-    if layout.num_seam == 0:
+    if has_static_value(layout.num_seam) and layout.num_seam == 0:
         return None
     region = region_of_slots(layout).view(layout.num_windows, layout.tokens_per_window)
     region = region[layout.num_windows - layout.num_seam :]  # nS T
@@ -43,7 +44,7 @@ def shift_mask(layout: WindowLayout, dtype: torch.dtype = torch.float32) -> Tens
     return torch.zeros(apart.shape, dtype=dtype, device=apart.device).masked_fill_(apart, FORBIDDEN)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class WindowGeometry:
     """What a block must know of the windows beside their tokens.
 
