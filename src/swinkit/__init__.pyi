@@ -19,6 +19,9 @@ from .images.preprocessing import Preprocessing as Preprocessing
 from .inference import evaluate as evaluate
 from .inference import predict as predict
 from .registry import inspect as inspect
+from .retrieval import Embeddings as Embeddings
+from .retrieval import embed as embed
+from .retrieval import similar as similar
 from .segmentation.model import SwinSegmenter as SwinSegmenter
 from .segmentation.model import create_segmenter as create_segmenter
 from .segmentation.result import SemanticMap as SemanticMap

@@ -37,6 +37,8 @@ COMMANDS = {
     "train": "train a classifier, a detector or a segmenter on your own images",
     "evaluate": "measure a trained model on labeled images",
     "predict": "classify images, detect objects in them, or segment them",
+    "embed": "write a vector for each image",
+    "similar": "find the images most like another one",
     "convert": "write a checkpoint for another package",
     "models": "the published networks and their weights",
 }

@@ -76,7 +76,7 @@ def detect_views(
     seen: list[Features] = []
     parts: list[RawDetections] = []
     for view in views:
-        features = network.features(view.batch(like))
+        features = network.feature_maps(view.batch(like))
         (own,) = network.candidates(features, [view.fitted.size_hw], output.score_threshold)
         parts.append(replace(own, boxes_xyxy=view.to_image(own.boxes_xyxy)))
         seen.append(features)

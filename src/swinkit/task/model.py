@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.errors import ConfigError
@@ -96,6 +96,17 @@ class TaskModel(nn.Module, Generic[Prepare]):
         if self.info.class_names is not None:
             return self.info.class_names
         return tuple(f"class {number}" for number in range(self.num_classes))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the backbone makes of images, as one vector each: the mean of the last map.
+
+        Args:
+            images: `B channels H W`, prepared as `preprocessing` does.
+
+        Returns:
+            `B C`, with the C channels of the last stage.
+        """
+        return self.backbone.forward_last(images).mean(1)
 
     def set_image_size(self, size: int | Literal["original"]) -> None:
         """Scale images of later predictions to another size.

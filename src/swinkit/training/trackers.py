@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import (
 )
 from PIL import Image
 
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, TrainingError
 from swinkit.settings import flat
 
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}  # that a tracker needs beside swinkit's own
@@ -44,27 +44,37 @@ def build_trackers(
         folder: of the run; its name is that of the run in W&B and MLflow.
         settings: of the run, as plain values.
         steps_done: by an earlier sitting; what TensorBoard has of later steps is left out.
+
+    Raises:
+        TrainingError: one that cannot start.
     """
-    built: list[Logger] = []
+    trackers = []
     for name in names:
-        if name == "tensorboard":
-            built.append(
-                TensorBoardLogger(folder, name="tensorboard", version="", purge_step=steps_done + 1)
-            )
-        elif name == "csv":
-            built.append(CSVLogger(folder, name="csv", flush_logs_every_n_steps=1))
-        elif name == "wandb":
-            project = os.environ.get("WANDB_PROJECT", PROJECT)
-            built.append(WandbLogger(project=project, name=folder.name, save_dir=folder))
-        else:
-            address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
-            built.append(
-                MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, tracking_uri=address)
-            )
-    for tracker in built:
-        if name_of(tracker) in PACKAGES:
-            tracker.log_hyperparams(flat(settings))
-    return built
+        try:
+            trackers.append(_build(name, folder, steps_done))
+            if name in PACKAGES:
+                trackers[-1].log_hyperparams(flat(settings))
+        except Exception as error:  # no account, no connection: whatever the package raises
+            raise TrainingError(
+                f"the logger {name} cannot start: {error}; mend that or choose another logger"
+            ) from error
+    return trackers
+
+
+def _build(name: str, folder: Path, steps_done: int) -> Logger:
+    if name == "tensorboard":
+        return TensorBoardLogger(folder, name=name, version="", purge_step=steps_done + 1)
+    if name == "csv":
+        return CSVLogger(folder, name=name, flush_logs_every_n_steps=1)
+    if name == "wandb":
+        project = os.environ.get("WANDB_PROJECT", PROJECT)
+        return WandbLogger(project=project, name=folder.name, save_dir=folder)
+    address, artifacts = os.environ.get("MLFLOW_TRACKING_URI"), None
+    if address is None:
+        address, artifacts = f"sqlite:///{folder}/mlflow.db", str((folder / "mlflow").absolute())
+    return MLFlowLogger(
+        PROJECT, run_name=folder.name, tracking_uri=address, artifact_location=artifacts
+    )
 
 
 def name_of(tracker: Logger) -> str:

@@ -144,7 +144,7 @@ class DetectionNetwork(nn.Module, ABC):
         if len(sizes_hw) != images.shape[0]:
             raise ConfigError(f"{len(sizes_hw)} sizes for a batch of {images.shape[0]} images")
         output = output or self.config.output
-        features = self.features(images)
+        features = self.feature_maps(images)
         candidates = self.candidates(features, sizes_hw, output.score_threshold)
         found = [best_detections(own, output) for own in candidates]
         if not self.config.has_masks:
@@ -161,7 +161,7 @@ class DetectionNetwork(nn.Module, ABC):
         """`B C H W` -> the feature pyramid's maps, finest first."""
         return self.fpn(self.backbone(images)[self.first_stage :])
 
-    def features(self, images: Tensor) -> Features:
+    def feature_maps(self, images: Tensor) -> Features:
         """What the heads read of `B C H W` images."""
         return Features(self.pyramid(images))
 

@@ -49,7 +49,7 @@ class RCNN(RoIHeads):
         self.rpn = RPNHead(channels, config.rpn, self.strides)
         self.add_heads()
 
-    def features(self, images: Tensor) -> Features:
+    def feature_maps(self, images: Tensor) -> Features:
         maps = self.pyramid(images)
         return Features(maps, None if self.semantic is None else self.semantic(maps)[1])
 

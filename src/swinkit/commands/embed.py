@@ -1,0 +1,64 @@
+"""`swinkit embed`: images as vectors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from swinkit.commands.loading import Device, ImageSize, check_common
+from swinkit.console import ImagesBar
+from swinkit.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed:
+    """Write a vector for each image, for retrieval, nearest neighbors and clustering.
+
+    The vector is the mean of the backbone's last map; weights of any task will do. The file is what
+    `swinkit similar` looks in.
+    """
+
+    sources: tyro.conf.Positional[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+    ]
+    """Images, folders of images, or quoted patterns such as 'photos/**/*.jpg'."""
+    weights: str
+    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    out: Path
+    """.npz: arrays `names` and `vectors`; .parquet: columns `name` and `vector`."""
+    skip_bad: bool = False
+    """Leave unreadable images out; without this the first one stops the command."""
+    batch_size: int | None = None
+    """Images per forward pass; None: 16."""
+    image_size: ImageSize = None
+    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
+    model's own."""
+    device: Device = "auto"
+    """auto takes the GPU where there is one."""
+
+    def run(self) -> None:
+        """Embed and write.
+
+        Raises:
+            SwinkitError: no image, an unreadable one, unusable weights, or a refused write.
+        """
+        check_common(self)
+        if not self.sources:
+            raise ConfigError("no images to embed; name files, folders or patterns")
+        from swinkit.retrieval import check_path, embed
+
+        check_path(self.out)
+        with ImagesBar() as bar:
+            found = embed(
+                list(self.sources),
+                self.weights,
+                image_size=self.image_size,
+                device=self.device,
+                batch_size=self.batch_size or 16,
+                on_error="skip" if self.skip_bad else "raise",
+                progress=bar.images,
+            )
+        found.save(self.out)
+        images, channels = found.vectors.shape
+        print(f"{images} vectors of {channels} numbers in {self.out}")

@@ -1,0 +1,63 @@
+"""`swinkit similar`: the images most like another one."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from swinkit.commands.loading import Device
+from swinkit.console import standard_output, table
+from swinkit.errors import ConfigError
+from swinkit.task.options import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similar:
+    """Find the images most like others among those that `swinkit embed` has seen."""
+
+    sources: tyro.conf.Positional[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+    ]
+    """Images, folders of images, or quoted patterns."""
+    index: Path
+    """The file that `swinkit embed` wrote."""
+    weights: str | None = None
+    """The weights that made it; None takes what the file says."""
+    top_k: int = 10
+    """Images to name, most similar first."""
+    json: bool = False
+    """Print JSON instead of the table."""
+    device: Device = "auto"
+    """auto takes the GPU where there is one."""
+
+    def run(self) -> None:
+        """Search and print.
+
+        Raises:
+            SwinkitError: no image, no such index, or weights that are gone.
+        """
+        check_range("top-k", self.top_k, 1)
+        if not self.sources:
+            raise ConfigError("no image to look for; name files, folders or patterns")
+        from swinkit.retrieval import similar
+        from swinkit.task.predicting import list_sources
+
+        images = list_sources(list(self.sources))
+        found = similar(
+            images, self.index, weights=self.weights, top_k=self.top_k, device=self.device
+        )
+        rows = [
+            (str(image), name, cosine)
+            for image, names in zip(images, found, strict=True)
+            for name, cosine in names
+        ]
+        if self.json:
+            entries = [{"source": a, "similar": b, "cosine": round(c, 6)} for a, b, c in rows]
+            json.dump(entries, sys.stdout, indent=1, ensure_ascii=False)
+            sys.stdout.write("\n")
+            return
+        cells = [(image, name, f"{cosine:.3f}") for image, name, cosine in rows]
+        standard_output().print(table(("image", "similar", "cosine"), cells, numbers=(2,)))
