@@ -141,6 +141,8 @@ def _parse(name: str, arguments: list[str]) -> Any:
     """A command with the values of its options."""
     import tyro
 
+    from swinkit.commands.refusals import in_one_line
+
     module = import_module(f"swinkit.commands.{name}")
     if hasattr(module, "print_help") and {"-h", "--help"} & set(arguments):
         module.print_help(arguments)
@@ -148,7 +150,8 @@ def _parse(name: str, arguments: list[str]) -> Any:
     arguments = ["--help" if word == "--help-all" else word for word in arguments]
     kind = getattr(module, name.capitalize())
     defaults = {"default": module.train_defaults(arguments)} if name == "train" else {}
-    return tyro.cli(kind, prog=f"swinkit {name}", args=arguments, **defaults)
+    with in_one_line(f"swinkit {name}"):
+        return tyro.cli(kind, prog=f"swinkit {name}", args=arguments, **defaults)
 
 
 if __name__ == "__main__":

@@ -95,8 +95,7 @@ def test_what_is_no_image_is_skipped_and_named(
         assert len(capsys.readouterr().err.splitlines()) == 1
     assert main(["predict", *sources, "--weights", str(weights), "--skip-bad"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("swinkit: skipped 8 unreadable: ")
-    assert captured.err.count("\n") == 1
+    assert captured.err.count("swinkit: skipped ") == 8
     for name in ("gone.jpg", "empty.jpg", "folder.jpg", "pipe.jpg"):
         assert name in captured.err
 

@@ -62,7 +62,9 @@ def test_batches_and_gradients() -> None:
     assert seen == [(2, False, (8, 9, 3)), (2, False, (8, 9, 3)), (1, False, (8, 9, 3))]
 
 
-def test_the_mode_comes_back_after_an_error(tmp_path: Path) -> None:
+def test_the_mode_comes_back_after_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     model = nn.Linear(1, 1).train()
@@ -71,6 +73,10 @@ def test_the_mode_comes_back_after_an_error(tmp_path: Path) -> None:
     assert model.training
     found = shapes().predict_iter([broken, GRAY], on_error="skip")
     assert list(found) == [None]
+    assert f"{broken}: not an image" in caplog.text
+    errors: list[ImageError] = []
+    assert len(list(shapes().predict_iter([broken, GRAY, broken], on_error=errors.append))) == 1
+    assert [str(error).split(":")[0] for error in errors] == [str(broken)] * 2
     with pytest.raises(ConfigError, match="batch_size is 0"):
         shapes(batch_size=0)
 

@@ -66,7 +66,8 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
             source: path of an image, a directory (searched recursively) or a glob, an array
                 (H, W) or (H, W, C), a Pillow image, or a list of any of these.
             batch_size: images in one forward pass.
-            on_error: "skip" leaves out images that cannot be read.
+            on_error: "skip" leaves out images that cannot be read and logs why; a function is
+                called with the error of each instead.
             device: moves the model there first; None leaves it where it is.
             keep_images: keep each picture in its result, for `plot`.
 

@@ -4,7 +4,6 @@ import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +24,15 @@ from swinkit.commands.outputs import (
     open_output,
 )
 from swinkit.console import ImagesBar
-from swinkit.errors import ConfigError, ImageError, one_line
+from swinkit.errors import ConfigError, ImageError
 from swinkit.images.sources import find_images, names_below
 from swinkit.registry import get_task
-from swinkit.task.base import ResultFormat, Task, name_first
+from swinkit.task.base import OnError, ResultFormat, Task, name_first
 
 if TYPE_CHECKING:
     from swinkit.task.model import TaskModel
+
+MOST_NAMED = 20  # images that were left out; then they are only counted
 
 
 def _options(task: Task[Any, Any]) -> type[Any]:
@@ -76,7 +77,7 @@ class PredictCommand:
             raise ConfigError("no images to predict; name files, folders or patterns")
         if is_standard_output(self.json) and is_standard_output(self.csv):
             raise ConfigError("--json and --csv cannot both be printed; name a file for one")
-        images, skipped = self._find()
+        images, unreadable = self._find()
         names = names_below(self.sources, images)
         with contextlib.ExitStack() as files:
             # Opened before the weights, so that a refusal comes at once.
@@ -86,31 +87,31 @@ class PredictCommand:
             options = task_options(self, model, _options, self.weights)
             format_ = get_task(model.task).result_format(model, options, names)
             writer = ResultWriter(format_, json_file, csv_file)
-            skipped += self._write_each(model, images, names, options, format_, writer)
+            on_error: OnError = unreadable.append if self.skip_bad else "raise"
+            self._write_each(model, images, names, options, format_, writer, on_error)
             if not writer.images:
-                raise ConfigError(f"none of the {len(images)} images is readable; name others")
+                raise ConfigError(
+                    f"none of the {len(images)} images is readable; the first: {unreadable[0]}"
+                )
             writer.finish()
-        if skipped:
-            listed = name_first(skipped, 20)
-            said = one_line(f"skipped {len(skipped)} unreadable: {listed}")
-            print(f"swinkit: {said}", file=sys.stderr)
+        _report_skipped(unreadable)
         if not any(is_standard_output(path) for path in (self.json, self.csv)):
             writer.print_table()
 
-    def _find(self) -> tuple[list[Path], list[str]]:
-        """The images, and with `skip_bad` the sources that hold none."""
+    def _find(self) -> tuple[list[Path], list[ImageError]]:
+        """The images, and with `skip_bad` the errors of sources that hold none."""
         images: list[Path] = []
-        skipped = []
+        unreadable = []
         for source in self.sources:
             try:
                 images += find_images(source)
-            except ImageError:
+            except ImageError as error:
                 if not self.skip_bad:
                     raise
-                skipped.append(source)
+                unreadable.append(error)
         if not images:
             raise ConfigError(f"no image in {name_first(self.sources)}; name others")
-        return images, skipped
+        return images, unreadable
 
     def _write_each(
         self,
@@ -120,26 +121,22 @@ class PredictCommand:
         options: Any,
         format_: ResultFormat[Any],
         writer: ResultWriter,
-    ) -> list[str]:
-        """Predict and write; the images that were left out."""
+        on_error: OnError,
+    ) -> None:
         task, pictures = get_task(model.task), PictureNames()
         masks: Path | None = getattr(options, "masks", None)
-        paths = map(str, images)
-        skipped: list[str] = []
         with ImagesBar() as bar:
             results = task.predict(
                 model,
                 images,
                 options,
                 batch_size=self.batch_size or task.predict_batch_size,
-                on_error="skip" if self.skip_bad else "raise",
+                on_error=on_error,
                 keep_images=self.plot is not None,
                 progress=bar.piece,
             )
             bar.images(0, len(images))
             for number, result in enumerate(results, start=1):
-                # Results come in the order of the images.
-                skipped += takewhile(lambda path: path != result.source, paths)  # noqa: B023
                 writer.add(result)
                 name = pictures.of(names[result.source])
                 if self.plot is not None:
@@ -147,7 +144,14 @@ class PredictCommand:
                 if masks is not None:
                     format_.write_mask(result, masks / name)
                 bar.images(number, len(images))
-        return [*skipped, *paths]
+
+
+def _report_skipped(unreadable: list[ImageError]) -> None:
+    """Which images were left out, and why."""
+    for error in unreadable[:MOST_NAMED]:
+        print(f"swinkit: skipped {error}", file=sys.stderr)
+    if len(unreadable) > MOST_NAMED:
+        print(f"swinkit: skipped {len(unreadable)} unreadable images in all", file=sys.stderr)
 
 
 Predict = with_task_options(

@@ -4,7 +4,6 @@ Shared by all tasks. B batch.
 """
 
 import contextlib
-import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -13,10 +12,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from swinkit.data.problems import LoggedErrors
 from swinkit.data.splits import HasPath
 from swinkit.errors import DataError, ImageError
-
-logger = logging.getLogger(__name__)
 
 
 def derive_seed(*numbers: int) -> int:
@@ -75,6 +73,7 @@ class EpochDataset(Dataset[Any]):
         self.seed = seed
         self.on_bad_image = on_bad_image
         self.passes = 1
+        self._unreadable = LoggedErrors("the next good image takes its place")
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._bad = torch.zeros(len(self.samples), dtype=torch.bool).share_memory_()
 
@@ -112,7 +111,7 @@ class EpochDataset(Dataset[Any]):
                 if self.on_bad_image == "refuse":
                     raise
                 self._bad[place] = True
-                logger.warning("%s (the next good image takes its place)", error)
+                self._unreadable.add(error)
         raise DataError(f"none of the {len(self.samples)} images can be read; check the data")
 
 

@@ -93,7 +93,8 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
             views: merge several scales, and mirrored views.
             suppression: of overlapping detections, in place of the model's.
             max_per_image: best detections of an image, or of a tile; None takes the model's.
-            on_error: "skip" leaves out images that cannot be read.
+            on_error: "skip" leaves out images that cannot be read and logs why; a function is
+                called with the error of each instead.
             device: moves the model there first; None leaves it where it is.
             keep_images: keep each picture in its result, for `plot`.
             progress: called with (tiles done, all) of an image that is taken tile by tile.

@@ -79,7 +79,8 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
             views: several sizes, and mirrored images, whose probabilities are averaged.
             keep_probabilities: keep (K, H, W) float16 in the result.
             batch_size: images of one size, or windows, in one forward pass.
-            on_error: "skip" leaves out images that cannot be read.
+            on_error: "skip" leaves out images that cannot be read and logs why; a function is
+                called with the error of each instead.
             device: moves the model there first; None leaves it where it is.
             keep_images: keep each picture in its result, for `plot`.
             progress: called with (pieces done, all) of an image that is looked at piece by piece.

@@ -5,11 +5,12 @@ the recognition of data stay fast; its methods import what they need when they a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+from swinkit.errors import ImageError
 from swinkit.settings import Progress
 from swinkit.task.options import EvaluateOptions, PredictOptions
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound="TaskModel")
 Result = TypeVar("Result")
 Split = Literal["train", "val", "test"]
-OnError = Literal["raise", "skip"]
+OnError = Literal["raise", "skip"] | Callable[[ImageError], object]
 
 
 @dataclass(frozen=True, kw_only=True)

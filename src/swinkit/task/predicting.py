@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from swinkit.data.problems import LoggedErrors
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.reading import ImageSource, describe, read_image, to_8bit
 from swinkit.images.reducing import Reduced
@@ -118,7 +119,8 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
 
         Args:
             source: what `list_sources` takes.
-            on_error: "skip" leaves out images that cannot be read.
+            on_error: "skip" leaves out images that cannot be read and logs why; a function is
+                called with the error of each instead.
             device: moves the network there first.
             keep_images: keep each picture in its result.
 
@@ -154,6 +156,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
     def _read_each(
         self, sources: Sequence[ImageSource], on_error: OnError, keep_images: bool
     ) -> Iterator[InputImage[Prepared]]:
+        refused = LoggedErrors().add if on_error == "skip" else on_error
         for source in sources:
             name = str(source) if isinstance(source, (str, Path)) else None
             try:
@@ -161,9 +164,10 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
                     source, channels=self.preprocessing.channels, reduced=self.reduced_size()
                 )
                 prepared = self.prepare(pixels, name or describe(source))
-            except ImageError:
-                if on_error == "raise":
+            except ImageError as error:
+                if not callable(refused):
                     raise
+                refused(error)
                 continue
             if not keep_images and not self.needs_pixels:
                 pixels = np.empty((0, 0, pixels.shape[2]), pixels.dtype)

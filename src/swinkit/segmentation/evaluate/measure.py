@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from swinkit.data.config import DataConfig
+from swinkit.data.problems import LoggedErrors
 from swinkit.errors import ImageError
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import (
@@ -83,22 +84,24 @@ def evaluate_segmenter(
     )
     started = time.perf_counter()
     counter = _Counter(model.class_names, boundary_tolerance, len(samples), worst)
+    unreadable = LoggedErrors()
     results = model.predict_iter(
         [sample.path for sample in samples],
         batch_size=batch_size,
         window=window,
         stride=stride,
         views=views,
-        on_error="skip" if on_bad_image == "skip" else "raise",
+        on_error="raise" if on_bad_image == "refuse" else unreadable.add,
         device=device,
         keep_images=False,
     )
     for sample, found in with_samples(results, samples, progress):
         try:
             counter.add(sample, found)
-        except ImageError:
+        except ImageError as error:
             if on_bad_image == "refuse":
                 raise
+            unreadable.add(error)
     report = counter.report(time.perf_counter() - started)
     if out is not None:
         report.write(Path(out))
