@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from swinkit.windows.layout import TokenMove, WindowLayout, is_fixed, move_tokens
+from swinkit.windows.layout import TokenMove, WindowLayout, move_tokens
 
 # Order in which the checkpoints concatenate a 2 x 2 neighborhood: (row, column) offsets.
 NEIGHBORS = ((0, 0), (1, 0), (0, 1), (1, 1))
@@ -23,7 +23,7 @@ def merging_move(before: WindowLayout, after: WindowLayout) -> TokenMove:
         [before.tokens_at(2 * row + down, 2 * column + right) for down, right in NEIGHBORS], dim=1
     )
     children = children.masked_fill(after.padding()[:, None], -1)  # P' 4
-    return TokenMove.of(children, before.num_slots, fixed=is_fixed(before.size_hw))
+    return TokenMove.of(children, before.num_slots, fixed=before.fixed)
 
 
 class PatchMerging(nn.Module):

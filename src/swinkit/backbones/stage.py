@@ -19,7 +19,7 @@ from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SmallMapRule, SwinConfig
 from swinkit.backbones.patch_merging import PatchMerging, merging_move
 from swinkit.settings import SizeHW
-from swinkit.windows.layout import TokenMove, WindowLayout, ceil_div, is_fixed, move_tokens
+from swinkit.windows.layout import TokenMove, WindowLayout, ceil_div, move_tokens
 from swinkit.windows.shift_mask import WindowGeometry
 
 # Plans of this many sizes are kept for all models: a few bytes per token, a mask per seam window.
@@ -55,13 +55,15 @@ def plan_stage(
     rule: SmallMapRule,
     before: StagePlan | None,
     device: torch.device,
+    *,
+    fixed: bool = True,
 ) -> StagePlan:
     """The plan of a stage of `depth` blocks on a map of `size_hw` tokens, on `device`."""
-    plain = WindowLayout.of(size_hw, window_hw, device=device)
+    plain = WindowLayout.of(size_hw, window_hw, device=device, fixed=fixed)
     shift_hw = shift_for(size_hw, window_hw, rule)
     shifted, turns = plain, None
-    if not is_fixed(shift_hw) or shift_hw != (0, 0):
-        shifted = WindowLayout.of(size_hw, window_hw, shift_hw, device=device)
+    if not fixed or shift_hw != (0, 0):
+        shifted = WindowLayout.of(size_hw, window_hw, shift_hw, device=device, fixed=fixed)
         turns = (plain.move_to(shifted), shifted.move_to(plain))
     last = plain if depth % 2 else shifted
     return StagePlan(
@@ -79,8 +81,8 @@ def shift_for(size_hw: SizeHW, window_hw: SizeHW, rule: SmallMapRule) -> SizeHW:
     half = (window_hw[0] // 2, window_hw[1] // 2)
     if rule == "keep":
         return half
-    # 1 where the map takes n > 1 windows, else 0: 2 (n - 1) / n, rounded down. The size may be free,
-    # and then only arithmetic may tell.
+    # 1 where the map takes n > 1 windows, else 0: 2 (n - 1) / n, rounded down. The size may be
+    # free, and then only arithmetic may tell.
     counts = [ceil_div(side, window) for side, window in zip(size_hw, window_hw, strict=True)]
     larger = [2 * (count - 1) // count for count in counts]
     if rule == "shrink_both":
@@ -94,17 +96,21 @@ def plan_stages(
     rule: SmallMapRule,
     grid_hw: SizeHW,
     device: torch.device,
+    *,
+    fixed: bool = False,
 ) -> list[StagePlan]:
     """The plans of all stages for an image of `grid_hw` patches.
 
     Args:
         windows, depths: of each stage.
+        fixed: whether the size is known; else the plans are part of a graph for any size.
     """
     plans: list[StagePlan] = []
     size_hw = grid_hw
     for window_hw, depth in zip(windows, depths, strict=True):
         before = plans[-1] if plans else None
-        plans.append(plan_stage(size_hw, window_hw, depth, rule, before, device))
+        plan = plan_stage(size_hw, window_hw, depth, rule, before, device, fixed=fixed)
+        plans.append(plan)
         size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
     return plans
 
@@ -131,7 +137,7 @@ def _kept_plans(
 ) -> list[StagePlan]:
     # Whatever watches the operations of the moment, a tracer or a counter, must not see these.
     with _disable_current_modes(), torch.inference_mode(False):
-        return plan_stages(windows, depths, rule, grid_hw, device)
+        return plan_stages(windows, depths, rule, grid_hw, device, fixed=True)
 
 
 class SwinStage(nn.Module):

@@ -109,6 +109,7 @@ class WindowLayout:
         slot_to_padded: (P,) row-major index on the padded map of the token in each slot.
         padded_to_slot: (P,) its inverse.
         num_seam: how many windows at the end hold more than one region.
+        fixed: whether the size is fixed.
     """
 
     size_hw: SizeHW
@@ -118,6 +119,7 @@ class WindowLayout:
     slot_to_padded: Tensor
     padded_to_slot: Tensor
     num_seam: int
+    fixed: bool
 
     @staticmethod
     def of(
@@ -125,6 +127,8 @@ class WindowLayout:
         window_hw: SizeHW,
         shift_hw: SizeHW = (0, 0),
         device: torch.device | None = None,
+        *,
+        fixed: bool = True,
     ) -> "WindowLayout":
         """The layout of a map of H x W tokens; shift must be smaller than the window."""
         rows, columns = (
@@ -132,7 +136,13 @@ class WindowLayout:
             ceil_div(size_hw[1], window_hw[1]),
         )
         padded_hw = (rows * window_hw[0], columns * window_hw[1])
-        window_of_place, num_seam = _seam_last(rows, columns, shift_hw, device)
+        window_of_place = torch.arange(rows * columns, device=device)
+        if is_fixed(shift_hw) and shift_hw == (0, 0):
+            num_seam = 0
+        elif fixed:
+            window_of_place, num_seam = _seam_last(window_of_place, (rows, columns), shift_hw)
+        else:
+            num_seam = rows * columns
         window_row, window_column = div_mod(window_of_place, columns)
         row = torch.arange(window_hw[0], device=device)
         column = torch.arange(window_hw[1], device=device)
@@ -151,6 +161,7 @@ class WindowLayout:
             slot_to_padded,
             padded_to_slot,
             num_seam,
+            fixed,
         )
 
     @property
@@ -168,7 +179,7 @@ class WindowLayout:
     @property
     def is_padded(self) -> bool:
         """Whether there may be padding: yes where the size is free."""
-        return not is_fixed(self.size_hw) or self.padded_hw != self.size_hw
+        return not self.fixed or self.padded_hw != self.size_hw
 
     def slot_coordinates(self) -> tuple[Tensor, Tensor]:
         """Row and column on the padded map of the token in each slot, two (P,) tensors."""
@@ -190,31 +201,27 @@ class WindowLayout:
         row, column = self.slot_coordinates()
         token = torch.where(self.padding(), -1, row * self.size_hw[1] + column)
         num_tokens = self.size_hw[0] * self.size_hw[1]
-        return TokenMove.of(token, num_tokens, fixed=is_fixed(self.size_hw))
+        return TokenMove.of(token, num_tokens, fixed=self.fixed)
 
     def leave(self) -> TokenMove:
         """`B P C` window order -> `B L C` row-major map; padding is cut off."""
         row = torch.arange(self.size_hw[0], device=self.slot_to_padded.device)
         column = torch.arange(self.size_hw[1], device=self.slot_to_padded.device)
         grid = torch.meshgrid(row, column, indexing="ij")
-        return TokenMove.of(self.tokens_at(*grid), self.num_slots, fixed=is_fixed(self.size_hw))
+        return TokenMove.of(self.tokens_at(*grid), self.num_slots, fixed=self.fixed)
 
     def move_to(self, other: "WindowLayout") -> TokenMove:
         """`B P C` in this order -> `B P C` in the order of another layout of the same map."""
         source = self.padded_to_slot[other.slot_to_padded]
-        return TokenMove.of(source, self.num_slots, fixed=is_fixed(self.size_hw))
+        return TokenMove.of(source, self.num_slots, fixed=self.fixed)
 
 
 def _seam_last(
-    rows: int, columns: int, shift_hw: SizeHW, device: torch.device | None
+    number: Tensor, grid_hw: SizeHW, shift_hw: SizeHW
 ) -> tuple[Tensor, int]:
-    """(nW,) row-major window numbers, those cut by the seam of a shifted map at the end; and how
-    many are cut."""
-    number = torch.arange(rows * columns, device=device)
-    if not is_fixed(shift_hw) or not is_fixed((rows, columns)):
-        return number, rows * columns
-    if shift_hw == (0, 0):
-        return number, 0
+    """(nW,) row-major window numbers, those cut by the seam of a shifted map moved to the end; and
+    how many are cut."""
+    rows, columns = grid_hw
     seam = torch.zeros_like(number, dtype=torch.bool)
     if shift_hw[0] > 0:
         seam |= number // columns == rows - 1
