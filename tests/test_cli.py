@@ -27,7 +27,7 @@ from swinkit.segmentation.variants import SEGMENTERS
 from swinkit.task.model import ModelInfo
 from swinkit.training.recipes import load_recipe
 
-COMMANDS = ("train", "evaluate", "predict", "convert", "models", "embed", "similar")
+COMMANDS = ("train", "evaluate", "predict", "convert", "models", "embed", "similar", "push")
 NAMES = ("cat", "dog", "heron")
 
 

@@ -27,6 +27,7 @@ from .segmentation.model import create_segmenter as create_segmenter
 from .segmentation.result import SemanticMap as SemanticMap
 from .task.train_config import TrainConfig as TrainConfig
 from .task.views import TestAugmentation as TestAugmentation
+from .training.push import push as push
 from .training.recipes import load_recipe as load_recipe
 from .training.train import TrainResult as TrainResult
 from .training.train import train as train

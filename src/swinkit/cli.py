@@ -39,6 +39,7 @@ COMMANDS = {
     "predict": "classify images, detect objects in them, or segment them",
     "embed": "write a vector for each image",
     "similar": "find the images most like another one",
+    "push": "put a trained model on the Hugging Face hub",
     "convert": "write a checkpoint for another package",
     "models": "the published networks and their weights",
 }

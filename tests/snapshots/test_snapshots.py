@@ -23,7 +23,17 @@ from swinkit.detection.variants import DETECTORS
 from swinkit.segmentation.variants import SEGMENTERS
 
 FOLDER = Path(__file__).parent
-COMMANDS = ("inspect", "train", "evaluate", "predict", "convert", "models", "embed", "similar")
+COMMANDS = (
+    "inspect",
+    "train",
+    "evaluate",
+    "predict",
+    "convert",
+    "models",
+    "embed",
+    "similar",
+    "push",
+)
 
 
 def recorded(name: str, found: Any) -> Any:

@@ -54,6 +54,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
     data_kinds = ("folders", "lists")
     train_config = ClassificationTrainConfig
     recipe = "fine_tune"
+    hub_tag = "image-classification"
     creator = "create_model"
     predict_options = ClassificationPredictOptions
     evaluate_options = WorkerOptions

@@ -94,6 +94,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
     data_kinds = ("coco", "voc", "yolo", "labelme", "cvat")
     train_config = DetectionTrainConfig
     recipe = "fine_tune_detection"
+    hub_tag = "object-detection"
     creator = "create_detector"
     predict_options = DetectionPredictOptions
     evaluate_options = DetectionEvaluateOptions

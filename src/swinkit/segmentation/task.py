@@ -73,6 +73,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
     data_kinds = ("masks",)
     train_config = SegmentationTrainConfig
     recipe = "fine_tune_segmentation"
+    hub_tag = "image-segmentation"
     creator = "create_segmenter"
     predict_options = SegmentationPredictOptions
     evaluate_options = SegmentationEvaluateOptions

@@ -119,6 +119,7 @@ class Task(ABC, Generic[Model, Result]):
         data_kinds: values of `DataConfig.kind` that belong to it.
         train_config: settings of a training run.
         recipe: training recipe for its data where the user names none.
+        hub_tag: what the Hugging Face hub calls such tasks.
         creator: name of the public function that makes its networks.
         predict_options, evaluate_options: dataclasses whose fields become options of the commands;
             a field that several tasks share comes from a common base class.
@@ -131,6 +132,7 @@ class Task(ABC, Generic[Model, Result]):
     data_kinds: ClassVar[tuple[str, ...]]
     train_config: ClassVar[type["TrainConfig"]]
     recipe: ClassVar[str]
+    hub_tag: ClassVar[str] = "image-feature-extraction"
     creator: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]] = PredictOptions
     evaluate_options: ClassVar[type[EvaluateOptions]] = EvaluateOptions
