@@ -103,12 +103,10 @@ def gather(
         pictures=list(shown),
         license=license,
     )
-    without_places = {
-        **model.info.provenance,
-        "data": facts.data,
-        "started_from": facts.started_from,
-    }
-    model.info = replace(model.info, provenance=without_places)
+    # What else stands there names files of this machine.
+    trained_by = model.info.provenance.get("trained_by", "")
+    told = {"trained_by": trained_by, "started_from": facts.started_from, "data": facts.data}
+    model.info = replace(model.info, provenance=told)
     save(model, target / WEIGHTS)
     _without_places(config, facts).save(target / "training.yaml")
     shutil.copyfile(folder.results, target / "results.csv")
