@@ -18,6 +18,7 @@ from .images.fitting import Fit as Fit
 from .images.preprocessing import Preprocessing as Preprocessing
 from .inference import evaluate as evaluate
 from .inference import predict as predict
+from .probing import probe as probe
 from .registry import inspect as inspect
 from .retrieval import Embeddings as Embeddings
 from .retrieval import embed as embed

@@ -15,7 +15,7 @@ from swinkit.commands.loading import (
     with_task_options,
 )
 from swinkit.console import ImagesBar
-from swinkit.errors import DataError
+from swinkit.errors import ConfigError, DataError
 from swinkit.task.base import Task
 
 
@@ -33,6 +33,9 @@ class EvaluateCommand:
     """Labeled images, laid out as for `swinkit train`."""
     split: Literal["train", "val", "test"] | None = None
     """Which part; None takes test, else val, else every image."""
+    probe: Literal["knn", "linear"] | None = None
+    """Measure the backbone's features alone, on images with a class each: by the nearest training
+    images, or by a linear classifier that learns from them."""
     class_names: str | None = None
     """What the weights' classes are called in the data, where they do not tell: a file with a name
     a line, imagenet (its WordNet ids), or the data's own names, sorted by the alphabet or numeric
@@ -58,6 +61,9 @@ class EvaluateCommand:
         check_common(self)
         if not os.path.exists(self.data):
             raise DataError(f"{self.data}: no such file or folder; check the path")
+        if self.probe is not None:
+            self._probe()
+            return
         from swinkit.inference import measure
 
         with ImagesBar() as bar:
@@ -78,6 +84,25 @@ class EvaluateCommand:
         print(report.table())
         if self.out is not None:
             print(f"report in {self.out}")
+
+    def _probe(self) -> None:
+        from swinkit.probing import probe
+
+        if self.out is not None or self.class_names is not None:
+            raise ConfigError("--out and --class-names do not go with --probe; leave them out")
+        with ImagesBar() as bar:
+            report = probe(
+                self.weights,
+                self.data,
+                self.probe or "knn",
+                split=self.split,
+                image_size=self.image_size,
+                device=self.device,
+                batch_size=self.batch_size or 32,
+                on_error="skip" if self.skip_bad else "raise",
+                progress=bar.images,
+            )
+        print(report.table())
 
 
 Evaluate = with_task_options(

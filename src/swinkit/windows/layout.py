@@ -216,9 +216,7 @@ class WindowLayout:
         return TokenMove.of(source, self.num_slots, fixed=self.fixed)
 
 
-def _seam_last(
-    number: Tensor, grid_hw: SizeHW, shift_hw: SizeHW
-) -> tuple[Tensor, int]:
+def _seam_last(number: Tensor, grid_hw: SizeHW, shift_hw: SizeHW) -> tuple[Tensor, int]:
     """(nW,) row-major window numbers, those cut by the seam of a shifted map moved to the end; and
     how many are cut."""
     rows, columns = grid_hw
