@@ -179,3 +179,32 @@ def test_settings_beside_the_weights(model: SwinClassifier, tmp_path: Path, text
     save_file(dict(model.state_dict()), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert "config.json" in message(tmp_path)
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), TypeError("x"), RuntimeError("x")])
+def test_a_fault_of_the_code_is_not_taken_for_one_of_the_file(
+    model: SwinClassifier, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def faulty(*_: Any, **__: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr("swinkit.checkpoints.load.model_info", faulty)
+    with pytest.raises(type(fault)):
+        load(model.state_dict(), report=None)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 24, 8), (23, 8)])
+def test_a_tensor_of_another_shape(model: SwinClassifier, shape: tuple[int, ...]) -> None:
+    name = "backbone.stages.0.blocks.0.attention.qkv.weight"
+    assert "24, 8" in message(model.state_dict() | {name: torch.zeros(shape)})
+
+
+def test_a_tensor_that_cannot_be_recomputed(model: SwinClassifier, tmp_path: Path) -> None:
+    from swinkit.checkpoints.convert import convert
+    from swinkit.checkpoints.save import save
+
+    convert(save(model, tmp_path / "own.safetensors"), tmp_path / "tv.pth", to="torchvision")
+    tensors = torch.load(tmp_path / "tv.pth", weights_only=True)
+    name = "features.1.0.attn.qkv.bias"
+    text = message(tensors | {name: torch.zeros(())})
+    assert f"{name} ()" in text

@@ -15,24 +15,38 @@ from swinkit.parsing import reason_of
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# What arithmetic on shapes and numbers that no model has ends in.
-_SENSELESS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, AttributeError)
+# What arithmetic on shapes and numbers that no model has ends in. A TypeError or an AttributeError
+# is none of it: those are faults of the code.
+_SENSELESS = (ArithmeticError, LookupError, RuntimeError, ValueError)
 
 
 @contextmanager
-def understood(origin: str) -> Iterator[None]:
-    """Inside, shapes and settings that no model has become one error; each names the file.
-
-    Raises:
-        CheckpointError: instead of what the arithmetic raised.
-    """
+def naming(origin: str) -> Iterator[None]:
+    """Inside, every refusal names the file. Raises CheckpointError for one that does not."""
     try:
         yield
     except SwinkitError as error:
         if origin in str(error):
             raise
         raise CheckpointError(f"{origin}: {error}") from error
-    except _SENSELESS as error:
+
+
+@contextmanager
+def understood(origin: str, *more: type[Exception]) -> Iterator[None]:
+    """Inside, shapes and settings that no model has become one error, which names the file.
+
+    For the few steps that compute with what the file says; elsewhere such an error is a fault of
+    the code, and surfaces.
+
+    Args:
+        more: other errors of what is called inside.
+
+    Raises:
+        CheckpointError: instead of what the arithmetic raised.
+    """
+    try:
+        yield
+    except (*_SENSELESS, *more) as error:
         raise CheckpointError(
             f"{origin}: its tensors or settings make no Swin ({reason_of(error)}); get the file "
             "again, or from where it was written"
@@ -47,7 +61,10 @@ def filled(
     Raises:
         CheckpointError: a tensor of another shape than the model's, or a model of another depth.
     """
-    with _at_most(2 * len(tensors) + 100, checkpoint.origin), torch.device("meta"):
+    origin = checkpoint.origin
+    few = _at_most(2 * len(tensors) + 100, origin)
+    # PyTorch answers sizes of more than 64 bits with a TypeError.
+    with understood(origin, TypeError), few, torch.device("meta"):
         frame = build().state_dict()
     expected = {name.removeprefix("backbone."): name for name in frame}
     present = {name: value for name, value in tensors.items() if name in expected}

@@ -15,7 +15,7 @@ from swinkit.checkpoints.checkpoint import (
     small_map_rule,
     stated_sizes,
 )
-from swinkit.checkpoints.filling import filled, understood
+from swinkit.checkpoints.filling import filled, naming, understood
 from swinkit.checkpoints.infer import BackboneWeights, infer_backbone
 from swinkit.checkpoints.infer_window import WindowSize
 from swinkit.checkpoints.opening import open_weights
@@ -86,7 +86,7 @@ def load(
         channel_policy=channel_policy,
     )
     file = open_weights(source, endpoint=endpoint)
-    with understood(file.origin):
+    with naming(file.origin):
         checkpoint = read_checkpoint(file)
         model = _restore(checkpoint, request)
     if report is not None:
@@ -117,18 +117,19 @@ def _restore(checkpoint: Checkpoint, request: Request) -> Model:
     """Infer, transfer, build and fill."""
     name, report = _task(checkpoint, request), checkpoint.report
     task = None if name is None else task_weights(name)
-    weights = _backbone(checkpoint, request, task)
-    transfer.move_windows(
-        weights,
-        request.image_hw,
-        request.window_size,
-        report,
-        shrinks=checkpoint.table.shrinks_windows,
-    )
-    transfer.move_image(weights, request.image_hw, report)
+    with understood(checkpoint.origin):
+        weights = _backbone(checkpoint, request, task)
+        transfer.move_windows(
+            weights,
+            request.image_hw,
+            request.window_size,
+            report,
+            shrinks=checkpoint.table.shrinks_windows,
+        )
+        transfer.move_image(weights, request.image_hw, report)
+        transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
     if checkpoint.header is None:
         report.notes += checkpoint.source.size_notes(weights.config, weights.image_hw)
-    transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
     if task is not None:
         return _with_heads(checkpoint, request, task, weights)
     _set_aside(checkpoint.classifier_head(), report)
@@ -210,10 +211,11 @@ def _with_heads(
     """
     report = checkpoint.report
     heads = checkpoint.head_tensors() if task.task == checkpoint.task else {}
-    config = _config(checkpoint, task, heads, weights)
-    held = config.num_classes
-    classes = transfer.move_classes(task, heads, config, request.num_classes, report)
-    transfer.move_image_kernels(task, heads, weights.config.in_channels, request.channel_policy)
+    with understood(checkpoint.origin):
+        config = _config(checkpoint, task, heads, weights)
+        held = config.num_classes
+        classes = transfer.move_classes(task, heads, config, request.num_classes, report)
+        transfer.move_image_kernels(task, heads, weights.config.in_channels, request.channel_policy)
     config = replace(config, num_classes=classes)  # type: ignore[type-var]
     norms = {f"norms.{stage}" for stage in config.backbone.norm_stages}
     unused = {

@@ -40,7 +40,11 @@ class _Translated:
 
 
 def translate(tensors: Mapping[str, Tensor], rows: Rows, *, to_native: bool) -> _Translated:
-    """Rename and recompute every tensor that a row knows."""
+    """Rename and recompute every tensor that a row knows.
+
+    Raises:
+        CheckpointError: a tensor of a shape that cannot be recomputed.
+    """
     result = _Translated()
     for (index, stage, block), parts in _group(tensors, rows, to_native, result.left).items():
         row = rows[index]
@@ -52,7 +56,13 @@ def translate(tensors: Mapping[str, Tensor], rows: Rows, *, to_native: bool) -> 
             result.incomplete.extend(parts.values())
             continue
         names = tuple(parts[part] for part in range(len(parts)))
-        values = convert(tuple(tensors[name] for name in names))
+        try:
+            values = convert(tuple(tensors[name] for name in names))
+        except (RuntimeError, ValueError, LookupError) as error:
+            shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in names)
+            raise CheckpointError(
+                f"tensors of shapes that no Swin has ({shapes}); get the file again"
+            ) from error
         for template, value in zip(made_names, values, strict=True):
             made = template.replace("{stage}", str(number)).replace("{block}", str(block))
             result.tensors[made] = value
