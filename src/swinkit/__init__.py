@@ -4,7 +4,22 @@ Names are imported on first use, so that `swinkit --help` does not wait for PyTo
 beside this file is the list of them.
 """
 
+from typing import Any
+
 import lazy_loader
 
 __version__ = "0.1.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attached, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """The public name. Raises MissingPackage where it needs an extra that is not installed."""
+    try:
+        return _attached(name)
+    except ModuleNotFoundError as error:
+        from swinkit.errors import MissingPackage
+
+        missing = MissingPackage.for_import(error)
+        if missing is None:
+            raise
+        raise missing from error

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from swinkit import __version__
-from swinkit.errors import ConfigError, SwinkitError, Terminated
+from swinkit.errors import ConfigError, MissingPackage, SwinkitError, Terminated
 
 HELP = """usage: swinkit [-h] [--version] COMMAND ...
 
@@ -59,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SwinkitError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:
+        missing = MissingPackage.for_import(error)
+        if missing is None:
+            raise
+        return _fail(str(missing))
     except Terminated:
         print("swinkit: terminated", file=sys.stderr)
         return EXIT_TERMINATED

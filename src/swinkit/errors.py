@@ -56,5 +56,24 @@ class TrainingError(SwinkitError):
     """A training run that cannot start or cannot go on."""
 
 
+# What only an extra brings, by the name that Python imports it under.
+EXTRAS = {name: "train" for name in ("lightning", "torchmetrics", "tensorboard")}
+
+
+class MissingPackage(SwinkitError):
+    """What was asked for needs an extra of swinkit that is not installed."""
+
+    @classmethod
+    def for_import(cls, error: ModuleNotFoundError) -> "MissingPackage | None":
+        """For an import that failed; None where no extra of swinkit would mend it."""
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
+            return None
+        return cls(
+            f"this needs {package}, which is not installed: pip install "
+            f"'swinkit[{EXTRAS[package]}]'"
+        )
+
+
 class Terminated(KeyboardInterrupt):
     """The system asks the process to end (SIGTERM): it does so as after Ctrl-C."""
