@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from swinkit.errors import SwinkitError
-from swinkit.files import atomic_write
+from swinkit.files import atomic_write, check_place
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -102,7 +102,7 @@ def test_a_kill_while_writing_keeps_the_earlier_file(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     code = """
         import os, signal, sys
-        from swinkit.files import atomic_write
+        from swinkit.files import atomic_write, check_place
         with atomic_write(sys.argv[1]) as temporary:
             temporary.write_bytes(b"half of the new fi")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -166,3 +166,33 @@ def test_the_longest_name(tmp_path: Path) -> None:
 def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(SwinkitError, match="Is a directory"), atomic_write(tmp_path):
         pass
+
+
+def test_a_place_is_checked_without_making_anything(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    check_place(None)
+    check_place(tmp_path / "file")
+    check_place(tmp_path / "new" / "deep" / "file.json")
+    check_place(tmp_path / "new", folder=True)
+    check_place(tmp_path, folder=True)
+    check_place("/dev/null")
+    long = "x" * 256
+    for path, folder, reason in (
+        (tmp_path, False, "Is a directory"),
+        (tmp_path / "file", True, "Not a directory"),
+        (tmp_path / "file" / "below", False, "Not a directory"),
+        (tmp_path / long, False, "File name too long"),
+        (tmp_path / "new" / long / "below", True, "File name too long"),
+    ):
+        with pytest.raises(SwinkitError, match=f"{reason}; free space or choose another folder"):
+            check_place(path, folder=folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_without_permission_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    for folder in (False, True):
+        with pytest.raises(SwinkitError, match="Permission denied"):
+            check_place(tmp_path / "new", folder=folder)

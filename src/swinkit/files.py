@@ -54,6 +54,41 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+LONGEST_NAME = 255  # bytes of a file's or a folder's name, on all usual systems
+
+
+def check_place(path: str | Path | None, *, folder: bool = False) -> None:
+    """Refuse, before the work is done whose outcome goes there, a place that cannot be written.
+
+    Args:
+        path: a file that will be written, or with `folder` a folder of files; None: neither.
+
+    Raises:
+        SwinkitError: it says what `atomic_write` would say at the end.
+    """
+    if path is None:
+        return
+    target = Path(os.path.realpath(path))
+    there = next(place for place in (target, *target.parents) if os.path.lexists(place))
+    missing = target.relative_to(there).parts
+    is_folder = there.is_dir()
+    code = 0
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in missing):
+        code = errno.ENAMETOOLONG
+    elif (missing or folder) and not is_folder:
+        code = errno.ENOTDIR
+    elif is_folder and not missing and not folder:
+        code = errno.EISDIR
+    elif is_folder or there.is_file():
+        # A file is replaced: what counts is its folder.
+        changed = there if is_folder else there.parent
+        code = 0 if os.access(changed, os.W_OK | os.X_OK) else errno.EACCES
+    elif not os.access(there, os.W_OK):
+        code = errno.EACCES
+    if code:
+        raise _write_error(Path(path), OSError(code, os.strerror(code)))
+
+
 def _replace(temporary: Path, target: Path, mode: int | None) -> None:
     """Rename with the file, then its entry in the folder, safe on the disk."""
     with temporary.open("rb+") as written:

@@ -8,6 +8,7 @@ import pytest
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
+from swinkit.registry import get_task
 from swinkit.task.train_config import OptimizerConfig, RuntimeConfig, ScheduleConfig
 from swinkit.training.recipes import find_task, load_recipe, read_config, recipe_names
 
@@ -175,3 +176,9 @@ def test_hostile_recipes_are_one_line_or_settings(cases_dir):
 def test_a_name_that_is_too_long_is_no_recipe():
     with pytest.raises(ConfigError, match="no recipe"):
         load_recipe("x" * 300, "x" * 300)
+
+
+def test_a_detector_takes_no_class_weights():
+    values = {"task": "detection", "data": {"path": "x"}, "class_weights": "balanced"}
+    with pytest.raises(ConfigError, match="class_weights is for classifiers and segmenters"):
+        get_task("detection").train_config.from_dict(values)

@@ -44,9 +44,10 @@ def understood(origin: str, *more: type[Exception]) -> Iterator[None]:
     Raises:
         CheckpointError: instead of what the arithmetic raised.
     """
+    kinds: tuple[type[Exception], ...] = (*_SENSELESS, *more)
     try:
         yield
-    except (*_SENSELESS, *more) as error:
+    except kinds as error:
         raise CheckpointError(
             f"{origin}: its tensors or settings make no Swin ({reason_of(error)}); get the file "
             "again, or from where it was written"

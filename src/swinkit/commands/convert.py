@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from swinkit.checkpoints.sources import SOURCES
+from swinkit.files import check_place
 
 if TYPE_CHECKING:
     Target = str
@@ -43,6 +44,7 @@ class Convert:
         """Convert and print the account. Raises CheckpointError where that is impossible."""
         from swinkit.checkpoints.convert import convert
 
+        check_place(self.out, folder=self.out.is_dir() or not self.out.suffix)
         convert(
             self.source,
             self.out,

@@ -9,6 +9,7 @@ import tyro
 from swinkit.commands.loading import Device, ImageSize, check_common
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError
+from swinkit.files import check_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Embed:
         from swinkit.retrieval import check_path, embed
 
         check_path(self.out)
+        check_place(self.out)
         with ImagesBar() as bar:
             found = embed(
                 list(self.sources),

@@ -16,6 +16,7 @@ from swinkit.commands.loading import (
 )
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError, DataError
+from swinkit.files import check_place
 from swinkit.task.base import Task
 
 
@@ -66,6 +67,7 @@ class EvaluateCommand:
             return
         from swinkit.inference import measure
 
+        check_place(self.out, folder=True)
         with ImagesBar() as bar:
             model = load_model(self.weights, self.image_size, self.device)
             report, problems = measure(

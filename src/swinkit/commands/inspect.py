@@ -8,6 +8,7 @@ import tyro
 from rich.text import Text
 
 from swinkit.console import standard_output, table
+from swinkit.files import check_place
 from swinkit.registry import inspect
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Inspect:
         Raises:
             SwinkitError: no such data set, a refused write, or problems where strict.
         """
+        check_place(self.out, folder=True)
         inspection = inspect(
             self.data,
             kind=self.kind,

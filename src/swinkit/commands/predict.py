@@ -25,6 +25,7 @@ from swinkit.commands.outputs import (
 )
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError, ImageError
+from swinkit.files import check_place
 from swinkit.images.sources import find_images, names_below
 from swinkit.registry import get_task
 from swinkit.task.base import OnError, ResultFormat, Task, name_first
@@ -77,6 +78,8 @@ class PredictCommand:
             raise ConfigError("no images to predict; name files, folders or patterns")
         if is_standard_output(self.json) and is_standard_output(self.csv):
             raise ConfigError("--json and --csv cannot both be printed; name a file for one")
+        check_place(self.plot, folder=True)
+        check_place(getattr(self, "masks", None), folder=True)
         images, unreadable = self._find()
         names = names_below(self.sources, images)
         with contextlib.ExitStack() as files:

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from swinkit.errors import ConfigError, DataError
+from swinkit.files import check_place
 from swinkit.registry import DEFAULT, get_task
 from swinkit.settings import expand_user
 from swinkit.task.train_config import TrainConfig
@@ -48,6 +49,11 @@ class Train:
             raise ConfigError("no images to train on; name their folder: swinkit train FOLDER")
         if config.runtime.resume is None and not os.path.exists(config.data.path):
             raise DataError(f"{config.data.path}: no such file or folder; check the path")
+        if config.runtime.resume is None:
+            # Where the run's folder is taken, another one beside it is made.
+            check_place(config.runtime.out.parent, folder=True)
+            if not os.path.lexists(config.runtime.out):
+                check_place(config.runtime.out, folder=True)
         # Imported here because they bring PyTorch, which --help does without.
         from swinkit.training.resume import changed_settings
         from swinkit.training.train import train

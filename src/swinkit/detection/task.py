@@ -193,7 +193,8 @@ class DetectionTask(Task["SwinDetector", Detections]):
         problems: list[str] = []
         if isinstance(data, (str, Path)):
             data, loaded = load_detection_samples(Path(data), model.info.class_names, split=split)
-            problems = describe_problems(loaded.problems)
+            problems = [f"note: {note}" for note in loaded.notes]
+            problems += describe_problems(loaded.problems)
         report = evaluate_detector(
             model,
             data,

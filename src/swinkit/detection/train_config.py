@@ -120,3 +120,11 @@ class DetectionTrainConfig(TrainConfig):
     """How training images are varied, with their boxes and masks."""
     architecture: Annotated[RetinaNetConfig | RCNNConfig | None, tyro.conf.Suppress] = None
     """Takes the place of `model.name` for a network that has none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights != "none":
+            raise ConfigError(
+                "class_weights is for classifiers and segmenters: a detector weighs its objects "
+                "itself; leave it out"
+            )
