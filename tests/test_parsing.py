@@ -18,6 +18,7 @@ READERS: dict[str, Any] = {
     "xml": parsing.read_xml,
     "csv": lambda path: list(parsing.read_table(path)),
     "txt": parsing.read_text,
+    "lines": parsing.read_lines,
 }
 
 DAMAGED = {
@@ -36,9 +37,13 @@ DAMAGED = {
         b"<?xml version='1.0' encoding='klingon'?><a/>",
         b"<!DOCTYPE a [<!ENTITY b 'bb'>]><a>&b;</a>",
         b"<a>" * 10**5,
+        b"<?xml version='1.0' encoding='punycode'?><a/>",
+        b"<?xml version='1.0' encoding='hex'?><a/>",
+        b"<?xml version='1.0' encoding='gbk'?><a>\xff</a>",
     ],
     "csv": [b"", b"\n\n", b"path,path\n", b"path,label\n" + b'"' + b"x" * 200_000 + b'"\n'],
     "txt": [b"\xe9t\xe9", b"\xff\xfe\xd8"],
+    "lines": [b"\xe9t\xe9\x00", b"\x81"],
 }
 
 
@@ -144,3 +149,28 @@ def test_messages_are_short_printable_lines(text: str) -> None:
     shown = str(SwinkitError(text))
     assert shown.isprintable()
     assert len(shown) <= 500
+
+
+def test_tables_and_lists_of_old_spreadsheet_programs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table, lines = tmp_path / "list.csv", tmp_path / "names.txt"
+    table.write_bytes("path;label\na.png;Käse\nb.png;Crème 5 €\n".encode("cp1252"))
+    lines.write_bytes("Käse\r\nbread\r\n".encode("latin-1"))
+    for _ in range(2):
+        labels = [row["label"] for _, row in parsing.read_table(table)]
+        assert labels == ["Käse", "Crème 5 €"]
+        assert parsing.read_lines(lines) == ["Käse", "bread"]
+    told = [record.getMessage() for record in caplog.records]
+    assert [str(table) in told[0], str(lines) in told[1], len(told)] == [True, True, 2]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-16", "iso-8859-1", "gbk", "shift_jis", "euc-kr", "windows-1251"]
+)
+def test_xml_in_any_encoding(encoding: str, tmp_path: Path) -> None:
+    words = {"gbk": "猫", "shift_jis": "猫", "euc-kr": "고양이", "windows-1251": "кот"}
+    word = words.get(encoding, "chaton é")
+    page = f"<?xml version='1.0' encoding='{encoding}'?>\n<a><name>{word}</name></a>"
+    (tmp_path / "a.xml").write_bytes(page.encode(encoding))
+    assert parsing.read_xml(tmp_path / "a.xml").findtext("name") == word

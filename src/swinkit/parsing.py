@@ -9,9 +9,12 @@ import codecs
 import csv
 import io
 import json
+import logging
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +22,9 @@ from xml.parsers import expat
 
 import yaml
 
-from swinkit.errors import DataError, SwinkitError
+from swinkit.errors import DataError, SwinkitError, one_line
+
+logger = logging.getLogger(__name__)
 
 Error = Callable[[str], SwinkitError]
 
@@ -33,6 +38,13 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+LEGACY = "cp1252"
+# What no text in that encoding has: control characters, and bytes that mean nothing in it.
+NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
+XML_ENCODING = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.-]{1,40})["']""")
+EXPATS = ("utf-8", "utf-16", "ascii", "iso8859-1")
+# Encodings of text that Python has and that are none of a file's.
+NO_FILE_ENCODINGS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"}
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0", ""}
 
 
@@ -54,8 +66,18 @@ def read_bytes(path: Path, *, error: Error = DataError, most: int = MOST_BYTES) 
     return content
 
 
-def read_text(path: Path, *, error: Error = DataError, most: int = MOST_BYTES) -> str:
-    """Text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. Raises the error."""
+def read_text(
+    path: Path, *, error: Error = DataError, most: int = MOST_BYTES, legacy: bool = False
+) -> str:
+    """Text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+
+    Args:
+        legacy: text that is none of these is read as Windows-1252, of which Latin-1 is a part, and
+            the log says so: spreadsheet programs write it.
+
+    Raises:
+        The error: the file cannot be read, or is text in another encoding.
+    """
     content = read_bytes(path, error=error, most=most)
     encoding = next(
         (name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8"
@@ -63,6 +85,9 @@ def read_text(path: Path, *, error: Error = DataError, most: int = MOST_BYTES) -
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as fault:
+        if legacy and encoding == "utf-8" and not NO_TEXT.search(content):
+            _tell_encoding(path)
+            return content.decode(LEGACY)
         line = content.count(b"\n", 0, fault.start) + 1
         raise error(
             f"{path}, line {line}: is no UTF-8 text (byte 0x{content[fault.start]:02x}); save the "
@@ -70,9 +95,17 @@ def read_text(path: Path, *, error: Error = DataError, most: int = MOST_BYTES) -
         ) from fault
 
 
+@lru_cache(maxsize=1000)  # once for each file
+def _tell_encoding(path: Path) -> None:
+    logger.warning(
+        "%s is no UTF-8 text and was read as Windows-1252; if names look wrong, save it as UTF-8",
+        one_line(str(path)),
+    )
+
+
 def read_lines(path: Path, *, error: Error = DataError) -> list[str]:
     """Lines without their ends and without white space around them. Raises the error."""
-    return [line.strip() for line in read_text(path, error=error).splitlines()]
+    return [line.strip() for line in read_text(path, error=error, legacy=True).splitlines()]
 
 
 def read_json(path: Path, *, error: Error = DataError, most: int = MOST_BYTES) -> Any:
@@ -145,7 +178,7 @@ def read_xml(path: Path, *, error: Error = DataError) -> ElementTree.Element:
     parser.CharacterDataHandler = builder.data
     parser.EntityDeclHandler = _refuse_entity
     try:
-        parser.Parse(content, True)
+        parser.Parse(_decoded(content), True)
         return builder.close()
     except expat.ExpatError as fault:
         problem = expat.ErrorString(fault.code)
@@ -155,6 +188,22 @@ def read_xml(path: Path, *, error: Error = DataError) -> ElementTree.Element:
         ) from fault
     except (LookupError, ValueError) as fault:  # LookupError: an unknown encoding
         raise error(f"{path}: is no XML that can be used ({reason_of(fault)})") from fault
+
+
+def _decoded(content: bytes) -> bytes | str:
+    """An XML file as text where expat does not know the encoding that it declares.
+
+    Raises:
+        LookupError: nor does Python.
+        ValueError: the file is not in it.
+    """
+    declared = XML_ENCODING.match(content[:400])
+    if declared is None:
+        return content
+    name = codecs.lookup(declared[1].decode()).name
+    if name in NO_FILE_ENCODINGS:
+        raise LookupError(f"unknown encoding: {name}")
+    return content if name.startswith(EXPATS) else content.decode(name)
 
 
 def _refuse_entity(name: str, *_: object) -> None:
@@ -174,7 +223,7 @@ def read_table(
     Raises:
         The error: no header, a column named twice, or a row that is no CSV.
     """
-    content = read_text(path, error=error)
+    content = read_text(path, error=error, legacy=True)
     if content[:4].lower() == "sep=":  # a spreadsheet program's hint at the separator
         content = "\n" + content.partition("\n")[2]
     header_line = content.lstrip("\r\n").split("\n", 1)[0]

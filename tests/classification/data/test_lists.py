@@ -228,6 +228,7 @@ def test_the_cases(cases_dir: Path) -> None:
             "train": {"cat": 2, "dog": 2},
             "val": {"cat": 1, "dog": 1},
         }
+    assert counts("13-csv/f.csv")["train"] == {"Käse": 2, "dog": 2}
     assert counts("13-csv/e.csv")["train"] == {"0": 2, "1": 2}
     found = counts("34-roboflow-multiclass")
     assert found["train"] == {"oak": 2, "birch": 2, "maple": 2}
