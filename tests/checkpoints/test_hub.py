@@ -4,6 +4,8 @@ import functools
 import hashlib
 import http.server
 import json
+import socket
+import socketserver
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +118,7 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
         raise LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(hub, "hf_hub_download", unreachable)
+    monkeypatch.setattr(hub, "_unreachable", lambda _: "no network")
     with pytest.raises(CheckpointError, match="cannot be reached"):
         load("some/thing", report=None)
 
@@ -162,3 +165,55 @@ def test_url_errors(served: tuple[Path, str], cached: Path) -> None:
         load(f"{base}/absent.pth#sha256={'a' * 64}", report=None)
     with pytest.raises(CheckpointError, match="no hexadecimal"):
         load(f"{base}/weights.pth#sha256=xyz", report=None)
+
+
+def test_offline_is_said_at_once(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(CheckpointError) as caught:
+        fetch_hub("some/thing", endpoint=f"http://127.0.0.1:{port}", cache=tmp_path)
+    for words in ("Connection refused", str(tmp_path), "--recipe small_data", "weight file"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/a-704ceda3.pth", "http://[/a.pth"])
+def test_addresses_that_are_refused(url: str, cached: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"https alone|no address"):
+        fetch_url(f"{url}#sha256={'a' * 64}")
+
+
+ANSWERS = {
+    b"HTTP/1.1 403 Forbidden\r\n\r\n": "403",
+    b"HTTP/1.1 404 Not Found\r\n\r\n": "404",
+    b"HTTP/1.1 429 Too Many Requests\r\n\r\n": "429",
+    b"HTTP/1.1 500 Internal Server Error\r\n\r\n": "500",
+    b"HTTP/1.1 302 Found\r\nLocation: /weights.pth\r\n\r\n": "infinite loop",
+    b"HTTP/1.1 302 Found\r\nLocation: gopher://x/\r\n\r\n": "not allowed",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc": "ended after 3 of 100",
+    b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nabc": "cannot be downloaded",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n": "cannot be downloaded",
+    b"HTTP/1.1 200 OK\r\n\r\n <!DOCTYPE html><html>log in</html>": "is a page, no weights",
+    b"HTTP/1.1 200 OK\r\n\r\nother": "nothing was kept",
+    b"nonsense\r\n\r\n": "cannot be downloaded",
+    b"": "cannot be downloaded",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_faults_of_the_network(answer: bytes, cached: Path) -> None:
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/weights.pth#sha256={'a' * 64}"
+        with pytest.raises(CheckpointError, match=ANSWERS[answer]) as caught:
+            fetch_url(url)
+        server.shutdown()
+        thread.join()
+    assert "\n" not in str(caught.value)
+    assert not cached.exists() or not list(cached.iterdir())

@@ -1,18 +1,24 @@
 """Fetching weight files: from a Hugging Face hub, or from a URL whose hash is known."""
 
 import hashlib
+import logging
 import os
 import re
 import shutil
+import socket
 import tempfile
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import torch
 from huggingface_hub import hf_hub_download
+from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -24,12 +30,14 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from swinkit.errors import CheckpointError
 from swinkit.files import atomic_write
-from swinkit.parsing import mapping, read_json
+from swinkit.parsing import mapping, read_json, reason_of
 
 _HUB_ID = re.compile(r"([a-z0-9][\w.-]*)/[a-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII | re.IGNORECASE)
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin", _INDEX)
 TIMEOUT_SECONDS = 60
+CONNECT_SECONDS = 5
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def is_url(text: str) -> bool:
@@ -80,25 +88,30 @@ def _first_present(
 ) -> Path | None:
     """The first of `files` that the repository has, downloaded or from the cache."""
     repository, _, revision = name.partition("@")
+    fault = _unreachable(endpoint or ENDPOINT)
     for file in files:
         try:
-            return Path(
-                hf_hub_download(
-                    repository,
-                    file,
-                    revision=revision or None,
-                    endpoint=endpoint,
-                    cache_dir=cache,
+            with _quiet_hub():
+                return Path(
+                    hf_hub_download(
+                        repository,
+                        file,
+                        revision=revision or None,
+                        endpoint=endpoint,
+                        cache_dir=cache,
+                        local_files_only=fault is not None,
+                    )
                 )
-            )
         except RepositoryNotFoundError as error:
             raise CheckpointError(
                 f"{name}: no such repository on the hub, or it is private; check the name"
             ) from error
         except LocalEntryNotFoundError as error:
             raise CheckpointError(
-                f"{name}: no such file here; as a hub id: the hub cannot be reached, and {file} is "
-                "not in the cache"
+                f"{name}: no such file here; as a hub id: the hub cannot be reached "
+                f"({fault or _first(error)}), and {file} is not in the cache "
+                f"{cache or HF_HUB_CACHE}; name a weight file, or train from random weights with "
+                "--recipe small_data"
             ) from error
         except EntryNotFoundError:
             continue
@@ -107,6 +120,35 @@ def _first_present(
         except (HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name}: the hub refused {file} ({_first(error)})") from error
     return None
+
+
+def _unreachable(address: str) -> str | None:
+    """Why no connection to a host, or to the proxy before it, can be made; None: it can.
+
+    Asked first, because huggingface_hub tries for half a minute.
+    """
+    parts = urlsplit(address)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    try:
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        with socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS):
+            return None
+    except (OSError, ValueError) as error:  # ValueError: no such port
+        return f"{parts.hostname}: {reason_of(error)}"
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub's remarks about its attempts off the screen: the last one becomes the error."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def fetch_url(
@@ -121,6 +163,7 @@ def fetch_url(
         CheckpointError: no hash, a wrong one, or no connection.
     """
     address, _, fragment = url.partition("#")
+    _check_secure(address, url)
     name = Path(urlsplit(address).path).name
     expected = _expected_hash(fragment, name)
     if expected is None and need_hash:
@@ -136,6 +179,17 @@ def fetch_url(
     if expected:
         return target, []
     return target, [f"no hash is published for this file; its sha256 is {sha256_of(target)}"]
+
+
+def _check_secure(address: str, url: str) -> None:
+    """Raises CheckpointError: an address that anybody on the way may answer, or none."""
+    try:
+        parts = urlsplit(address)
+        insecure = parts.scheme == "http" and parts.hostname not in LOOPBACK
+    except ValueError as error:
+        raise CheckpointError(f"{url} is no address ({_first(error)}); correct it") from error
+    if insecure:
+        raise CheckpointError(f"{url}: weights are fetched by https alone; write https:// instead")
 
 
 def _expected_hash(fragment: str, name: str) -> str | None:
@@ -156,6 +210,7 @@ def _download(address: str, target: Path, expected: str | None) -> None:
             urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer,
             tempfile.TemporaryDirectory() as scratch,
         ):
+            _check_secure(answer.geturl(), f"{address} leads to {answer.geturl()}")
             fetched = Path(scratch) / "download"
             length = answer.headers.get("Content-Length")
             _copy_with_progress(answer, fetched, length and int(length), target.name)
@@ -165,6 +220,12 @@ def _download(address: str, target: Path, expected: str | None) -> None:
                     f"{target.name}: the connection ended after {received} of {length} bytes; "
                     "try again"
                 )
+            with fetched.open("rb") as file:
+                if file.read(100).lstrip()[:1] == b"<":
+                    raise CheckpointError(
+                        f"{address} is a page, no weights (of an error or a login?); take the "
+                        "address of the file itself"
+                    )
             actual = sha256_of(fetched)
             if not actual.startswith(expected or ""):
                 raise CheckpointError(
@@ -173,16 +234,24 @@ def _download(address: str, target: Path, expected: str | None) -> None:
                 )
             with atomic_write(target) as temporary:
                 shutil.copyfile(fetched, temporary)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise CheckpointError(f"{address} cannot be downloaded ({_first(error)})") from error
+    # HTTPException: an answer that is cut or no HTTP; ValueError: one that counts in words.
+    except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, HTTPError):  # it holds the connection
+            error.close()
+        raise CheckpointError(
+            f"{address} cannot be downloaded ({_first(error)}); check address and connection, or "
+            "fetch the file by hand and name it"
+        ) from error
 
 
 def _copy_with_progress(answer: BinaryIO, path: Path, length: int | None, name: str) -> None:
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, transient=True, disable=not os.isatty(2)) as progress:
+    bar = Progress(*columns, transient=True, disable=not os.isatty(2))
+    with bar as progress, path.open("wb") as file:
         task = progress.add_task(name, total=length)
-        with progress.wrap_file(answer, task_id=task) as source, path.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+        while chunk := answer.read(1 << 20):
+            file.write(chunk)
+            progress.advance(task, len(chunk))
 
 
 def sha256_of(path: Path) -> str:

@@ -93,7 +93,7 @@ def test_other_refusals(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     with pytest.raises(DataError, match="is empty"):
         load_classification(DataConfig(path=tmp_path / "empty.csv"))
-    (tmp_path / "latin.csv").write_bytes("path,label\nü.png,a".encode("latin-1"))
+    (tmp_path / "latin.csv").write_bytes("path,label\nü.png,a\x81".encode("latin-1"))
     with pytest.raises(DataError, match=r"line 2: is no UTF-8"):
         load_classification(DataConfig(path=tmp_path / "latin.csv"))
     with pytest.raises(DataError, match=r"no train\.csv"):
