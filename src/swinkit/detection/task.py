@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.detection.config import Suppression
+from swinkit.detection.data.foreign import refuse_foreign
 from swinkit.detection.data.splits import LAYOUTS, find_annotations
 from swinkit.detection.flops import count_detector_flops
 from swinkit.detection.format import CocoIds, DetectionFormat
@@ -121,6 +122,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
         """COCO, Pascal VOC, YOLO, labelme or CVAT."""
         files = find_annotations(path)
         if files is None:
+            refuse_foreign(path)
             return None
         return Recognized(task=self.name, kind=files.kind, notes=files.notes)
 
