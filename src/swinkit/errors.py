@@ -57,7 +57,7 @@ class TrainingError(SwinkitError):
 
 
 # What only an extra brings, by the name that Python imports it under.
-EXTRAS = {name: "train" for name in ("lightning", "torchmetrics", "tensorboard")}
+EXTRAS = dict.fromkeys(("lightning", "torchmetrics", "tensorboard"), "train")
 
 
 class MissingPackage(SwinkitError):
