@@ -59,6 +59,8 @@ def test_callbacks_of_lightning_are_passed_through(images, tiny):
     assert run.epochs == 2, "no epoch is better by two"
     assert len(watch.seen) == 2
     assert max(watch.seen) == pytest.approx(run.metrics["val_top1"])
+    longer = swinkit.train(resume=run.folder, epochs=10, console=QUIET)
+    assert longer.epochs == 10, "without the callbacks, whose state the run holds"
 
 
 def test_what_contradicts_itself_is_refused(images, tiny_config):

@@ -10,6 +10,7 @@ from swinkit.commands.loading import Device, ImageSize, check_common
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError
 from swinkit.files import check_place
+from swinkit.images.sources import find_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,15 @@ class Embed:
         check_common(self)
         if not self.sources:
             raise ConfigError("no images to embed; name files, folders or patterns")
+        # A mistake is told before PyTorch and the weights are loaded.
+        images = [path for source in self.sources for path in find_images(source)]
         from swinkit.retrieval import check_path, embed
 
         check_path(self.out)
         check_place(self.out)
         with ImagesBar() as bar:
             found = embed(
-                list(self.sources),
+                images,
                 self.weights,
                 image_size=self.image_size,
                 device=self.device,

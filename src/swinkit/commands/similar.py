@@ -11,6 +11,7 @@ import tyro
 from swinkit.commands.loading import Device
 from swinkit.console import standard_output, table
 from swinkit.errors import ConfigError
+from swinkit.images.sources import find_images
 from swinkit.task.options import check_range
 
 
@@ -42,10 +43,10 @@ class Similar:
         check_range("top-k", self.top_k, 1)
         if not self.sources:
             raise ConfigError("no image to look for; name files, folders or patterns")
+        # A mistake is told before PyTorch and the weights are loaded.
+        images = [path for source in self.sources for path in find_images(source)]
         from swinkit.retrieval import similar
-        from swinkit.task.predicting import list_sources
 
-        images = list_sources(list(self.sources))
         found = similar(
             images, self.index, weights=self.weights, top_k=self.top_k, device=self.device
         )

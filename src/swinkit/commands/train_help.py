@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tyro.conf import Suppress
 
-from swinkit.registry import all_tasks
+from swinkit.registry import TASKS
 from swinkit.settings import to_plain
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.recipes import SHORT, recipes_of
@@ -73,7 +73,7 @@ def help_page(config: TrainConfig, recipe: str) -> str:
 
 
 def _introduction(task: str) -> str:
-    others = " or ".join(other.name for other in all_tasks() if other.name != task)
+    others = " or ".join(other for other in TASKS if other != task)
     return (
         f"Train on your own images. This is the page for {task}, with the values of the recipe; "
         f"what you name takes their place. Other pages: --task {others}, --recipe or DATA."
