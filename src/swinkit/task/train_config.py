@@ -104,7 +104,8 @@ class ScheduleConfig:
     """Length of the run by the clock, in place of epochs. The decay follows the clock and is
     complete at the end; the last validation and the report come on top."""
     warmup_epochs: float = 2.0
-    """Epochs in which the learning rate rises to its highest value."""
+    """Epochs in which the learning rate rises to its highest value; of a run by minutes it takes
+    15% at most."""
     warmup_steps: int | None = None
     """The same in optimizer steps; takes the place of warmup_epochs."""
     start_factor: float = 0.001
