@@ -41,6 +41,7 @@ COMMANDS = {
     "similar": "find the images most like another one",
     "push": "put a trained model on the Hugging Face hub",
     "convert": "write a checkpoint for another package",
+    "export": "write a model for ONNX Runtime, OpenVINO or torch.export, with proof",
     "models": "the published networks and their weights",
 }
 

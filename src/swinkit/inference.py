@@ -64,7 +64,7 @@ def load_model(
             raise ConfigError(f"{_name(weights)} holds a {kind}: {error}") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model if device is None else model.to(device)
+    return model if device is None or model.runner else model.to(device)
 
 
 def _name(weights: Weights) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from swinkit.backbones.config import per_stage
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints import transfer
+from swinkit.checkpoints.artifact import is_artifact, load_artifact
 from swinkit.checkpoints.checkpoint import (
     Checkpoint,
     model_info,
@@ -54,7 +55,9 @@ def load(
     Args:
         source: state dict, weight file, folder with config.json, name from `swinkit models`, hub
             id owner/name, or URL with its hash (`...#sha256=...` or `name-<hash8>.pth`), of
-            microsoft and its forks, timm, torchvision, transformers, mmdet, mmseg, swinkit.
+            microsoft and its forks, timm, torchvision, transformers, mmdet, mmseg, swinkit. Or an
+            .onnx or .xml file of `swinkit.export`: the model then answers through that file, and
+            has no weights of its own.
         image_size: pixels, side or (height, width), to which the weights are moved.
         pretrained_window_size: V2, where the file does not tell: window of the bias coordinates.
         window_size: tokens; moves the weights, or for V2 files that do not tell says which it is.
@@ -85,6 +88,13 @@ def load(
         in_channels=in_channels,
         channel_policy=channel_policy,
     )
+    if is_artifact(source):
+        fixed = request.window_size, request.pretrained_window_size, num_classes, in_channels, task
+        if any(value is not None for value in fixed):
+            raise CheckpointError(
+                f"{source} is a finished network; change its weights, export anew"
+            )
+        return load_artifact(str(source), request.image_hw)
     file = open_weights(source, endpoint=endpoint)
     with naming(file.origin):
         checkpoint = read_checkpoint(file)

@@ -87,7 +87,13 @@ def backbone_of(model: Model) -> SwinBackbone:
 
 
 def state_on_cpu(model: Model) -> dict[str, Tensor]:
-    """The model's tensors by native name."""
+    """The model's tensors by native name.
+
+    Raises:
+        CheckpointError: a model that runs an exported file.
+    """
+    if any(value.is_meta for value in model.state_dict().values()):
+        raise CheckpointError("a model that runs an exported file has no weights to write")
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
 
 

@@ -103,7 +103,7 @@ def _measure(
     worst: int,
     progress: Progress | None,
 ) -> ClassificationReport:
-    device = next(model.parameters()).device
+    device = model.device
     metrics = _metrics(model.num_classes).to(device)
     loss = MeanLoss(sync_on_compute=False).to(device)
     mistakes: list[tuple[float, Mistake]] = []
@@ -116,7 +116,7 @@ def _measure(
             for images, labels, indices in loader:
                 fresh = _first_times(indices, seen)
                 labels = labels[fresh].to(device)
-                logits = model(images[fresh].to(device)).float()
+                logits = model.run(images[fresh].to(device)).float()
                 if not len(labels):
                     continue
                 metrics.update(logits.softmax(-1), labels)

@@ -103,6 +103,7 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         """
         predictor = ClassificationPredictor(
             network=self,
+            runner=self.runner,
             class_names=self.class_names,
             preprocessing=self.preprocessing.for_channels(self.config.in_channels),
             batch_size=batch_size,
@@ -132,7 +133,7 @@ class ClassificationPredictor(Predictor[Preprocessing, np.ndarray, Classificatio
     ) -> list[Classification]:
         """All images of a batch in one forward pass."""
         watch = Stopwatch()
-        logits = self.network(self.to_network([image.prepared for image in batch]))
+        logits = self.run(self.to_network([image.prepared for image in batch]))
         probabilities = logits.float().softmax(-1).cpu().numpy()
         seconds = watch.share(len(batch))
         return [

@@ -135,6 +135,7 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
         window_hw, stride_hw = windows_of(window, stride)
         predictor = SegmentationPredictor(
             network=self,
+            runner=self.runner,
             class_names=self.class_names,
             preprocessing=fit if image_size is None else fit.of_size(image_size),
             window_hw=window_hw,

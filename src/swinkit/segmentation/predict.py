@@ -3,7 +3,7 @@
 Legend: B batch, C channels, K classes, H W original image, h w network's input.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -80,7 +80,7 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
             fitted = [self.preprocessing(image.pixels) for image in images]
             values = self.to_network([one.values for one in fitted])
             originals = [one.original_hw for one in fitted]
-            found = whole_images(self.network, values, fitted[0].size_hw, originals)
+            found = whole_images(self.run, values, fitted[0].size_hw, originals)
             return found if logits else [_softmax(pieces) for pieces in found]
         return [
             mean_scores(
@@ -115,7 +115,8 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
             crops = [pixels[slice(*rows), slice(*columns)] for rows, columns in windows]
             crop_hw = (crops[0].shape[0], crops[0].shape[1])
             values = [fit.normalize(crop, crop_hw).values for crop in crops]
-            return self.network(self.to_network(values)).float()
+            logits: Tensor = self.run(self.to_network(values))
+            return logits.float()
 
         window = SlidingWindow(
             infer=infer,
@@ -140,7 +141,10 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
 
 
 def whole_images(
-    network: SegmentationNetwork, values: Tensor, size_hw: SizeHW, originals_hw: Sequence[SizeHW]
+    network: Callable[[Tensor], Tensor],
+    values: Tensor,
+    size_hw: SizeHW,
+    originals_hw: Sequence[SizeHW],
 ) -> list[Pieces]:
     """Logits of images of one size, in one pass, upsampled to their own pixels block by block.
 

@@ -1,9 +1,10 @@
 """What the models of all tasks have in common: named classes, and how images are prepared."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
@@ -54,11 +55,14 @@ class TaskModel(nn.Module, Generic[Prepare]):
         task: name of its task in `swinkit.registry`.
         prepare_type: the kind of preprocessing it needs: `Preprocessing` where all images have one
             size, `Fit` where the size is free.
+        runner: what predictions send images through in the network's place, such as an engine; it
+            takes what the network takes and gives what it gives, on the CPU. None: the network.
     """
 
     backbone: SwinBackbone
     num_classes: int
     task: ClassVar[str]
+    runner: Callable[..., Any] | None = None
     prepare_type: ClassVar[type[Fit] | type[Preprocessing]]
 
     @property
@@ -107,6 +111,16 @@ class TaskModel(nn.Module, Generic[Prepare]):
             `B C`, with the C channels of the last stage.
         """
         return self.backbone.forward_last(images).mean(1)
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """What a batch of prepared images goes through: the runner, or the network itself."""
+        return self.runner or self
+
+    @property
+    def device(self) -> torch.device:
+        """Where `run` takes its images."""
+        return torch.device("cpu") if self.runner else next(self.parameters()).device
 
     def set_image_size(self, size: int | Literal["original"]) -> None:
         """Scale images of later predictions to another size.

@@ -2,11 +2,11 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -75,6 +75,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
         class_names: one per class.
         preprocessing: how images are prepared.
         batch_size: images, or parts of an image, in one forward pass.
+        runner: takes the images in the network's place, on the CPU; None: the network.
         needs_pixels: whether `results` looks at the pixels beside what `prepare` made of them;
             else they are dropped at once, unless results keep them.
 
@@ -86,6 +87,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
     class_names: tuple[str, ...]
     preprocessing: Prepare
     batch_size: int = 1
+    runner: Callable[..., Any] | None = None
     needs_pixels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -131,7 +133,16 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
 
     def to_network(self, values: Sequence[np.ndarray]) -> Tensor:
         """Prepared images of one size as a batch, where the network is and of its type."""
-        return torch.from_numpy(np.stack(values)).to(next(self.network.parameters()))
+        return self.place(torch.from_numpy(np.stack(values)))
+
+    def place(self, images: Tensor) -> Tensor:
+        """A batch where the network is, and of its type."""
+        return images if self.runner else images.to(next(self.network.parameters()))
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """What a batch goes through."""
+        return self.runner or self.network
 
     def _predict_each(
         self,
@@ -140,7 +151,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
         device: str | torch.device | None,
         keep_images: bool,
     ) -> Iterator[Result]:
-        if device is not None:
+        if device is not None and self.runner is None:
             self.network.to(device)
         was_training = self.network.training
         self.network.eval()

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swinkit.settings import SizeHW
+from swinkit.windows.layout import ceil_div, is_fixed
 
 
 class ConvNorm(nn.Module):
@@ -110,6 +111,30 @@ def classifier(channels: int, num_classes: int) -> nn.Conv2d:
 
 def resize(maps: Tensor, size_hw: SizeHW) -> Tensor:
     """`B C h w` -> `B C H W`, bilinear, corners not aligned; the same tensor if nothing changes."""
-    if (maps.shape[2], maps.shape[3]) == size_hw:
+    own_hw = (maps.shape[2], maps.shape[3])
+    if is_fixed(own_hw) and is_fixed(size_hw) and own_hw == size_hw:
         return maps
     return F.interpolate(maps, size=size_hw, mode="bilinear", align_corners=False)
+
+
+def pool_to_grid(maps: Tensor, cells: int) -> Tensor:
+    """`B C H W` -> `B C s s`: the mean of each cell of a grid of s x s cells, which may overlap.
+
+    Where the size is free, as two products with matrices of means along an axis.
+    """
+    height, width = maps.shape[2:]
+    if is_fixed((height, width)):
+        return F.adaptive_avg_pool2d(maps, cells)
+    rows, columns = (_means(length, cells, maps) for length in (height, width))  # s H, s W
+    return rows @ maps @ columns.T
+
+
+def _means(length: int, cells: int, like: Tensor) -> Tensor:
+    """(cells, length): which places each cell averages, with their weight."""
+    place = torch.arange(length, device=like.device)
+    edges = [
+        (cell * length // cells, ceil_div((cell + 1) * length, cells)) for cell in range(cells)
+    ]
+    inside = torch.stack([(place >= first) & (place < last) for first, last in edges])
+    weights = inside.to(like.dtype)
+    return weights / weights.sum(1, keepdim=True)

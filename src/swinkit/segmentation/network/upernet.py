@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinkit.segmentation.network.layers import ConvNorm, classifier, resize
+from swinkit.segmentation.network.layers import ConvNorm, classifier, pool_to_grid, resize
 from swinkit.settings import SizeHW
+from swinkit.windows.layout import is_fixed
 
 # Resizing matrices are dense: their products grow faster than the map. Maps with a longer side are
 # upsampled before the convolution.
@@ -49,7 +50,7 @@ class PyramidPooling(nn.Module):
     def pooled(self, maps: Tensor) -> list[Tensor]:
         """The branches before they are upsampled: `B D s s` for each scale s."""
         return [
-            branch(F.adaptive_avg_pool2d(maps, scale))
+            branch(pool_to_grid(maps, scale))
             for scale, branch in zip(self.scales, self.branches, strict=True)
         ]
 
@@ -121,7 +122,7 @@ def conv_of_resized(weight: Tensor, finest: Tensor, coarser: Sequence[Tensor]) -
         `B D H W`.
     """
     size_hw = (finest.shape[2], finest.shape[3])
-    if max(size_hw) > LONGEST_SIDE:
+    if not is_fixed(size_hw) or max(size_hw) > LONGEST_SIDE:
         return conv_of_upsampled(weight, finest, coarser)
     parts = weight.split([finest.shape[1], *(maps.shape[1] for maps in coarser)], dim=1)
     result = F.conv2d(finest, parts[0], padding=1)

@@ -1,0 +1,72 @@
+"""What every engine is: prepared images in, the network's outputs out, on a CPU in float32."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from swinkit.engines import INSTALLATION
+from swinkit.errors import ConfigError, ImageError
+
+METADATA = "swinkit"
+"""The key under which an exported file holds what swinkit knows of it, as JSON."""
+
+
+class Engine(ABC):
+    """A network in the hands of another library.
+
+    Attributes:
+        name: of the engine.
+        origin: the file, for messages.
+        input_hw: (height, width) of the images in pixels, None along a free axis.
+        metadata: what stands beside the network in its file, by key.
+    """
+
+    name: ClassVar[str]
+    origin: str
+    input_hw: tuple[int | None, int | None]
+    metadata: Mapping[str, str]
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """`B C H W` prepared images -> the network's outputs, in their order.
+
+        Raises:
+            ImageError: a size that the file does not take.
+        """
+        sides = tuple(images.shape[2:])
+        if any(own not in (None, side) for own, side in zip(self.input_hw, sides, strict=True)):
+            height, width = self.input_hw
+            raise ImageError(
+                f"{self.origin} takes images of {height} x {width} pixels (height, width), not "
+                f"{sides[0]} x {sides[1]}; scale them, or export with --dynamic"
+            )
+        return self.run(images.detach().float().cpu().contiguous())
+
+    @abstractmethod
+    def run(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of `B C H W` float32 images on the CPU."""
+
+
+def require(module: str) -> Any:
+    """An extra's module.
+
+    Raises:
+        ConfigError: it is not installed; says how to.
+    """
+    if not is_installed(module):
+        raise ConfigError(f"{module} is not installed; {INSTALLATION[module]}")
+    return import_module(module)
+
+
+def is_installed(module: str) -> bool:
+    """Whether an extra can be imported, without importing it."""
+    return find_spec(module) is not None
+
+
+def to_tensors(arrays: Sequence[Any]) -> tuple[Tensor, ...]:
+    """NumPy arrays as tensors with memory of their own."""
+    return tuple(torch.from_numpy(array.copy()) for array in arrays)

@@ -1,0 +1,48 @@
+"""ONNX Runtime on the CPU."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from swinkit.engines.base import Engine, require, to_tensors
+from swinkit.errors import CheckpointError, one_line
+
+
+class OnnxRuntime(Engine):
+    """An ONNX file in an inference session.
+
+    Raises:
+        ConfigError: ONNX Runtime is not installed.
+        CheckpointError: no ONNX file, a torn one, or one with operators that are not known.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, path: str | Path) -> None:
+        runtime = require("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        self.origin = str(path)
+        try:
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no base class
+            reason = one_line(str(error).rsplit(" : ", 1)[-1])
+            raise CheckpointError(
+                f"{path}: ONNX Runtime cannot open it ({reason}); export it again"
+            ) from error
+        (image, *rest) = self._session.get_inputs()
+        if rest or len(image.shape) != 4:
+            raise CheckpointError(
+                f"{path} does not take one batch of images; it is no export of swinkit"
+            )
+        self._input = image.name
+        height, width = (side if isinstance(side, int) else None for side in image.shape[2:])
+        self.input_hw = (height, width)
+        self.metadata = self._session.get_modelmeta().custom_metadata_map
+
+    def run(self, images: Tensor) -> tuple[Tensor, ...]:
+        return to_tensors(self._session.run(None, {self._input: images.numpy()}))

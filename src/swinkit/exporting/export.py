@@ -1,0 +1,224 @@
+"""`swinkit.export`: a model as a file for another library, kept if it gives the same numbers."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swinkit.checkpoints.save import HEADER, Model, header_of
+from swinkit.engines.base import Engine
+from swinkit.engines.onnxruntime import OnnxRuntime
+from swinkit.engines.openvino import OpenVINO
+from swinkit.errors import ConfigError, SwinkitError
+from swinkit.exporting import SUFFIX, Precision, Target
+from swinkit.exporting.graph import INPUT, Graph, trace
+from swinkit.exporting.onnx import OPSET, to_onnx, write_onnx
+from swinkit.exporting.openvino import to_openvino, write_openvino
+from swinkit.exporting.quantize import (
+    HELD_OUT,
+    Quantized,
+    agreement,
+    calibration_images,
+    quantize,
+)
+from swinkit.exporting.torch_export import Program, write_program
+from swinkit.exporting.verify import SIZES, Verification, verify
+from swinkit.files import atomic_write
+from swinkit.images.preprocessing import Preprocessing
+from swinkit.settings import SizeHW
+from swinkit.task.model import TaskModel
+
+# How far an output may lie from PyTorch's, in units of its standard deviation.
+TOLERANCE = {"fp32": 1e-4, "fp16": 0.1}
+USUAL_HW = (224, 224)
+
+Say = Callable[[Any], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What `export` wrote.
+
+    Attributes:
+        path: the file; OpenVINO's .bin stands beside it.
+        verification: how it compares with PyTorch; None where nobody asked.
+        quantized: the INT8 networks that were compared, the kept one first.
+    """
+
+    path: Path
+    verification: Verification | None
+    quantized: tuple[Quantized, ...] = ()
+
+
+def export(
+    model: Model,
+    path: str | Path,
+    *,
+    to: Target = "onnx",
+    dynamic: bool = False,
+    image_size: int | SizeHW | None = None,
+    precision: Precision = "fp32",
+    int8: str | Path | None = None,
+    check: bool = True,
+    say: Say | None = None,
+) -> Exported:
+    """Write a model as a file that runs without swinkit, and compare it with PyTorch.
+
+    The file takes "images", `B C H W` float32, prepared: any batch; one size, or any size if
+    `dynamic`. A classifier and a segmenter give "logits", a bare backbone "stage0", "stage1", ...
+    Beside the network stand the class names, the preprocessing and the versions.
+
+    Args:
+        path: .onnx for ONNX, .xml for OpenVINO, .pt2 for torch.export.
+        image_size: pixels, side or (height, width), of a file for one size; None takes the
+            model's own.
+        precision: of weights and products; inputs and outputs stay float32.
+        int8: images, or a data set of the model's task, from which INT8 takes its ranges.
+        check: compare the file with PyTorch; a file that differs is not kept.
+        say: called with what there is to tell of the comparison, for a `rich` console.
+
+    Raises:
+        ConfigError: settings that contradict each other, a library that is not installed, or a
+            file that differs from the model.
+        SwinkitError: the system refused the write.
+
+    Example:
+        >>> import swinkit, tempfile
+        >>> model = swinkit.create_model("swin_nano", class_names=["cat", "dog"], image_size=32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     done = swinkit.export(model, f"{folder}/pets.pt2", to="torch-export")
+        >>> done.verification.difference < 1e-4
+        True
+    """
+    path = Path(path)
+    _check(path, to, precision, int8)
+    say = say or (lambda shown: None)
+    images = None if int8 is None else calibration_images(_whole(model), int8)
+    image_hw = _size(model, image_size)
+    model = model.eval()
+    graph = trace(model, image_hw, dynamic=dynamic, precision=precision)
+    metadata = _metadata(model, graph, precision if int8 is None else "int8")
+    sizes = SIZES if dynamic else (image_hw,)
+    with tempfile.TemporaryDirectory(prefix="swinkit-export-") as folder:
+        draft = Path(folder) / f"draft{SUFFIX[to]}"
+        if to == "torch-export":
+            write_program(graph, metadata, draft)
+            engine: Engine | None = Program(draft) if check else None
+            quantized: list[Quantized] = []
+        else:
+            network = to_onnx(graph, metadata)
+            if to == "openvino":
+                network = to_openvino(network, metadata)
+            quantized = [] if images is None else _quantized(model, network, images, to, draft)
+            network = quantized[0].model if quantized else network
+            _write(network, metadata, draft, to, fp16=precision == "fp16")
+            engine = _open(draft, to) if check else None
+        for one in quantized:
+            say(str(one))
+        verification = None
+        if engine is not None:
+            verification = verify(model, engine, sizes)
+            say(verification.table())
+            if int8 is None and not verification.difference <= TOLERANCE[precision]:
+                raise ConfigError(
+                    f"the {to} file differs from the model by {verification.difference:.1e} of the "
+                    f"outputs' deviation, more than {TOLERANCE[precision]:.0e}; it is not kept "
+                    "(another --to may do, or --no-verify)"
+                )
+        _keep(draft, path)
+    return Exported(path=path, verification=verification, quantized=tuple(quantized))
+
+
+def _check(path: Path, to: Target, precision: Precision, int8: str | Path | None) -> None:
+    if to not in SUFFIX:
+        raise ConfigError(f"no target {to!r}; choose one of {', '.join(SUFFIX)}")
+    if path.suffix != SUFFIX[to]:
+        raise ConfigError(f"{path}: files for {to} end in {SUFFIX[to]}; rename it")
+    if precision not in TOLERANCE:
+        raise ConfigError(f"no precision {precision!r}; choose one of {', '.join(TOLERANCE)}")
+    if int8 is not None and (to == "torch-export" or precision != "fp32"):
+        raise ConfigError("INT8 is for onnx and openvino, from fp32; leave one of the two out")
+
+
+def _whole(model: Model) -> TaskModel[Any]:
+    if not isinstance(model, TaskModel):
+        raise ConfigError("INT8 compares decisions; a bare backbone makes none")
+    return model
+
+
+def _size(model: Model, image_size: int | SizeHW | None) -> SizeHW:
+    """Of the images of a file for one size: what is asked for, else the model's own."""
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    if image_size is not None:
+        if min(image_size) < 1:
+            raise ConfigError(f"image_size is {image_size}; give at least 1 pixel a side")
+        return image_size
+    if isinstance(model, TaskModel) and isinstance(model.preprocessing, Preprocessing):
+        return model.preprocessing.size_hw
+    return USUAL_HW
+
+
+def _metadata(model: Model, graph: Graph, precision: str) -> dict[str, str]:
+    """swinkit's header, and the facts that a reader without swinkit needs, as JSON by name."""
+    from swinkit import __version__
+
+    facts: dict[str, Any] = {
+        "outputs": list(graph.outputs),
+        "image_size": "any" if graph.image_hw is None else list(graph.image_hw),
+        "precision": precision,
+        "versions": {"swinkit": __version__, "torch": torch.__version__, "opset": OPSET},
+    }
+    if isinstance(model, TaskModel):
+        facts["class_names"] = list(model.class_names)
+        facts["preprocessing"] = model.info.preprocessing.to_dict()
+    header = header_of(model)
+    return {HEADER: header[HEADER], **{key: json.dumps(value) for key, value in facts.items()}}
+
+
+def _quantized(
+    model: Model, network: Any, images: list[torch.Tensor], to: Target, draft: Path
+) -> list[Quantized]:
+    """With SmoothQuant and without, the better one first."""
+    seen, unseen = images[:-HELD_OUT], images[-HELD_OUT:]
+    if len(seen) < HELD_OUT:  # few images: every second one
+        seen, unseen = images[::2], images[1::2]
+    found = []
+    for smooth in (True, False):
+        made = quantize(network, INPUT, seen, smooth=smooth)
+        _write(made, {}, draft, to, fp16=False)
+        decisions = agreement(model, _open(draft, to), unseen)
+        found.append(Quantized(model=made, smooth=smooth, decisions=decisions))
+    return sorted(found, key=lambda one: one.decisions, reverse=True)
+
+
+def _write(network: Any, metadata: dict[str, str], path: Path, to: Target, *, fp16: bool) -> None:
+    if to == "onnx":
+        known = {own.key for own in network.metadata_props}
+        for key in metadata.keys() - known:  # quantization drops them
+            network.metadata_props.add(key=key, value=metadata[key])
+        write_onnx(network, path)
+        return
+    for key, value in metadata.items():
+        network.set_rt_info(value, [key])
+    write_openvino(network, path, fp16=fp16)
+
+
+def _open(path: Path, to: Target) -> Engine:
+    return OnnxRuntime(path) if to == "onnx" else OpenVINO(path)
+
+
+def _keep(draft: Path, path: Path) -> None:
+    """The draft under its name; OpenVINO's tensors first, as the .xml file needs them."""
+    for suffix in (".bin", draft.suffix):
+        made = draft.with_suffix(suffix)
+        if made.exists():
+            try:
+                with atomic_write(path.with_suffix(suffix)) as temporary:
+                    temporary.write_bytes(made.read_bytes())
+            except MemoryError as error:
+                raise SwinkitError(f"cannot write {path}: not enough memory") from error

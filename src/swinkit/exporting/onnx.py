@@ -1,0 +1,68 @@
+"""Graphs as ONNX files."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swinkit.engines.base import require
+from swinkit.exporting.graph import INPUT, Graph
+
+OPSET = 20  # the first with GELU
+LARGEST = 1_900_000_000  # bytes in one file; a protocol buffer holds 2 GB
+
+
+def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
+    """The `onnx.ModelProto` of a graph.
+
+    Args:
+        metadata: text to stand beside the network, by key.
+
+    Raises:
+        ConfigError: onnx or onnxscript is not installed.
+    """
+    import torch
+
+    require("onnx")
+    require("onnxscript")
+    with _quiet():
+        made = torch.onnx.export(
+            graph.program,
+            (),
+            input_names=[INPUT],
+            output_names=list(graph.outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert made is not None
+    proto = made.model_proto
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=value)
+    return proto
+
+
+def write_onnx(proto: Any, path: Path) -> None:
+    """One file. Raises OSError, or ValueError for a network that one file cannot hold."""
+    path.write_bytes(proto.SerializeToString())
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """The exporter prints its steps and warns of what it does not use."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,141 @@
+"""INT8 by NNCF's quantization after training, with SmoothQuant (2211.10438) and without.
+
+Which of the two keeps a network's answers depends on the network: both are made and compared with
+the float model, and the better one is kept.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swinkit.checkpoints.save import Model
+from swinkit.engines.base import Engine, require
+from swinkit.errors import ConfigError, DataError
+from swinkit.images.reading import read_image
+from swinkit.images.sources import find_images
+from swinkit.registry import get_task, recognize
+from swinkit.task.model import TaskModel
+
+CALIBRATION = 200  # images from which ranges are taken
+HELD_OUT = 100  # others, on which the two are compared
+LEAST = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """One INT8 network.
+
+    Attributes:
+        model: of NNCF, of the kind it was given.
+        smooth: with SmoothQuant.
+        decisions: share of places or images with the float model's class, on images that the
+            calibration did not see.
+    """
+
+    model: Any
+    smooth: bool
+    decisions: float
+
+    def __str__(self) -> str:
+        return (
+            f"INT8 {'with' if self.smooth else 'without'} SmoothQuant: "
+            f"{self.decisions:.2%} of the decisions as in float32"
+        )
+
+
+def quantize(network: Any, input_name: str, images: Sequence[Tensor], *, smooth: bool) -> Any:
+    """A network with INT8 products.
+
+    Args:
+        network: an `onnx.ModelProto` or an `openvino.Model`.
+        images: `1 C H W` each, from which the ranges are taken.
+
+    Raises:
+        ConfigError: NNCF is not installed.
+    """
+    nncf = require("nncf")
+    advanced = nncf.AdvancedQuantizationParameters()
+    if not smooth:
+        advanced.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+    dataset = nncf.Dataset([{input_name: image.numpy()} for image in images])
+    with _quiet():
+        return nncf.quantize(
+            network,
+            dataset,
+            subset_size=len(images),
+            model_type=nncf.ModelType.TRANSFORMER,
+            advanced_parameters=advanced,
+        )
+
+
+def agreement(model: Model, engine: Engine, images: Sequence[Tensor]) -> float:
+    """Share of places or images for which an engine and the model choose the same class."""
+    same = total = 0
+    with torch.no_grad():
+        for image in images:
+            chosen = model(image).argmax(1)
+            same += int((engine(image)[0].argmax(1) == chosen).sum())
+            total += chosen.numel()
+    return same / total
+
+
+def calibration_images(model: TaskModel[Any], data: str | Path) -> list[Tensor]:
+    """Images of a data set or a folder as the model's input, `1 C H W` each, evenly spread over it.
+
+    Raises:
+        DataError: too few images, or a data set of another task.
+        ImageError: none, or unreadable ones.
+    """
+    _refuse_other_task(model, data)
+    paths = find_images(Path(data))
+    step = max(len(paths) // (CALIBRATION + HELD_OUT), 1)
+    paths = paths[::step][: CALIBRATION + HELD_OUT]
+    if len(paths) < LEAST:
+        raise DataError(
+            f"{data}: {len(paths)} images; INT8 needs {LEAST} or more to set its ranges"
+        )
+    channels = model.preprocessing.channels
+    found = []
+    for path in paths:
+        prepared = model.preprocessing(read_image(path, channels=channels))
+        values = getattr(prepared, "values", prepared)
+        found.append(torch.from_numpy(values)[None])
+    return found
+
+
+def _refuse_other_task(model: TaskModel[Any], data: str | Path) -> None:
+    try:
+        task = recognize(data).task
+    except DataError:
+        return  # a folder of images is enough
+    if task != model.task:
+        raise ConfigError(
+            f"{data} is data for {task}, and the model is a {get_task(model.task).model_kind}; "
+            "name images like those that it will see"
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """NNCF prints progress bars and advice."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,248 @@
+"""Exported files against PyTorch, at sizes smaller than a window, odd and long; bad input."""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import swinkit
+from swinkit import SwinBackbone, SwinClassifier, SwinConfig, SwinkitError
+from swinkit.checkpoints.artifact import open_engine
+from swinkit.cli import main
+from swinkit.exporting.openvino import to_openvino, write_openvino
+from swinkit.exporting.verify import Verification, verify
+from swinkit.images.preprocessing import Preprocessing
+from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.model import SwinSegmenter
+from swinkit.task.model import ModelInfo
+
+SIZES = ((1, 3), (9, 70), (32, 32), (37, 53), (97, 130))
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+
+
+def small(version: int) -> SwinConfig:
+    return SwinConfig(
+        version=version, patch_size=2, embed_dim=8, depths=(1, 2), num_heads=(1, 2),
+        window_size=4, norm_stages=(0, 1),
+    )  # fmt: skip
+
+
+def strong(model: nn.Module) -> nn.Module:
+    """Weights that leave no part of the network idle."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return model.eval()
+
+
+@lru_cache
+def classifier(version: int = 1) -> SwinClassifier:
+    info = ModelInfo(
+        class_names=("cat", "dog", "hen"), preprocessing=Preprocessing.for_size((24, 40))
+    )
+    return strong(SwinClassifier(small(version), num_classes=3, info=info))
+
+
+@lru_cache
+def segmenter(decoder: str) -> SwinSegmenter:
+    config = SegmenterConfig(
+        backbone=small(1), num_classes=3, decoder=decoder, channels=16, auxiliary_stage=None
+    )
+    return strong(SwinSegmenter(config))
+
+
+MODELS = {
+    "classifier V1": classifier,
+    "classifier V2": lambda: classifier(2),
+    "backbone": lru_cache(lambda: strong(SwinBackbone(small(1)))),
+    "UPerNet": lambda: segmenter("upernet"),
+    "U-Net": lambda: segmenter("unet"),
+}
+
+
+@pytest.fixture(scope="module")
+def dynamic(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Files for any size, each made once."""
+    folder = tmp_path_factory.mktemp("dynamic")
+
+    @lru_cache
+    def make(name: str) -> Path:
+        path = folder / f"{name}.onnx"
+        return swinkit.export(MODELS[name](), path, dynamic=True, check=False).path
+
+    return make
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_file_for_any_size(name: str, dynamic: Callable[[str], Path]) -> None:
+    model, path = MODELS[name](), dynamic(name)
+    sizes = SIZES if name != "U-Net" else SIZES[1:]
+    assert verify(model, open_engine(str(path)), sizes).difference <= 1e-4
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_openvino_takes_any_size(name: str, dynamic: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    model, sizes = MODELS[name](), SIZES if name != "U-Net" else SIZES[1:]
+    network = to_openvino(onnx.load(dynamic(name)), {})
+    write_openvino(network, tmp_path / "m.xml", fp16=False)
+    assert verify(model, open_engine(str(tmp_path / "m.xml")), sizes).difference <= 1e-4
+
+
+def test_openvino_is_loaded_like_weights(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    done = swinkit.export(classifier(), tmp_path / "m.xml", to="openvino")
+    assert done.verification.difference <= 1e-4
+    assert swinkit.load(done.path).class_names == ("cat", "dog", "hen")
+
+
+def test_torch_export_takes_any_size(tmp_path: Path) -> None:
+    model = classifier(2)
+    done = swinkit.export(model, tmp_path / "m.pt2", to="torch-export", dynamic=True, check=False)
+    program = torch.export.load(done.path).module()
+    for height, width in SIZES:
+        for batch in (1, 2, 5):
+            images = torch.randn(batch, 3, height, width)
+            with torch.no_grad():
+                assert torch.allclose(program(images), model(images), atol=1e-5)
+
+
+def test_a_fixed_size_has_no_index_arithmetic(tmp_path: Path) -> None:
+    path = swinkit.export(classifier(), tmp_path / "m.onnx").path
+    graph = onnx.load(path).graph
+    kinds = {node.op_type for node in graph.node}
+    arithmetic = {"Range", "Div", "Mod", "ScatterElements", "Loop", "If", "NonZero"}
+    assert not kinds & arithmetic
+    # What TensorRT has, and nothing of rank above five.
+    assert kinds <= {
+        "Add", "Cast", "Concat", "Conv", "Div", "Expand", "Gather", "GatherND", "Gelu", "Gemm",
+        "LayerNormalization", "MatMul", "Mul", "Pad", "ReduceMean", "Reshape", "Shape", "Slice",
+        "Softmax", "Split", "Squeeze", "Transpose", "Unsqueeze", "Where",
+    }  # fmt: skip
+    ranks = [len(value.type.tensor_type.shape.dim) for value in graph.value_info]
+    assert max(ranks) <= 5
+
+
+def test_the_file_runs_without_swinkit(tmp_path: Path) -> None:
+    import onnxruntime
+
+    model = classifier()
+    path = swinkit.export(model, tmp_path / "m.onnx").path
+    session = onnxruntime.InferenceSession(str(path))
+    facts = {
+        key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()
+    }
+    image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    prepare = facts["preprocessing"]
+    values = (image / 255 - np.array(prepare["mean"])) / np.array(prepare["std"])
+    (logits,) = session.run(None, {"images": values.transpose(2, 0, 1)[None].astype(np.float32)})
+    expected = model.predict(image)[0]
+    assert facts["class_names"][logits[0].argmax()] == expected.label
+    assert facts["image_size"] == [24, 40]
+
+
+@pytest.mark.parametrize("name", ["classifier V1", "UPerNet"])
+def test_loaded_like_weights(name: str, dynamic: Callable[[str], Path], tmp_path: Path) -> None:
+    model, path = MODELS[name](), dynamic(name)
+    loaded = swinkit.load(path)
+    image = np.random.default_rng(1).integers(0, 256, (50, 61, 3), dtype=np.uint8)
+    ours, theirs = loaded.predict(image)[0], model.predict(image)[0]
+    if name == "UPerNet":
+        assert (ours.labels == theirs.labels).mean() > 0.999
+    else:
+        assert np.allclose(ours.probabilities, theirs.probabilities, atol=1e-5)
+        assert ours.class_names == theirs.class_names
+    with pytest.raises(SwinkitError, match="no weights to write"):
+        swinkit.save(loaded, tmp_path / "again.safetensors")
+    with pytest.raises(SwinkitError, match="finished network"):
+        swinkit.load(path, num_classes=4)
+
+
+def test_half_precision_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    weights = swinkit.save(classifier(), tmp_path / "w.safetensors")
+    out = tmp_path / "half.onnx"
+    words = ["export", "--weights", str(weights), "--to", "onnx", "--out", str(out)]
+    assert main([*words, "--precision", "fp16"]) == 0
+    printed = capsys.readouterr().out
+    assert "24 x 40" in printed
+    assert "wrote" in printed
+    image = np.zeros((24, 40, 3), np.uint8)
+    found = swinkit.load(out).predict(image)[0]
+    assert np.allclose(found.probabilities, classifier().predict(image)[0].probabilities, atol=0.02)
+
+
+def test_int8_is_compared_both_ways(tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="needs the extra openvino")
+    from PIL import Image
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(12):
+        values = np.random.default_rng(number).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+        Image.fromarray(values).save(pictures / f"{number}.png")
+    done = swinkit.export(classifier(), tmp_path / "m.onnx", int8=pictures)
+    assert {one.smooth for one in done.quantized} == {True, False}
+    assert done.quantized[0].decisions >= done.quantized[1].decisions
+    assert any("QuantizeLinear" in node.op_type for node in onnx.load(done.path).graph.node)
+    assert swinkit.load(done.path).class_names == ("cat", "dog", "hen")
+
+
+def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from swinkit.exporting import export as module
+
+    row = verify(classifier(), open_engine(str(swinkit.export(
+        classifier(), tmp_path / "good.onnx").path)), [(24, 40)]).rows[0]  # fmt: skip
+    off = Verification((row.__class__(**{**vars(row), "difference": 0.5}),))
+    monkeypatch.setattr(module, "verify", lambda *_: off)
+    with pytest.raises(SwinkitError, match="differs from the model"):
+        swinkit.export(classifier(), tmp_path / "bad.onnx")
+    assert not (tmp_path / "bad.onnx").exists()
+
+
+BAD = {
+    "another suffix": ({"path": "m.pt"}, "end in .onnx"),
+    "INT8 of half": ({"path": "m.onnx", "int8": ".", "precision": "fp16"}, "INT8 is for"),
+    "no target": ({"path": "m.onnx", "to": "coreml"}, "choose one of"),
+    "no size": ({"path": "m.onnx", "image_size": 0}, "at least 1 pixel"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_settings_are_one_line(name: str, tmp_path: Path) -> None:
+    settings, said = BAD[name]
+    path = tmp_path / settings.pop("path") if "path" in settings else tmp_path / "m.onnx"
+    with pytest.raises(SwinkitError, match=said) as caught:
+        swinkit.export(classifier(), path, **settings)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_files_are_one_line(tmp_path: Path) -> None:
+    good = swinkit.export(classifier(), tmp_path / "m.onnx", check=False).path
+    whole = good.read_bytes()
+    (tmp_path / "torn.onnx").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.onnx").write_text("hello")
+    proto = onnx.load(good)
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "foreign.onnx")
+    (tmp_path / "p.pt2").write_bytes(b"PK")
+    said = {
+        "torn.onnx": "cannot open it",
+        "text.onnx": "cannot open it",
+        "foreign.onnx": "no export of swinkit",
+        "p.pt2": "unpickles",
+        "nowhere.onnx": "no such file",
+    }
+    for name, words in said.items():
+        with pytest.raises(SwinkitError, match=words) as caught:
+            swinkit.load(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SwinkitError, match="24 x 40"):
+        open_engine(str(good))(torch.zeros(1, 3, 30, 40))
