@@ -9,7 +9,9 @@ import torch
 from swinkit.checkpoints.load import Reporter, load
 from swinkit.checkpoints.save import Model
 from swinkit.data.config import DataConfig
+from swinkit.engines import EngineName
 from swinkit.errors import CheckpointError, ConfigError
+from swinkit.exporting.running import Say, run_through
 from swinkit.registry import get_task
 from swinkit.settings import Progress
 from swinkit.task.base import OnError, Report, Split
@@ -27,6 +29,8 @@ def load_model(
     *,
     image_size: ImageSize = None,
     device: str | None = None,
+    engine: EngineName = "eager",
+    say: Say | None = None,
     report: Reporter | None = None,
 ) -> TaskModel[Any]:
     """A model of any task, ready to answer on its device.
@@ -37,6 +41,8 @@ def load_model(
             these in their own size; None takes the model's.
         device: "auto" takes the GPU where there is one; None does too, but leaves a model that is
             given where it is.
+        engine: what images go through; see `swinkit.engines`.
+        say: called with a line on what the engine "auto" chose.
         report: what to do with the report of loading.
 
     Raises:
@@ -64,7 +70,11 @@ def load_model(
             raise ConfigError(f"{_name(weights)} holds a {kind}: {error}") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model if device is None or model.runner else model.to(device)
+    if device is not None and model.runner is None:
+        model.to(device)
+    if engine != "eager":
+        run_through(model, engine, say)
+    return model
 
 
 def _name(weights: Weights) -> str:

@@ -15,6 +15,7 @@ from swinkit.commands.loading import (
     with_task_options,
 )
 from swinkit.console import ImagesBar
+from swinkit.engines import EngineName
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import check_place
 from swinkit.task.base import Task
@@ -52,6 +53,9 @@ class EvaluateCommand:
     model's own. "original" leaves their images as they are, for tiles and windows."""
     device: Device = "auto"
     """auto takes the GPU where there is one."""
+    engine: EngineName = "auto"
+    """What images go through on a CPU. auto: PyTorch, and from the point where it pays the fastest
+    of openvino and onnxruntime that is installed; compiled: torch.compile."""
 
     def run(self) -> None:
         """Evaluate, print, write.
@@ -69,7 +73,7 @@ class EvaluateCommand:
 
         check_place(self.out, folder=True)
         with ImagesBar() as bar:
-            model = load_model(self.weights, self.image_size, self.device)
+            model = load_model(self.weights, self.image_size, self.device, self.engine)
             report, problems = measure(
                 model,
                 self.data,

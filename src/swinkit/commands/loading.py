@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from swinkit.engines import EngineName
 from swinkit.errors import ConfigError
 from swinkit.registry import all_tasks, get_task, option_owners
 from swinkit.task.base import Task
@@ -58,12 +59,20 @@ def check_common(command: Any) -> None:
         check_range("image-size", command.image_size, SMALLEST_SIDE, LARGEST_SIDE)
 
 
-def load_model(weights: str, image_size: ImageSize, device: Device) -> "TaskModel":
+def load_model(
+    weights: str, image_size: ImageSize, device: Device, engine: EngineName
+) -> "TaskModel":
     """As `swinkit.inference.load_model`; what the file does not prove is said on stderr."""
     from swinkit import inference
+    from swinkit.exporting.running import say_on_stderr
 
     return inference.load_model(
-        weights, image_size=image_size, device=device, report=_report_doubts
+        weights,
+        image_size=image_size,
+        device=device,
+        engine=engine,
+        say=say_on_stderr,
+        report=_report_doubts,
     )
 
 

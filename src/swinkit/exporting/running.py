@@ -1,0 +1,132 @@
+"""Choosing what a trained model's images go through: PyTorch, compiled or not, or an engine."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swinkit.checkpoints.artifact import runner_of
+from swinkit.engines import EngineName
+from swinkit.engines.base import Engine, is_installed
+from swinkit.errors import ConfigError, SwinkitError
+from swinkit.exporting.kept import is_kept, kept_network
+from swinkit.task.model import TaskModel
+
+Runner = Callable[..., Any]
+Say = Callable[[str], object]
+
+# Engines from the fastest, and the share of PyTorch's time that each saves at least on processors
+# with AVX2 and with AVX-512.
+SAVED = {"openvino": 0.2, "onnxruntime": 0.1}
+# Seconds to export a network, and to open one that is kept.
+EXPORTING, OPENING = 20.0, 2.0
+# Largest difference at which `auto` trusts an engine, of the outputs' standard deviation.
+SAME = 1e-3
+
+
+def run_through(model: TaskModel[Any], engine: EngineName, say: Say | None = None) -> None:
+    """Send the images of later predictions through an engine.
+
+    Args:
+        model: on the CPU for any but "eager" and "compiled".
+        say: called with a line on what "auto" chose and why.
+
+    Raises:
+        ConfigError: an unknown engine, one that is not installed, or a model on a GPU.
+    """
+    if model.runner is not None and engine != "auto" and next(model.parameters()).is_meta:
+        raise ConfigError("an exported file runs by its own engine; leave --engine out")
+    if engine == "eager":
+        model.runner = None
+    elif engine == "compiled":
+        model.runner = compiled(model)
+    elif engine == "auto":
+        usable = model.device.type == "cpu" and model.runner is None
+        names = [name for name in SAVED if is_installed(name) and is_installed("onnxscript")]
+        if usable and names:
+            model.runner = Auto(model, names[0], say or (lambda line: None))
+    elif engine in SAVED:
+        if model.device.type != "cpu":
+            raise ConfigError(f"{engine} runs on the CPU; leave --device out, or take eager")
+        model.runner = runner_of(opened(model, engine))
+    else:
+        raise ConfigError(
+            f"no engine {engine!r}; choose auto, eager, compiled, {', '.join(reversed(SAVED))}"
+        )
+
+
+def opened(model: TaskModel[Any], engine: str) -> Engine:
+    """An engine with the model's network, exported once and kept."""
+    path = kept_network(model)
+    if engine == "onnxruntime":
+        from swinkit.engines.onnxruntime import OnnxRuntime
+
+        return OnnxRuntime(path)
+    from swinkit.engines.openvino import OpenVINO
+
+    return OpenVINO(path, cache=path.parent / "openvino")
+
+
+def compiled(model: TaskModel[Any]) -> Runner:
+    """The model under torch.compile, on a CPU with its weights as constants."""
+    device = model.device.type
+    options: dict[str, Any] = {"freezing": True} if device == "cpu" else {"triton.cudagraphs": True}
+    network = torch.compile(model, options=options)
+
+    def run(images: Tensor, *rest: Any) -> Any:
+        with torch.no_grad():
+            return network(images.to(next(model.parameters())), *rest)
+
+    return run
+
+
+class Auto:
+    """PyTorch, until it has taken as long as an engine would have saved by then what it costs.
+
+    So one image never waits for an engine, and many images lose little before they have one.
+    """
+
+    def __init__(self, model: TaskModel[Any], engine: str, say: Say) -> None:
+        self.model, self.engine, self.say = model, engine, say
+        self.seconds = 0.0
+        self.chosen: Runner | None = None
+        cost = OPENING if is_kept(model) else EXPORTING
+        self.worth_after = cost / SAVED[engine]
+
+    def __call__(self, images: Tensor, *rest: Any) -> Any:
+        if self.chosen is not None:
+            return self.chosen(images, *rest)
+        images = images.to(next(self.model.parameters()))
+        start = time.perf_counter()
+        found = self.model(images, *rest)
+        self.seconds += time.perf_counter() - start
+        if self.seconds > self.worth_after:
+            self.chosen = self._choose(images, found)
+        return found
+
+    def _choose(self, images: Tensor, expected: Any) -> Runner:
+        """The engine, if it can be had and gives what PyTorch gives."""
+        try:
+            runner = runner_of(opened(self.model, self.engine))
+            reason = "" if _same(runner(images), expected) else "it gives other numbers"
+        except SwinkitError as error:
+            reason = str(error)
+        if reason:
+            self.say(f"engine: PyTorch, not {self.engine}: {reason}")
+            return self.model
+        self.say(f"engine: {self.engine}, after {self.seconds:.0f} s of PyTorch, for it is faster")
+        return runner
+
+
+def _same(found: Any, expected: Any) -> bool:
+    if not isinstance(found, Tensor):
+        return True
+    gap = (found - expected).abs().max()
+    return bool(gap <= SAME * expected.std(correction=0).clamp_min(1e-12))
+
+
+def say_on_stderr(line: str) -> None:
+    print(f"swinkit: {line}", file=sys.stderr)
