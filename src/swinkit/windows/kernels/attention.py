@@ -8,6 +8,7 @@ Legend: B batch, C channels, N heads, d = C / N, T tokens per window, nW windows
 seam of a shift, w windows of a piece.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +17,13 @@ from torch import Tensor
 from torch.autograd import Function
 
 from swinkit.windows.attention import WindowAttention, attend_reference, attend_sdpa, split_heads
-from swinkit.windows.kernels.linear import backward_of, cut, product, rows_per_piece
+from swinkit.windows.kernels.linear import (
+    backward_of,
+    cut,
+    product,
+    product_of_kept,
+    rows_per_piece,
+)
 from swinkit.windows.shift_mask import WindowGeometry
 
 EPSILON = 1e-12  # below which normalize does not divide
@@ -55,12 +62,16 @@ def attend(
     if torch.is_grad_enabled():
         out: Tensor = _Attention.apply(windows, *weights, geometry, num_heads)
         return out
-    _, _, out = _attend_piece(windows, weights, geometry.mask, num_heads)
+    _, _, out = _attend_piece(windows, weights, geometry.mask, num_heads, product_of_kept)
     return out
 
 
 def _attend_piece(
-    windows: Tensor, weights: AttentionWeights, mask: Tensor | None, num_heads: int
+    windows: Tensor,
+    weights: AttentionWeights,
+    mask: Tensor | None,
+    num_heads: int,
+    product: Callable[..., Tensor] = product,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of `B w T C`: query, key, value `B w T 3C`, attention's result and its projection."""
     qkv = product(windows.flatten(0, 2), weights.qkv, weights.qkv_bias)

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from swinkit.windows.kernels.packing import packed
+
 # Floats of the residual stream in one piece of work. Its largest intermediate, the MLP's hidden
 # layer, is four times as large.
 PIECE_FLOATS = 3136 * 96
@@ -33,6 +35,16 @@ def product(
 ) -> Tensor:
     """activation(rows weight^T + bias), `R C` x `D C` -> `R D`; autograd does not see it."""
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, activation, [], "none")
+
+
+def product_of_kept(
+    rows: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: Literal["none", "gelu"] = "none",
+) -> Tensor:
+    """As `product`, with the weight laid out once for many calls; for inference."""
+    return product(rows, packed(weight, rows.shape[0]), bias, activation)
 
 
 def rows_per_piece(channels: int) -> int:
@@ -64,8 +76,8 @@ def mlp(tokens: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: 
     if torch.is_grad_enabled():
         out: Tensor = _MLP.apply(tokens, weight1, bias1, weight2, bias2)
         return out
-    hidden = product(tokens.flatten(0, -2), weight1, bias1, "gelu")  # R E
-    return product(hidden, weight2, bias2).view(*tokens.shape[:-1], -1)
+    hidden = product_of_kept(tokens.flatten(0, -2), weight1, bias1, "gelu")  # R E
+    return product_of_kept(hidden, weight2, bias2).view(*tokens.shape[:-1], -1)
 
 
 def _plain_mlp(
