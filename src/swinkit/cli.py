@@ -42,6 +42,7 @@ COMMANDS = {
     "push": "put a trained model on the Hugging Face hub",
     "convert": "write a checkpoint for another package",
     "export": "write a model for ONNX Runtime, OpenVINO or torch.export, with proof",
+    "benchmark": "what runs a network how fast on this machine",
     "models": "the published networks and their weights",
 }
 

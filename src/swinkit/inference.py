@@ -9,7 +9,7 @@ import torch
 from swinkit.checkpoints.load import Reporter, load
 from swinkit.checkpoints.save import Model
 from swinkit.data.config import DataConfig
-from swinkit.engines import EngineName
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import CheckpointError, ConfigError
 from swinkit.exporting.running import Say, run_through
 from swinkit.registry import get_task
@@ -30,6 +30,7 @@ def load_model(
     image_size: ImageSize = None,
     device: str | None = None,
     engine: EngineName = "eager",
+    precision: RunPrecision = "fp32",
     say: Say | None = None,
     report: Reporter | None = None,
 ) -> TaskModel[Any]:
@@ -41,7 +42,7 @@ def load_model(
             these in their own size; None takes the model's.
         device: "auto" takes the GPU where there is one; None does too, but leaves a model that is
             given where it is.
-        engine: what images go through; see `swinkit.engines`.
+        engine, precision: what images go through; see `swinkit.engines`.
         say: called with a line on what the engine "auto" chose.
         report: what to do with the report of loading.
 
@@ -72,8 +73,8 @@ def load_model(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device is not None and model.runner is None:
         model.to(device)
-    if engine != "eager":
-        run_through(model, engine, say)
+    if (engine, precision) != ("eager", "fp32"):
+        run_through(model, engine, say, precision=precision)
     return model
 
 

@@ -144,3 +144,14 @@ def test_gradients_of_each_sample() -> None:
         alone = grad(loss)(parameters, image)
         name = "stages.0.blocks.0.attention.qkv.weight"
         assert torch.allclose(each[name][number], alone[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["eager", "openvino"])
+def test_products_in_bfloat16(engine: str, model: SwinClassifier) -> None:
+    if engine != "eager":
+        pytest.importorskip(engine, reason=f"needs {engine}")
+    expected = probabilities(model)
+    run_through(model, engine, precision="bf16")  # type: ignore[arg-type]
+    assert np.abs(probabilities(model) - expected).max() < 0.05
+    with pytest.raises(SwinkitError, match="take openvino for bf16"):
+        run_through(model, "onnxruntime", precision="bf16")

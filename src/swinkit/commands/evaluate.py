@@ -15,7 +15,7 @@ from swinkit.commands.loading import (
     with_task_options,
 )
 from swinkit.console import ImagesBar
-from swinkit.engines import EngineName
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import check_place
 from swinkit.task.base import Task
@@ -56,6 +56,8 @@ class EvaluateCommand:
     engine: EngineName = "auto"
     """What images go through on a CPU. auto: PyTorch, and from the point where it pays the fastest
     of openvino and onnxruntime that is installed; compiled: torch.compile."""
+    precision: RunPrecision = "fp32"
+    """In what is multiplied. bf16 is faster where the processor or GPU has it, and less exact."""
 
     def run(self) -> None:
         """Evaluate, print, write.
@@ -73,7 +75,9 @@ class EvaluateCommand:
 
         check_place(self.out, folder=True)
         with ImagesBar() as bar:
-            model = load_model(self.weights, self.image_size, self.device, self.engine)
+            model = load_model(
+                self.weights, self.image_size, self.device, self.engine, self.precision
+            )
             report, problems = measure(
                 model,
                 self.data,

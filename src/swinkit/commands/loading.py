@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from swinkit.engines import EngineName
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError
 from swinkit.registry import all_tasks, get_task, option_owners
 from swinkit.task.base import Task
@@ -60,7 +60,11 @@ def check_common(command: Any) -> None:
 
 
 def load_model(
-    weights: str, image_size: ImageSize, device: Device, engine: EngineName
+    weights: str,
+    image_size: ImageSize,
+    device: Device,
+    engine: EngineName,
+    precision: RunPrecision,
 ) -> "TaskModel":
     """As `swinkit.inference.load_model`; what the file does not prove is said on stderr."""
     from swinkit import inference
@@ -71,6 +75,7 @@ def load_model(
         image_size=image_size,
         device=device,
         engine=engine,
+        precision=precision,
         say=say_on_stderr,
         report=_report_doubts,
     )

@@ -24,7 +24,7 @@ from swinkit.commands.outputs import (
     open_output,
 )
 from swinkit.console import ImagesBar
-from swinkit.engines import EngineName
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError, ImageError
 from swinkit.files import check_place
 from swinkit.images.sources import find_images, names_below
@@ -70,6 +70,8 @@ class PredictCommand:
     engine: EngineName = "auto"
     """What images go through on a CPU. auto: PyTorch, and from the point where it pays the fastest
     of openvino and onnxruntime that is installed; compiled: torch.compile."""
+    precision: RunPrecision = "fp32"
+    """In what is multiplied. bf16 is faster where the processor or GPU has it, and less exact."""
 
     def run(self) -> None:
         """Predict, print and write.
@@ -90,7 +92,9 @@ class PredictCommand:
             # Opened before the weights, so that a refusal comes at once.
             json_file = files.enter_context(open_output(self.json))
             csv_file = files.enter_context(open_output(self.csv))
-            model = load_model(self.weights, self.image_size, self.device, self.engine)
+            model = load_model(
+                self.weights, self.image_size, self.device, self.engine, self.precision
+            )
             options = task_options(self, model, _options, self.weights)
             format_ = get_task(model.task).result_format(model, options, names)
             writer = ResultWriter(format_, json_file, csv_file)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swinkit.engines import RunPrecision
 from swinkit.engines.base import METADATA, Engine, require, to_tensors
 from swinkit.errors import CheckpointError, one_line
 
@@ -16,7 +17,7 @@ class OpenVINO(Engine):
 
     Args:
         source: path, or an `openvino.Model`.
-        exact: compute in float32 where the processor would take bfloat16 by itself.
+        precision: in which it multiplies.
         cache: folder in which OpenVINO keeps what it compiled; None keeps nothing.
 
     Raises:
@@ -26,16 +27,17 @@ class OpenVINO(Engine):
 
     name = "openvino"
 
-    def __init__(self, source: Any, *, exact: bool = True, cache: Path | None = None) -> None:
+    def __init__(
+        self, source: Any, *, precision: RunPrecision = "fp32", cache: Path | None = None
+    ) -> None:
         openvino = require("openvino")
         core = openvino.Core()
         self.origin = str(source) if isinstance(source, (str, Path)) else "the model"
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
         }
-        if exact:
-            settings["INFERENCE_PRECISION_HINT"] = "f32"
         if cache is not None:
             settings["CACHE_DIR"] = str(cache)
         try:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from swinkit.checkpoints.artifact import runner_of
-from swinkit.engines import EngineName
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.engines.base import Engine, is_installed
 from swinkit.errors import ConfigError, SwinkitError
 from swinkit.exporting.kept import is_kept, kept_network
@@ -27,22 +27,31 @@ EXPORTING, OPENING = 20.0, 2.0
 SAME = 1e-3
 
 
-def run_through(model: TaskModel[Any], engine: EngineName, say: Say | None = None) -> None:
+def run_through(
+    model: TaskModel[Any],
+    engine: EngineName,
+    say: Say | None = None,
+    *,
+    precision: RunPrecision = "fp32",
+) -> None:
     """Send the images of later predictions through an engine.
 
     Args:
         model: on the CPU for any but "eager" and "compiled".
         say: called with a line on what "auto" chose and why.
+        precision: of products; bf16 is for eager, compiled and openvino.
 
     Raises:
         ConfigError: an unknown engine, one that is not installed, or a model on a GPU.
     """
     if model.runner is not None and engine != "auto" and next(model.parameters()).is_meta:
         raise ConfigError("an exported file runs by its own engine; leave --engine out")
+    if precision == "bf16" and engine == "auto":
+        engine = "openvino" if is_kept(model) and is_installed("openvino") else "eager"
     if engine == "eager":
-        model.runner = None
+        model.runner = None if precision == "fp32" else in_bfloat16(model, model)
     elif engine == "compiled":
-        model.runner = compiled(model)
+        model.runner = compiled(model, precision)
     elif engine == "auto":
         usable = model.device.type == "cpu" and model.runner is None
         names = [name for name in SAVED if is_installed(name) and is_installed("onnxscript")]
@@ -51,15 +60,17 @@ def run_through(model: TaskModel[Any], engine: EngineName, say: Say | None = Non
     elif engine in SAVED:
         if model.device.type != "cpu":
             raise ConfigError(f"{engine} runs on the CPU; leave --device out, or take eager")
-        model.runner = runner_of(opened(model, engine))
+        model.runner = runner_of(opened(model, engine, precision))
     else:
         raise ConfigError(
             f"no engine {engine!r}; choose auto, eager, compiled, {', '.join(reversed(SAVED))}"
         )
 
 
-def opened(model: TaskModel[Any], engine: str) -> Engine:
+def opened(model: TaskModel[Any], engine: str, precision: RunPrecision = "fp32") -> Engine:
     """An engine with the model's network, exported once and kept."""
+    if engine == "onnxruntime" and precision != "fp32":
+        raise ConfigError("onnxruntime multiplies in fp32 on a CPU; take openvino for bf16")
     path = kept_network(model)
     if engine == "onnxruntime":
         from swinkit.engines.onnxruntime import OnnxRuntime
@@ -67,10 +78,22 @@ def opened(model: TaskModel[Any], engine: str) -> Engine:
         return OnnxRuntime(path)
     from swinkit.engines.openvino import OpenVINO
 
-    return OpenVINO(path, cache=path.parent / "openvino")
+    return OpenVINO(path, precision=precision, cache=path.parent / "openvino")
 
 
-def compiled(model: TaskModel[Any]) -> Runner:
+def in_bfloat16(run: Runner, model: TaskModel[Any]) -> Runner:
+    """PyTorch with products in bfloat16; sums, norms and softmax stay in float32."""
+
+    def answer(images: Tensor, *rest: Any) -> Any:
+        weight = next(model.parameters())
+        with torch.autocast(weight.device.type, torch.bfloat16):
+            found = run(images.to(weight), *rest)
+        return found.float() if isinstance(found, Tensor) else found
+
+    return answer
+
+
+def compiled(model: TaskModel[Any], precision: RunPrecision = "fp32") -> Runner:
     """The model under torch.compile, on a CPU with its weights as constants."""
     device = model.device.type
     options: dict[str, Any] = {"freezing": True} if device == "cpu" else {"triton.cudagraphs": True}
@@ -80,7 +103,7 @@ def compiled(model: TaskModel[Any]) -> Runner:
         with torch.no_grad():
             return network(images.to(next(model.parameters())), *rest)
 
-    return run
+    return run if precision == "fp32" else in_bfloat16(network, model)
 
 
 class Auto:

@@ -1,0 +1,227 @@
+"""What a benchmark compares: this package's network in every engine, and its peers' in the same."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from swinkit.engines import RunPrecision
+from swinkit.engines.base import is_installed
+from swinkit.engines.onnxruntime import OnnxRuntime
+from swinkit.engines.openvino import OpenVINO
+from swinkit.errors import SwinkitError, one_line
+from swinkit.exporting import Target
+from swinkit.exporting.export import export
+from swinkit.exporting.running import compiled, in_bfloat16
+from swinkit.task.model import TaskModel
+
+Run = Callable[[Tensor], Any]
+OURS = "swinkit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One row of the table.
+
+    Attributes:
+        package: whose network.
+        engine, precision: what runs it.
+        make: opens it; None for batches that need one of their own.
+        file: what it is opened from, where there is a file.
+    """
+
+    package: str
+    engine: str
+    precision: str
+    make: Callable[[int], Run]
+    file: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.package} {self.engine} {self.precision}"
+
+
+def own_contenders(
+    model: TaskModel[Any], folder: Path, size: int, int8: Path | None, say: Callable[[str], object]
+) -> list[Contender]:
+    """The model in PyTorch, compiled, and in each engine that is installed.
+
+    Args:
+        folder: for exported files.
+        int8: images for INT8; None leaves it out.
+    """
+
+    def always(run: Run) -> Callable[[int], Run]:
+        return lambda batch: run
+
+    found = [
+        Contender(package=OURS, engine="eager", precision="fp32", make=always(model)),
+        Contender(
+            package=OURS, engine="eager", precision="bf16", make=always(in_bfloat16(model, model))
+        ),
+        Contender(package=OURS, engine="compiled", precision="fp32", make=always(compiled(model))),
+    ]
+    wanted: list[tuple[str, Target, Path | None, tuple[RunPrecision, ...]]] = [
+        ("onnxruntime", "onnx", None, ("fp32",)),
+        ("openvino", "openvino", None, ("fp32", "bf16")),
+    ]
+    if int8 is not None:
+        wanted.append(("openvino", "openvino", int8, ("fp32",)))
+    for engine, target, images, precisions in wanted:
+        if not (is_installed(engine) and is_installed("onnxscript")):
+            say(f"{engine} is not installed; it is left out")
+            continue
+        path = (
+            folder / f"{engine}{'-int8' if images else ''}.{'onnx' if target == 'onnx' else 'xml'}"
+        )
+        try:
+            done = export(
+                model, path, to=target, image_size=size, int8=images, check=False, say=say
+            )
+        except SwinkitError as error:
+            say(f"{engine}{' int8' if images else ''}: {error}")
+            continue
+        for precision in precisions:
+            found.append(
+                Contender(
+                    package=OURS,
+                    engine=engine,
+                    precision="int8" if images else precision,
+                    make=_opening(engine, done.path, precision),
+                    file=done.path,
+                )
+            )
+    return found
+
+
+def _opening(engine: str, path: Path, precision: RunPrecision) -> Callable[[int], Run]:
+    opened: list[Run] = []
+
+    def make(batch: int) -> Run:
+        if not opened:
+            run = OnnxRuntime(path) if engine == "onnxruntime" else None
+            opened.append(run or OpenVINO(path, precision=precision))
+        return opened[0]
+
+    return make
+
+
+class _Logits(nn.Module):
+    """A network of transformers that gives its logits alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images).logits
+        return logits
+
+
+def peer_networks(name: str) -> dict[str, Callable[[], nn.Module]]:
+    """The same architecture in the packages that are installed, by package; fresh weights."""
+    version, size = ("v2", name[-1]) if "_v2_" in name else ("", name[-1])
+    words = {"t": "tiny", "s": "small", "b": "base"}
+    if name not in {f"swin_{version}_{s}".replace("__", "_") for s in words}:
+        return {}
+    window = "window8_256" if version else "window7_224"
+    makers: dict[str, Callable[[], nn.Module]] = {}
+    if is_installed("timm"):
+        import timm
+
+        makers["timm"] = lambda: timm.create_model(f"swin{version}_{words[size]}_patch4_{window}")
+    if is_installed("torchvision"):
+        from torchvision import models
+
+        makers["torchvision"] = getattr(models, name)
+    if is_installed("transformers"):
+        makers["transformers"] = lambda: _of_transformers(version, size)
+    return makers
+
+
+def _of_transformers(version: str, size: str) -> nn.Module:
+    import transformers
+
+    width, depth = {"t": (96, 6), "s": (96, 18), "b": (128, 18)}[size]
+    settings: dict[str, Any] = {
+        "num_labels": 1000,
+        "embed_dim": width,
+        "depths": [2, 2, depth, 2],
+        "num_heads": [width // 32 * 2**stage for stage in range(4)],
+        "window_size": 8 if version else 7,
+        "image_size": 256 if version else 224,
+    }
+    if version:
+        config = transformers.Swinv2Config(**settings)
+        return _Logits(transformers.Swinv2ForImageClassification(config))
+    return _Logits(transformers.SwinForImageClassification(transformers.SwinConfig(**settings)))
+
+
+def peer_contenders(name: str, folder: Path, size: int) -> list[Contender]:
+    """Peers' networks in PyTorch, compiled, and through the engines that are installed."""
+    found = []
+    for package, build in peer_networks(name).items():
+        network = build().eval()
+        runs: dict[str, Callable[[int], Run]] = {
+            "eager": lambda batch, network=network: network,  # type: ignore[misc]
+            "compiled": lambda batch, network=network: torch.compile(  # type: ignore[misc]
+                network, options={"freezing": True}
+            ),
+        }
+        for engine in ("onnxruntime", "openvino"):
+            if is_installed(engine) and is_installed("onnxscript"):
+                runs[engine] = _exported_peer(package, network, folder, size, engine)
+        found += [
+            Contender(package=package, engine=engine, precision="fp32", make=make)
+            for engine, make in runs.items()
+        ]
+    return found
+
+
+def _exported_peer(
+    package: str, network: nn.Module, folder: Path, size: int, engine: str
+) -> Callable[[int], Run]:
+    """A file for one batch size each, as these networks are usually exported."""
+
+    def make(batch: int) -> Run:
+        path = folder / f"{package}-{batch}.onnx"
+        if not path.exists():
+            with _silence(), torch.no_grad():
+                made = torch.onnx.export(
+                    network, (torch.rand(batch, 3, size, size),), dynamo=True, verbose=False
+                )
+                assert made is not None
+                made.save(path)
+        return OnnxRuntime(path) if engine == "onnxruntime" else OpenVINO(path)
+
+    return make
+
+
+def attempt(contender: Contender, batch: int) -> Run | str:
+    """A contender ready to run, or why it is not."""
+    try:
+        return contender.make(batch)
+    except Exception as error:  # other packages' exports fail in ways of their own
+        return one_line(f"{type(error).__name__}: {error}")[:120]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

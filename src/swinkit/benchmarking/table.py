@@ -1,0 +1,194 @@
+"""Measuring contenders in turns, so that a machine whose speed drifts treats them alike."""
+
+import gc
+import multiprocessing
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from swinkit.benchmarking.contenders import OURS, Contender, Run, attempt
+from swinkit.console import table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was measured of one contender.
+
+    Attributes:
+        ms: per image, the median over rounds, by batch size.
+        file_mb: of the file that it is opened from.
+        memory_mb, cold_seconds: peak of a fresh process, and the time in it from opening the file
+            to the first answer; of this package's networks.
+        same: share of images for which the class is that of PyTorch in float32.
+        metrics: on the data.
+        note: why it is missing.
+    """
+
+    package: str
+    engine: str
+    precision: str
+    ms: Mapping[int, float]
+    file_mb: float | None = None
+    memory_mb: float | None = None
+    cold_seconds: float | None = None
+    same: float | None = None
+    metrics: Mapping[str, float] | None = None
+    note: str = ""
+
+    @property
+    def is_peer(self) -> bool:
+        return self.package != OURS
+
+
+def measure(
+    contenders: Sequence[Contender], batches: Sequence[int], size: int, channels: int, rounds: int
+) -> list[Row]:
+    """Milliseconds per image of every contender at every batch size."""
+    times: dict[str, dict[int, float]] = {one.name: {} for one in contenders}
+    notes: dict[str, str] = {}
+    for batch in batches:
+        images = torch.randn(batch, channels, size, size)
+        ready: dict[str, Run] = {}
+        for one in contenders:
+            run = attempt(one, batch)
+            if isinstance(run, str):
+                notes[one.name] = run
+            else:
+                ready[one.name] = run
+        taken = _take_turns(ready, images, rounds, notes)
+        for name, seconds in taken.items():
+            times[name][batch] = median(seconds) * 1000 / batch
+    return [
+        Row(
+            package=one.package,
+            engine=one.engine,
+            precision=one.precision,
+            ms=times[one.name],
+            file_mb=None if one.file is None else _megabytes(one.file),
+            note=notes.get(one.name, ""),
+        )
+        for one in contenders
+    ]
+
+
+def _take_turns(
+    ready: dict[str, Run], images: Tensor, rounds: int, notes: dict[str, str]
+) -> dict[str, list[float]]:
+    taken: dict[str, list[float]] = {name: [] for name in ready}
+    for turn in range(rounds + 2):  # the first two warm up
+        for name, run in list(ready.items()):
+            gc.collect()
+            start = time.perf_counter()
+            try:
+                with torch.inference_mode():
+                    run(images)
+            except Exception as error:  # a peer that cannot be compiled, say
+                notes[name] = f"{type(error).__name__}"
+                del ready[name], taken[name]
+                continue
+            if turn > 1:
+                taken[name].append(time.perf_counter() - start)
+    return taken
+
+
+def _megabytes(path: Path) -> float:
+    files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def cold_start(
+    engine: str, precision: str, file: Path, shape: Sequence[int]
+) -> tuple[float, float]:
+    """Seconds to the first answer and peak memory in MB of a fresh process that opens a file."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    arguments = (engine, precision, str(file), tuple(shape), torch.get_num_threads(), answer)
+    process = context.Process(target=_open_and_run, args=arguments)
+    process.start()
+    seconds, memory = answer.get()
+    process.join()
+    return seconds, memory
+
+
+def _open_and_run(
+    engine: str, precision: str, file: str, shape: tuple[int, ...], threads: int, answer: Any
+) -> None:
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    run: Callable[[Tensor], Any]
+    if engine == "onnxruntime":
+        from swinkit.engines.onnxruntime import OnnxRuntime
+
+        run = OnnxRuntime(file)
+    elif engine == "openvino":
+        from swinkit.engines.openvino import OpenVINO
+
+        run = OpenVINO(file, precision="bf16" if precision == "bf16" else "fp32")
+    else:
+        from swinkit.inference import load_model
+
+        kind: Any = engine
+        run = load_model(file, engine=kind, precision="bf16" if precision == "bf16" else "fp32").run
+    with torch.inference_mode():
+        run(torch.randn(shape))
+    answer.put((time.perf_counter() - start, _peak_memory()))
+
+
+def _peak_memory() -> float:
+    """MB of this process alone; ru_maxrss would start at the parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+
+def machine() -> str:
+    """The processor, its vector instructions, threads and versions."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return (
+        f"{names[0] if names else platform.processor() or platform.machine()}, "
+        f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}"
+    )
+
+
+def to_table(rows: Sequence[Row], batches: Sequence[int], title: str) -> Table:
+    """The rows, with how many times as fast as the fastest eager peer, or as our eager, each is."""
+    peers = [row for row in rows if row.is_peer and row.engine == "eager"] or list(rows[:1])
+    heads = ["network", "engine", "precision"]
+    for batch in batches:
+        heads += [f"ms, batch {batch}", "times"]
+    heads += ["file MB", "memory MB", "cold s", "same class", "on the data"]
+    cells = []
+    for row in rows:
+        line = [row.package, row.engine, row.precision]
+        for batch in batches:
+            if batch not in row.ms:
+                line += [row.note or "-", ""]
+                continue
+            best = min(one.ms[batch] for one in peers if batch in one.ms)
+            line += [f"{row.ms[batch]:.1f}", f"{best / row.ms[batch]:.2f}"]
+        line += [_number(row.file_mb), _number(row.memory_mb), _number(row.cold_seconds)]
+        line.append("" if row.same is None else f"{row.same:.1%}")
+        line.append(", ".join(f"{name} {value:.4f}" for name, value in (row.metrics or {}).items()))
+        cells.append(line)
+    return table(heads, cells, numbers=range(3, len(heads) - 1), title=title)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def to_json(rows: Sequence[Row], machine_: str, size: int) -> dict[str, Any]:
+    """Plain values."""
+    return {"machine": machine_, "image_size": size, "rows": [asdict(row) for row in rows]}
