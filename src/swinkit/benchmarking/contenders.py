@@ -1,10 +1,6 @@
 """What a benchmark compares: this package's network in every engine, and its peers' in the same."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.engines import RunPrecision
-from swinkit.engines.base import is_installed
+from swinkit.engines.base import is_installed, silenced
 from swinkit.engines.onnxruntime import OnnxRuntime
 from swinkit.engines.openvino import OpenVINO
 from swinkit.errors import SwinkitError, one_line
@@ -193,7 +189,7 @@ def _exported_peer(
     def make(batch: int) -> Run:
         path = folder / f"{package}-{batch}.onnx"
         if not path.exists():
-            with _silence(), torch.no_grad():
+            with silenced(), torch.no_grad():
                 made = torch.onnx.export(
                     network, (torch.rand(batch, 3, size, size),), dynamo=True, verbose=False
                 )
@@ -210,18 +206,3 @@ def attempt(contender: Contender, batch: int) -> Run | str:
         return contender.make(batch)
     except Exception as error:  # other packages' exports fail in ways of their own
         return one_line(f"{type(error).__name__}: {error}")[:120]
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

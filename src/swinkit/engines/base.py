@@ -1,7 +1,11 @@
 """What every engine is: prepared images in, the network's outputs out, on a CPU in float32."""
 
+import contextlib
+import io
+import logging
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -70,3 +74,20 @@ def is_installed(module: str) -> bool:
 def to_tensors(arrays: Sequence[Any]) -> tuple[Tensor, ...]:
     """NumPy arrays as tensors with memory of their own."""
     return tuple(torch.from_numpy(array.copy()) for array in arrays)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Exporters and quantizers print their steps, advice and progress; here nothing is printed."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

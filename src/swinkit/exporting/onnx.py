@@ -1,14 +1,10 @@
 """Graphs as ONNX files."""
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from swinkit.engines.base import require
+from swinkit.engines.base import require, silenced
 from swinkit.exporting.graph import INPUT, Graph
 
 OPSET = 20  # the first with GELU
@@ -28,7 +24,7 @@ def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
 
     require("onnx")
     require("onnxscript")
-    with _quiet():
+    with silenced():
         made = torch.onnx.export(
             graph.program,
             (),
@@ -48,21 +44,3 @@ def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
 def write_onnx(proto: Any, path: Path) -> None:
     """One file. Raises OSError, or ValueError for a network that one file cannot hold."""
     path.write_bytes(proto.SerializeToString())
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """The exporter prints its steps and warns of what it does not use."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

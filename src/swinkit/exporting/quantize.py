@@ -4,11 +4,7 @@ Which of the two keeps a network's answers depends on the network: both are made
 the float model, and the better one is kept.
 """
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +13,7 @@ import torch
 from torch import Tensor
 
 from swinkit.checkpoints.save import Model
-from swinkit.engines.base import Engine, require
+from swinkit.engines.base import Engine, require, silenced
 from swinkit.errors import ConfigError, DataError
 from swinkit.images.reading import read_image
 from swinkit.images.sources import find_images
@@ -66,7 +62,7 @@ def quantize(network: Any, input_name: str, images: Sequence[Tensor], *, smooth:
     if not smooth:
         advanced.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
     dataset = nncf.Dataset([{input_name: image.numpy()} for image in images])
-    with _quiet():
+    with silenced():
         return nncf.quantize(
             network,
             dataset,
@@ -121,21 +117,3 @@ def _refuse_other_task(model: TaskModel[Any], data: str | Path) -> None:
             f"{data} is data for {task}, and the model is a {get_task(model.task).model_kind}; "
             "name images like those that it will see"
         )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """NNCF prints progress bars and advice."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
