@@ -43,6 +43,7 @@ COMMANDS = {
     "convert": "write a checkpoint for another package",
     "export": "write a model for ONNX Runtime, OpenVINO or torch.export, with proof",
     "benchmark": "what runs a network how fast on this machine",
+    "complexity": "what windows cost beside global attention, term by term",
     "models": "the published networks and their weights",
 }
 

@@ -1,0 +1,1 @@
+"""What happens inside a Swin Transformer, and what it costs."""
