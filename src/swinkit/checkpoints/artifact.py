@@ -3,17 +3,19 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from swinkit.checkpoints.save import read_header
-from swinkit.engines.base import METADATA, Engine
+from swinkit.checkpoints.save import HEADER, read_header
 from swinkit.errors import CheckpointError
 from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
+
+if TYPE_CHECKING:
+    from swinkit.engines.base import Engine
 
 SUFFIXES = frozenset({".onnx", ".xml"})
 UNSAFE = ".pt2"
@@ -49,7 +51,7 @@ def load_artifact(path: str, image_hw: SizeHW | None = None) -> TaskModel[Any]:
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: no such file; check the path")
     engine = open_engine(path)
-    header = read_header(engine.metadata, path) if METADATA in engine.metadata else None
+    header = read_header(engine.metadata, path) if HEADER in engine.metadata else None
     if header is None:
         raise CheckpointError(f"{path} is no export of swinkit: it does not say how to use it")
     if header.task is None or header.config is None or header.info is None:
@@ -65,7 +67,7 @@ def load_artifact(path: str, image_hw: SizeHW | None = None) -> TaskModel[Any]:
     return model.eval()
 
 
-def open_engine(path: str) -> Engine:
+def open_engine(path: str) -> "Engine":
     """The engine of a file, by its name."""
     if Path(path).suffix == ".onnx":
         from swinkit.engines.onnxruntime import OnnxRuntime
@@ -76,7 +78,7 @@ def open_engine(path: str) -> Engine:
     return OpenVINO(path)
 
 
-def runner_of(engine: Engine) -> Callable[[Tensor], Tensor]:
+def runner_of(engine: "Engine") -> Callable[[Tensor], Tensor]:
     """An engine in the place of a network that gives one tensor."""
 
     def run(images: Tensor) -> Tensor:

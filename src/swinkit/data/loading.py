@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from swinkit.data.problems import LoggedErrors
 from swinkit.data.splits import HasPath
 from swinkit.errors import DataError, ImageError
+from swinkit.images.reading import LoggedErrors
 
 
 def derive_seed(*numbers: int) -> int:

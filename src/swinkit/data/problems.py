@@ -1,6 +1,5 @@
 """What is wrong with a data set, item by item, and what was done about each item."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,11 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from swinkit.data.config import DataConfig
-from swinkit.errors import DataError, ImageError
-
-logger = logging.getLogger(__name__)
-
-MOST_LOGGED = 20  # images that are named one by one; then they are only counted
+from swinkit.errors import DataError
 
 ProblemKind = Literal[
     "missing image",
@@ -92,26 +87,6 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self.items)
-
-
-class LoggedErrors:
-    """Names the first images that cannot be read in the log, and counts all.
-
-    Args:
-        done: what becomes of them.
-    """
-
-    def __init__(self, done: str = "left out") -> None:
-        self.count = 0
-        self._done = done
-
-    def add(self, error: ImageError) -> None:
-        """One more."""
-        self.count += 1
-        if self.count <= MOST_LOGGED:
-            logger.warning("%s (%s)", error, self._done)
-        elif self.count == MOST_LOGGED + 1:
-            logger.warning("more than %d images are unreadable; no more are named", MOST_LOGGED)
 
 
 def count_kinds(problems: Iterable[Problem]) -> dict[str, int]:

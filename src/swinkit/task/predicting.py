@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from swinkit.data.problems import LoggedErrors
 from swinkit.errors import ConfigError, ImageError
-from swinkit.images.reading import ImageSource, describe, read_image, to_8bit
+from swinkit.images.reading import ImageSource, LoggedErrors, describe, read_image, to_8bit
 from swinkit.images.reducing import Reduced
 from swinkit.images.sources import find_images
 from swinkit.task.base import OnError

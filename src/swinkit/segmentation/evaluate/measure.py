@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import LoggedErrors
 from swinkit.errors import ImageError
+from swinkit.images.reading import LoggedErrors
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import (
     SegmentationSample,

@@ -9,14 +9,14 @@ E hidden channels of the MLP.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
-
-from swinkit.windows.kernels.packing import packed
+from torch.utils.weak import WeakIdKeyDictionary
 
 # Floats of the residual stream in one piece of work. Its largest intermediate, the MLP's hidden
 # layer, is four times as large.
@@ -25,6 +25,42 @@ PIECE_FLOATS = 3136 * 96
 LEAST_ROWS = 1568
 
 Piece = tuple[slice, int, int]
+
+# Numbers of a weight that are compared at each use of what was laid out for it.
+SAMPLES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    version: int
+    place: int
+    sample: Tensor
+    weight: Tensor
+
+
+_kept: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def packed(weight: Tensor, rows: int) -> Tensor:
+    """A (D, C) weight as oneDNN takes it for products of about that many rows, made once.
+
+    Without this every product lays its weight out anew: 5 to 20% of its time, most where few rows
+    meet many weights. What is kept takes as much memory as the weights of the linear layers.
+    It is made anew when the weight has changed: its version counter tells, its memory, or, as
+    writes through `.data` leave both alone, some of its numbers.
+    """
+    version = 0 if weight.is_inference() else weight._version
+    sample = weight.flatten()[:: max(weight.numel() // SAMPLES, 1)]
+    found: _Packed | None = _kept.get(weight)
+    if (
+        found is None
+        or (found.version, found.place) != (version, weight.data_ptr())
+        or not torch.equal(found.sample, sample)
+    ):
+        made = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+        found = _Packed(version, weight.data_ptr(), sample.detach().clone(), made)
+        _kept[weight] = found
+    return found.weight
 
 
 def product(
