@@ -4,16 +4,19 @@
 #   make kills   a training run of 40 epochs, killed 100 times
 #   make check   style, types, import order
 #   make fuzz    a hundred thousand damaged files
+#   make docs    the documentation, into site/
+#   make gallery the pictures of README and docs, made anew
 #   make bench   speed beside timm, torchvision and transformers
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
 BENCH_INSTALLED := $(VENV)/.installed-bench
 TEST_WORKERS ?= 2
 
-.PHONY: demo test kills check fuzz bench format clean
+.PHONY: demo test kills check fuzz docs gallery bench format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -33,6 +36,12 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS_INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+gallery: $(INSTALLED)
+	$(BIN)/python docs/gallery.py
+
 bench: $(BENCH_INSTALLED)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/speed.py --train
@@ -47,6 +56,10 @@ clean:
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)
