@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from swinkit.checkpoints.save import HEADER, read_header
 from swinkit.errors import CheckpointError
@@ -63,7 +62,7 @@ def load_artifact(path: str, image_hw: SizeHW | None = None) -> TaskModel[Any]:
     model.info = header.info
     if image_hw is not None:
         model.set_image_size(image_hw[0])
-    model.runner = runner_of(engine)
+    model.runner = runner_of(engine, model)
     return model.eval()
 
 
@@ -78,10 +77,6 @@ def open_engine(path: str) -> "Engine":
     return OpenVINO(path)
 
 
-def runner_of(engine: "Engine") -> Callable[[Tensor], Tensor]:
-    """An engine in the place of a network that gives one tensor."""
-
-    def run(images: Tensor) -> Tensor:
-        return engine(images)[0]
-
-    return run
+def runner_of(engine: "Engine", model: TaskModel[Any]) -> Callable[..., Any]:
+    """An engine in the place of a model's network."""
+    return task_weights(model.task).runner(engine, model.config)

@@ -5,7 +5,7 @@ Legend: K classes, A anchors per place, C channels.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from swinkit.detection.roi_config import (
     SemanticConfig,
 )
 from swinkit.errors import CheckpointError, ConfigError
-from swinkit.task.weights import Evidence, TaskWeights, Tensors, describe_backbone
+from swinkit.task.weights import Engine, Evidence, TaskWeights, Tensors, describe_backbone
 
 if TYPE_CHECKING:
     from swinkit.detection.model import SwinDetector
@@ -72,6 +72,11 @@ class DetectorWeights(TaskWeights[DetectorConfig]):
 
     def small_map_rule(self, version: int) -> SmallMapRule:
         return "keep"
+
+    def runner(self, engine: Engine, config: DetectorConfig) -> Callable[..., Any]:
+        from swinkit.detection.exported import ExportedDetector
+
+        return ExportedDetector(engine, config)
 
     def build(self, config: DetectorConfig) -> "SwinDetector":
         from swinkit.detection.model import SwinDetector

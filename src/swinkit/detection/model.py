@@ -155,6 +155,7 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
             output=output_settings(self.config.output, score_threshold, suppression, max_per_image),
             views=views,
             batch_size=batch_size,
+            runner=self.runner,
             tile_hw=(tile, tile) if isinstance(tile, int) else tile,
             overlap=overlap,
             progress=progress,

@@ -43,6 +43,9 @@ class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
         tile_hw: size of tiles in pixels of the image; None takes images whole.
         overlap: share of a tile's side that neighbors have in common.
         progress: called with (tiles done, all).
+
+    Raises:
+        ConfigError: views through an exported file.
     """
 
     network: DetectionNetwork
@@ -51,6 +54,14 @@ class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
     tile_hw: SizeHW | None = None
     overlap: float = 0.2
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.views is not None and next(self.network.parameters()).is_meta:
+            raise ConfigError(
+                "an exported file suppresses boxes of one view alone; leave views (--augment) out, "
+                "or take the weights"
+            )
 
     def prepare(self, pixels: np.ndarray, name: str) -> SizeHW:
         """The image's own size."""
@@ -83,7 +94,7 @@ class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
         fitted = [self.preprocessing(image) for image in images]
         values = pad_together([one.values for one in fitted])
         sizes_hw = [one.size_hw for one in fitted]
-        raws = self.network(values.to(next(self.network.parameters())), sizes_hw, self.output)
+        raws = self.run(self.place(values), sizes_hw, self.output)
         return [
             in_image(raw, one.original_hw, self.class_names, input_hw=one.size_hw, source=name)
             for raw, one, name in zip(raws, fitted, names, strict=True)

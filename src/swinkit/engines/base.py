@@ -35,8 +35,12 @@ class Engine(ABC):
     input_hw: tuple[int | None, int | None]
     metadata: Mapping[str, str]
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         """`B C H W` prepared images -> the network's outputs, in their order.
+
+        Args:
+            more: what the network takes beside them: of a detector `B 2` int64, each image's
+                height and width without its padding.
 
         Raises:
             ImageError: a size that the file does not take.
@@ -48,11 +52,11 @@ class Engine(ABC):
                 f"{self.origin} takes images of {height} x {width} pixels (height, width), not "
                 f"{sides[0]} x {sides[1]}; scale them, or export with --dynamic"
             )
-        return self.run(images.detach().float().cpu().contiguous())
+        return self.run(images.detach().float().cpu().contiguous(), *more)
 
     @abstractmethod
-    def run(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of `B C H W` float32 images on the CPU."""
+    def run(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of `B C H W` float32 images, and what is taken beside them, on the CPU."""
 
 
 def require(module: str) -> Any:

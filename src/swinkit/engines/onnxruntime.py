@@ -37,15 +37,16 @@ class OnnxRuntime(Engine):
             raise CheckpointError(
                 f"{path}: ONNX Runtime cannot open it ({reason}); export it again"
             ) from error
-        (image, *rest) = self._session.get_inputs()
-        if rest or len(image.shape) != 4:
+        image, *more = self._session.get_inputs()
+        if [own.name for own in more] not in ([], ["sizes_hw"]) or len(image.shape) != 4:
             raise CheckpointError(
                 f"{path} does not take one batch of images; it is no export of swinkit"
             )
-        self._input = image.name
+        self._inputs = [image.name, *(own.name for own in more)]
         height, width = (side if isinstance(side, int) else None for side in image.shape[2:])
         self.input_hw = (height, width)
         self.metadata = self._session.get_modelmeta().custom_metadata_map
 
-    def run(self, images: Tensor) -> tuple[Tensor, ...]:
-        return to_tensors(self._session.run(None, {self._input: images.numpy()}))
+    def run(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        given = [values.numpy() for values in (images, *more)]
+        return to_tensors(self._session.run(None, dict(zip(self._inputs, given, strict=True))))

@@ -48,17 +48,18 @@ class OpenVINO(Engine):
             raise CheckpointError(
                 f"{self.origin}: OpenVINO cannot open it ({reason}); export it again"
             ) from error
-        if len(model.inputs) != 1 or len(model.inputs[0].partial_shape) != 4:
+        shapes = [own.partial_shape for own in model.inputs]
+        if [len(shape) for shape in shapes] not in ([4], [4, 2]):
             raise CheckpointError(
                 f"{self.origin} does not take one batch of images; it is no export of swinkit"
             )
-        shape = model.inputs[0].partial_shape
-        height, width = (None if side.is_dynamic else side.get_length() for side in list(shape)[2:])
+        sides = list(shapes[0])[2:]
+        height, width = (None if side.is_dynamic else side.get_length() for side in sides)
         self.input_hw = (height, width)
         self.metadata = {}
         with contextlib.suppress(RuntimeError):  # there is none
             self.metadata = {METADATA: model.get_rt_info([METADATA]).astype(str)}
 
-    def run(self, images: Tensor) -> tuple[Tensor, ...]:
-        found = self._compiled(images.numpy())
+    def run(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        found = self._compiled([values.numpy() for values in (images, *more)])
         return to_tensors([found[index] for index in range(len(found))])

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from swinkit.checkpoints.save import HEADER, Model, header_of
+from swinkit.detection.network.base import DetectionNetwork
 from swinkit.engines.base import Engine
 from swinkit.engines.onnxruntime import OnnxRuntime
 from swinkit.engines.openvino import OpenVINO
 from swinkit.errors import ConfigError, SwinkitError
 from swinkit.exporting import SUFFIX, Precision, Target
 from swinkit.exporting.graph import INPUT, Graph, trace
+from swinkit.exporting.objects import SAME_OBJECTS
 from swinkit.exporting.onnx import OPSET, to_onnx, write_onnx
 from swinkit.exporting.openvino import to_openvino, write_openvino
 from swinkit.exporting.quantize import (
@@ -70,7 +72,11 @@ def export(
 
     The file takes "images", `B C H W` float32, prepared: any batch; one size, or any size if
     `dynamic`. A classifier and a segmenter give "logits", a bare backbone "stage0", "stage1", ...
-    Beside the network stand the class names, the preprocessing and the versions.
+    A detector also takes "sizes_hw", `B 2` int64, each image's height and width without padding.
+    Of all N objects above the score of the model's `config.output` it gives "boxes" (N, 4) in
+    pixels, "scores", "labels", "image" (their number in the batch), each (N,), and "masks"
+    (N, s, s), probabilities inside the boxes, if it makes any. Beside the network stand the class
+    names, the preprocessing and the versions.
 
     Args:
         path: .onnx for ONNX, .xml for OpenVINO, .pt2 for torch.export.
@@ -95,7 +101,7 @@ def export(
         True
     """
     path = Path(path)
-    _check(path, to, precision, int8)
+    _check(model, path, to, precision, int8)
     say = say or (lambda shown: None)
     images = None if int8 is None else calibration_images(_whole(model), int8)
     image_hw = _size(model, image_size)
@@ -123,17 +129,31 @@ def export(
         if engine is not None:
             verification = verify(model, engine, sizes)
             say(verification.table())
-            if int8 is None and not verification.difference <= TOLERANCE[precision]:
-                raise ConfigError(
-                    f"the {to} file differs from the model by {verification.difference:.1e} of the "
-                    f"outputs' deviation, more than {TOLERANCE[precision]:.0e}; it is not kept "
-                    "(another --to may do, or --no-verify)"
-                )
+            if int8 is None:
+                _refuse_if_off(model, verification, to, precision)
         _keep(draft, path)
     return Exported(path=path, verification=verification, quantized=tuple(quantized))
 
 
-def _check(path: Path, to: Target, precision: Precision, int8: str | Path | None) -> None:
+def _refuse_if_off(model: Model, found: Verification, to: Target, precision: Precision) -> None:
+    """Raise ConfigError for a file that does not give what the model gives."""
+    reason = ""
+    if isinstance(model, DetectionNetwork) and found.mean_decisions < SAME_OBJECTS:
+        reason = f"shares {found.mean_decisions:.1%} of its objects with the model"
+    elif not found.difference <= TOLERANCE[precision]:
+        reason = (
+            f"differs from the model by {found.difference:.1e} of the outputs' deviation, more "
+            f"than {TOLERANCE[precision]:.0e}"
+        )
+    if reason:
+        raise ConfigError(
+            f"the {to} file {reason}; it is not kept (another --to may do, or --no-verify)"
+        )
+
+
+def _check(
+    model: Model, path: Path, to: Target, precision: Precision, int8: str | Path | None
+) -> None:
     if to not in SUFFIX:
         raise ConfigError(f"no target {to!r}; choose one of {', '.join(SUFFIX)}")
     if path.suffix != SUFFIX[to]:
@@ -142,6 +162,8 @@ def _check(path: Path, to: Target, precision: Precision, int8: str | Path | None
         raise ConfigError(f"no precision {precision!r}; choose one of {', '.join(TOLERANCE)}")
     if int8 is not None and (to == "torch-export" or precision != "fp32"):
         raise ConfigError("INT8 is for onnx and openvino, from fp32; leave one of the two out")
+    if isinstance(model, DetectionNetwork) and (int8 is not None or precision != "fp32"):
+        raise ConfigError("detectors are exported in fp32 alone; leave --precision and --int8 out")
 
 
 def _whole(model: Model) -> TaskModel[Any]:

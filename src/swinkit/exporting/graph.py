@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,14 @@ from torch.export import Dim, ExportedProgram
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.save import Model, backbone_of
+from swinkit.detection.network.base import DetectionNetwork
 from swinkit.errors import ConfigError
 from swinkit.exporting import Precision
 from swinkit.settings import SizeHW
 
 INPUT = "images"
+SIZES_INPUT = "sizes_hw"
+DETECTIONS = ("boxes", "scores", "labels", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +33,14 @@ class Graph:
     """A traced model.
 
     Attributes:
-        program: takes `B C H W` float32 images.
-        outputs: names of what it gives.
+        program: takes `B C H W` float32 images; that of a detector also `B 2` int64, each image's
+            height and width without its padding.
+        inputs, outputs: names of what it takes and gives.
         image_hw: in pixels; None where any size is taken.
     """
 
     program: ExportedProgram
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     image_hw: SizeHW | None
 
@@ -54,6 +60,17 @@ class _Network(nn.Module):
         return tuple(one.float() for one in found)
 
 
+class _Detector(nn.Module):
+    """A detector with its decoding and suppression."""
+
+    def __init__(self, model: DetectionNetwork) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, sizes_hw: Tensor) -> tuple[Tensor, ...]:
+        return self.model.detect_in_batch(images, sizes_hw)
+
+
 def trace(model: Model, image_hw: SizeHW, *, dynamic: bool, precision: Precision = "fp32") -> Graph:
     """The graph of a model in evaluation mode.
 
@@ -64,26 +81,39 @@ def trace(model: Model, image_hw: SizeHW, *, dynamic: bool, precision: Precision
         ConfigError: a model that cannot be traced.
     """
     model = copy.deepcopy(model).cpu().float().eval()
-    network = _Network(model.half() if precision == "fp16" else model, precision).eval()
     if dynamic:
         image_hw = _large_enough(backbone_of(model))
-    example = torch.rand(2, backbone_of(model).config.in_channels, *image_hw)
+    examples = [torch.rand(2, backbone_of(model).config.in_channels, *image_hw)]
     axes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC} if dynamic else {0: Dim.DYNAMIC}
+    shapes: dict[str, dict[int, Any]] = {INPUT: axes}
+    if isinstance(model, DetectionNetwork):
+        network: nn.Module = _Detector(model).eval()
+        examples.append(torch.tensor([image_hw, image_hw]))
+        shapes[SIZES_INPUT] = {0: Dim.DYNAMIC}
+    else:
+        network = _Network(model.half() if precision == "fp16" else model, precision).eval()
     with torch.no_grad(), _sizes_of_one_are_sizes(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(network, (example,), dynamic_shapes={INPUT: axes})
+            program = torch.export.export(network, tuple(examples), dynamic_shapes=shapes)
+        except ConfigError:
+            raise
         except Exception as error:
             raise ConfigError(
                 f"this model cannot be exported ({type(error).__name__}: {error})"
             ) from error
     return Graph(
-        program=program, outputs=output_names(model), image_hw=None if dynamic else image_hw
+        program=program,
+        inputs=tuple(shapes),
+        outputs=output_names(model),
+        image_hw=None if dynamic else image_hw,
     )
 
 
 def output_names(model: Model) -> tuple[str, ...]:
-    """What a model gives: logits, or a map per stage of a bare backbone."""
+    """What a model gives: logits, a map per stage of a bare backbone, or detections."""
+    if isinstance(model, DetectionNetwork):
+        return (*DETECTIONS, "masks") if model.config.has_masks else DETECTIONS
     if isinstance(model, SwinBackbone):
         return tuple(f"stage{number}" for number in range(len(model.config.depths)))
     return ("logits",)

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.engines.base import require, silenced
-from swinkit.exporting.graph import INPUT, Graph
+from swinkit.exporting.graph import Graph
 
 OPSET = 20  # the first with GELU
-LARGEST = 1_900_000_000  # bytes in one file; a protocol buffer holds 2 GB
 
 
 def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
@@ -28,7 +27,7 @@ def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
         made = torch.onnx.export(
             graph.program,
             (),
-            input_names=[INPUT],
+            input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             opset_version=OPSET,
             dynamo=True,

@@ -1,5 +1,6 @@
 """Choosing what a trained model's images go through: PyTorch, compiled or not, or an engine."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swinkit.checkpoints.artifact import runner_of
+from swinkit.detection.boxes.instances import RawDetections
 from swinkit.engines import EngineName, RunPrecision
 from swinkit.engines.base import Engine, is_installed
 from swinkit.errors import ConfigError, SwinkitError
@@ -60,7 +62,7 @@ def run_through(
     elif engine in SAVED:
         if model.device.type != "cpu":
             raise ConfigError(f"{engine} runs on the CPU; leave --device out, or take eager")
-        model.runner = runner_of(opened(model, engine, precision))
+        model.runner = runner_of(opened(model, engine, precision), model)
     else:
         raise ConfigError(
             f"no engine {engine!r}; choose auto, eager, compiled, {', '.join(reversed(SAVED))}"
@@ -121,20 +123,21 @@ class Auto:
 
     def __call__(self, images: Tensor, *rest: Any) -> Any:
         if self.chosen is not None:
-            return self.chosen(images, *rest)
+            with contextlib.suppress(ConfigError):  # outputs that the file does not hold
+                return self.chosen(images, *rest)
         images = images.to(next(self.model.parameters()))
         start = time.perf_counter()
         found = self.model(images, *rest)
         self.seconds += time.perf_counter() - start
         if self.seconds > self.worth_after:
-            self.chosen = self._choose(images, found)
+            self.chosen = self._choose(found, images, *rest)
         return found
 
-    def _choose(self, images: Tensor, expected: Any) -> Runner:
+    def _choose(self, expected: Any, images: Tensor, *rest: Any) -> Runner:
         """The engine, if it can be had and gives what PyTorch gives."""
         try:
-            runner = runner_of(opened(self.model, self.engine))
-            reason = "" if _same(runner(images), expected) else "it gives other numbers"
+            runner = runner_of(opened(self.model, self.engine), self.model)
+            reason = "" if _same(runner(images, *rest), expected) else "it gives other numbers"
         except SwinkitError as error:
             reason = str(error)
         if reason:
@@ -145,10 +148,18 @@ class Auto:
 
 
 def _same(found: Any, expected: Any) -> bool:
+    if isinstance(found, list):  # detections
+        return all(_same_objects(*pair) for pair in zip(found, expected, strict=True))
     if not isinstance(found, Tensor):
         return True
     gap = (found - expected).abs().max()
     return bool(gap <= SAME * expected.std(correction=0).clamp_min(1e-12))
+
+
+def _same_objects(found: RawDetections, expected: RawDetections) -> bool:
+    if len(found) != len(expected):
+        return False
+    return not len(found) or bool((found.scores - expected.scores).abs().max() <= SAME)
 
 
 def say_on_stderr(line: str) -> None:

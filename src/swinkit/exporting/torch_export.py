@@ -26,7 +26,7 @@ class Program(Engine):
         self.metadata = {}
         self._network = torch.export.load(path).module()
 
-    def run(self, images: Tensor) -> tuple[Tensor, ...]:
+    def run(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            found = self._network(images)
+            found = self._network(images, *more)
         return found if isinstance(found, tuple) else (found,)

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
+from typing import Any
 
 import torch
 from rich.table import Table
@@ -11,7 +12,10 @@ from torch import Tensor
 
 from swinkit.checkpoints.save import Model, backbone_of
 from swinkit.console import table
+from swinkit.detection.exported import ExportedDetector
+from swinkit.detection.network.base import DetectionNetwork
 from swinkit.engines.base import Engine
+from swinkit.exporting.objects import compare_detections
 from swinkit.settings import SizeHW
 
 # Sizes at which a file for any size is compared: smaller than a window, odd, square, long.
@@ -29,7 +33,7 @@ BATCHES = (1, 2, 5)
 MOST_PIXELS = 400_000  # of a batch in a comparison
 TIMED = 3  # forward passes of each, the median counts
 
-Run = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+Run = Callable[[Tensor], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,8 @@ class Comparison:
 
     Attributes:
         difference: the largest of any output, in units of that output's standard deviation.
-        decisions: share of places or images whose best class is the same; 1 without classes.
+        decisions: share of places or images whose best class is the same; 1 without classes. Of
+            a detector the share of objects that both find, and `difference` is theirs.
         eager_ms, engine_ms: per image; None where it was not timed.
     """
 
@@ -66,9 +71,14 @@ class Verification:
         """The lowest share of same decisions."""
         return min(row.decisions for row in self.rows)
 
+    @property
+    def mean_decisions(self) -> float:
+        """The mean share of same decisions."""
+        return mean(row.decisions for row in self.rows)
+
     def table(self) -> Table:
         """A row per size and batch."""
-        heads = ("height x width", "batch", "difference", "same class", "PyTorch ms", "file ms")
+        heads = ("height x width", "batch", "difference", "same decisions", "PyTorch ms", "file ms")
         rows = [
             (
                 f"{row.size_hw[0]} x {row.size_hw[1]}",
@@ -106,11 +116,24 @@ def verify(model: Model, engine: Engine, sizes: Sequence[SizeHW] = SIZES) -> Ver
 
 
 def _compare(model: Model, engine: Engine, images: Tensor) -> Comparison:
+    if isinstance(model, DetectionNetwork):
+        run = ExportedDetector(engine, model.config)
+        difference, decisions = compare_detections(model, run, images)
+        return _timed(model, run, images, difference, decisions)
     with torch.no_grad():
         expected = model(images)
     expected = (expected,) if isinstance(expected, Tensor) else tuple(expected)
     found = engine(images)
     pairs = list(zip(found, expected, strict=True))
+    difference = max(_difference(ours, theirs) for ours, theirs in pairs)
+    return _timed(
+        model, engine, images, difference, min(_decisions(ours, theirs) for ours, theirs in pairs)
+    )
+
+
+def _timed(
+    model: Model, engine: Run, images: Tensor, difference: float, decisions: float
+) -> Comparison:
     eager_ms, engine_ms = None, None
     if images.shape[0] == 1:
         with torch.no_grad():
@@ -118,8 +141,8 @@ def _compare(model: Model, engine: Engine, images: Tensor) -> Comparison:
     return Comparison(
         size_hw=(images.shape[2], images.shape[3]),
         batch=images.shape[0],
-        difference=max(_difference(ours, theirs) for ours, theirs in pairs),
-        decisions=min(_decisions(ours, theirs) for ours, theirs in pairs),
+        difference=difference,
+        decisions=decisions,
         eager_ms=eager_ms,
         engine_ms=engine_ms,
     )

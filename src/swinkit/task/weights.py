@@ -4,7 +4,7 @@ Importing such a file does not import the task's networks, which bring torchvisi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -18,6 +18,7 @@ from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
 
 Tensors = Mapping[str, Tensor]
+Engine = Callable[..., tuple[Tensor, ...]]  # of `swinkit.engines`: batches in, outputs out
 
 
 class TaskConfig(Protocol):
@@ -114,6 +115,14 @@ class TaskWeights(ABC, Generic[Config]):
     @abstractmethod
     def build(self, config: Config) -> TaskModel[Any]:
         """The network with fresh weights."""
+
+    def runner(self, engine: Engine, config: Config) -> Callable[..., Any]:
+        """An engine in the place of the network that it holds; takes and gives what that does."""
+
+        def run(images: Tensor) -> Tensor:
+            return engine(images)[0]
+
+        return run
 
     @abstractmethod
     def describe(self, config: Config) -> str:

@@ -64,6 +64,8 @@ class AnchorGrid:
         self, map_sizes_hw: Sequence[SizeHW], device: torch.device | None = None
     ) -> list[Tensor]:
         """(H * W * A, 4) float32 boxes_xyxy of each level; do not write into them."""
+        if torch.compiler.is_exporting():  # nothing made for a graph may be kept
+            return [self._level(level, size_hw) for level, size_hw in enumerate(map_sizes_hw)]
         sizes: tuple[SizeHW, ...] = tuple((int(h), int(w)) for h, w in map_sizes_hw)
         key = (sizes, torch.device("cpu") if device is None else torch.device(device))
         if key not in self._grids:
@@ -125,7 +127,10 @@ def map_sizes(maps: Sequence[Tensor]) -> list[SizeHW]:
 
 def per_anchor(level: Tensor, values: int) -> Tensor:
     """`B A*V H W` -> `B L V` float32, in the order of the anchors: row, column, anchor."""
-    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, values).float()
+    places = level.permute(0, 2, 3, 1)
+    if torch.compiler.is_exporting():  # else sizes decide whether this is a view
+        places = places.clone(memory_format=torch.contiguous_format)
+    return places.reshape(level.shape[0], -1, values).float()
 
 
 def all_levels(levels: Sequence[Tensor], values: int) -> Tensor:

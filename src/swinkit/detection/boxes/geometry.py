@@ -118,7 +118,11 @@ class BoxCoder:
 def clip(boxes_xyxy: Tensor, size_hw: SizeHW) -> Tensor:
     """Boxes, `... 4`, clipped to 0..width and 0..height."""
     height, width = size_hw
-    limit = boxes_xyxy.new_tensor([width, height, width, height])
+    return clip_to(boxes_xyxy, boxes_xyxy.new_tensor([width, height, width, height]))
+
+
+def clip_to(boxes_xyxy: Tensor, limit: Tensor) -> Tensor:
+    """Boxes, `... 4`, clipped to 0 and to the largest x, y, x, y, of a shape that fits theirs."""
     return torch.minimum(boxes_xyxy.clamp(min=0), limit)
 
 

@@ -60,13 +60,15 @@ class RoIPooling:
             maps: `B C H W` per level; those past the last stride are not used.
         """
         count, channels, size = rois.shape[0], maps[0].shape[1], self.output_size
-        if count == 0:
+        if not torch.compiler.is_exporting() and count == 0:
             pieces = [_none(level, size) for level in maps[: len(self.strides)]]
             return torch.cat(pieces).view(0, channels, size, size)
         # Boxes at half precision would be whole pixels off; those that are no numbers are empty.
         dtype = torch.promote_types(maps[0].dtype, torch.float32)
         rois = torch.where(rois.isfinite().all(1, keepdim=True), rois, 0).to(dtype)
         levels = self.levels(rois)
+        if torch.compiler.is_exporting():
+            return self._on_every_level(maps, rois, levels).to(maps[0].dtype)
         if self.by_rows and rois.device.type == "cpu" and not torch.compiler.is_compiling():
             scales = torch.tensor([1 / stride for stride in self.strides], dtype=dtype)[levels]
             spread = rois.clone()
@@ -80,6 +82,17 @@ class RoIPooling:
             rows = self._by_level(_sampled, maps, rois, levels, order)
             pooled = rows.view(count, channels, size, size)
         return pooled.to(maps[0].dtype)
+
+    def _on_every_level(self, maps: Sequence[Tensor], rois: Tensor, levels: Tensor) -> Tensor:
+        """Pool without a branch on how many RoIs a level has: those of others are empty on it, and
+        take no samples."""
+        pooled, empty = rois.new_zeros(()), F.pad(rois[:, :1], (0, 4))
+        for number, stride in enumerate(self.strides):
+            own = levels == number
+            here, level = torch.where(own[:, None], rois, empty), maps[number].to(rois.dtype)
+            found = roi_align(level, here, self.output_size, 1.0 / stride, 0, True)
+            pooled = pooled + torch.where(own[:, None, None, None], found, 0)
+        return pooled
 
     def _by_level(
         self,

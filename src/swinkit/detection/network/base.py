@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.detection.boxes.assignment import Sampler
+from swinkit.detection.boxes.batch import BatchDetections, best_of_batch
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.boxes.suppression import best_detections
 from swinkit.detection.config import DetectorConfig, OutputConfig
@@ -157,9 +159,40 @@ class DetectionNetwork(nn.Module, ABC):
             for own, own_masks in zip(found, masks, strict=True)
         ]
 
+    def detect_in_batch(self, images: Tensor, sizes_hw: Tensor) -> tuple[Tensor, ...]:
+        """As `forward` with the configuration's output, as one graph for any batch.
+
+        Args:
+            images: `B C H W`, normalized, padded right and below.
+            sizes_hw: `B 2` int64, each image without its padding.
+
+        Returns:
+            Of N detections, those of an image best first: boxes_xyxy (N, 4), scores (N,), labels
+            (N,) and the number of the image in the batch (N,), int64; masks (N, s, s) if it has
+            any.
+
+        Raises:
+            ConfigError: soft suppression, which takes one box after the other.
+        """
+        output = self.config.output
+        if output.suppression.method != "hard":
+            raise ConfigError("soft suppression cannot be part of a graph; set it to hard")
+        features = self.feature_maps(images)
+        candidates = self.candidates_in_batch(features, sizes_hw, output.score_threshold)
+        found = best_of_batch(
+            candidates, output.suppression.iou, output.max_per_image, images.shape[0]
+        )
+        outputs = (found.boxes_xyxy, found.scores, found.labels, found.image)
+        if not self.config.has_masks:
+            return outputs
+        return *outputs, self.masks_in_batch(features, found.rois, found.labels)
+
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """`B C H W` -> the feature pyramid's maps, finest first."""
-        return self.fpn(self.backbone(images)[self.first_stage :])
+        maps = self.backbone(images)[self.first_stage :]
+        if torch.compiler.is_exporting():  # else convolutions ask which order memory has
+            maps = [level.contiguous() for level in maps]
+        return self.fpn(maps)
 
     def feature_maps(self, images: Tensor) -> Features:
         """What the heads read of `B C H W` images."""
@@ -173,6 +206,24 @@ class DetectionNetwork(nn.Module, ABC):
 
         Boxes are clipped to the images, whose sizes without padding are given.
         """
+
+    def candidates_in_batch(
+        self, features: Features, sizes_hw: Tensor, score_threshold: float
+    ) -> BatchDetections:
+        """As `candidates`, of all images together, whose sizes are `B 2` int64.
+
+        Raises:
+            ConfigError: a network that does not say how.
+        """
+        raise ConfigError("this detector cannot be exported")
+
+    def masks_in_batch(self, features: Features, rois: Tensor, classes: Tensor) -> Tensor:
+        """(N, s, s) mask probabilities of (N, 5) RoIs, image and box, for their (N,) classes.
+
+        Raises:
+            ConfigError: a network without mask heads.
+        """
+        raise ConfigError("this detector has no mask heads; choose a kind with masks")
 
     def masks(
         self, features: Features, boxes: Sequence[Tensor], labels: Sequence[Tensor]

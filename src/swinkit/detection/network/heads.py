@@ -117,7 +117,7 @@ class BoxConv(nn.Module):
         return (
             not self.training
             and not torch.is_grad_enabled()
-            and not torch.compiler.is_compiling()
+            and (torch.compiler.is_exporting() or not torch.compiler.is_compiling())
             and features.dtype == self.conv.weight.dtype
             and not torch.is_autocast_enabled(features.device.type)
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swinkit.detection.boxes.assignment import RandomSampler, Sampler
+from swinkit.detection.boxes.batch import BatchDetections, limits_of
 from swinkit.detection.boxes.geometry import BoxCoder
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.boxes.masks import mask_targets
@@ -68,6 +69,21 @@ class RCNN(RoIHeads):
             pairs_above(own_boxes, own_scores, score_threshold)[0]
             for own_boxes, own_scores in zip(boxes, scores, strict=True)
         ]
+
+    def candidates_in_batch(
+        self, features: Features, sizes_hw: Tensor, score_threshold: float
+    ) -> BatchDetections:
+        rpn, limits = self.config.rpn, limits_of(sizes_hw)
+        outputs = self.rpn(features.maps)
+        proposals = self.rpn.propose_in_batch(outputs, limits, rpn.test_pre_nms, rpn.test_proposals)
+        boxes, scores = self.classify_in_batch(features, proposals, limits)
+        found, rows = pairs_above(boxes, scores, score_threshold)
+        return BatchDetections(
+            boxes_xyxy=found.boxes_xyxy,
+            scores=found.scores,
+            labels=found.labels,
+            image=proposals.image.index_select(0, rows),
+        )
 
     def losses(
         self,

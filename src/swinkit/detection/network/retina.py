@@ -20,12 +20,20 @@ from swinkit.detection.boxes.anchors import (
     per_anchor,
 )
 from swinkit.detection.boxes.assignment import IGNORED, Sampler, assign
-from swinkit.detection.boxes.geometry import BoxCoder, l1, sigmoid_focal
+from swinkit.detection.boxes.batch import (
+    NO_SCORE,
+    BatchDetections,
+    best_of,
+    limits_of,
+    sound_rows,
+)
+from swinkit.detection.boxes.geometry import BoxCoder, clip_to, l1, sigmoid_focal
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.config import RetinaNetConfig
 from swinkit.detection.network.base import FPN, DetectionNetwork, Features, check_number
 from swinkit.detection.network.rpn import init_normal_
 from swinkit.settings import SizeHW
+from swinkit.windows.layout import div_mod
 
 # Probability of every class at the start; else the many background anchors swamp the loss.
 PRIOR = 0.01
@@ -149,6 +157,27 @@ class RetinaHead(nn.Module):
             found.append(RawDetections(boxes_xyxy=boxes, scores=scores, labels=labels))
         return found
 
+    def candidates_in_batch(
+        self, outputs: RetinaOutputs, limits: Tensor, pre_nms: int, score_threshold: float
+    ) -> BatchDetections:
+        """As `candidates`, without a loop over images or a branch on sizes.
+
+        Args:
+            limits: `B 4` of `limits_of`.
+        """
+        boxes, scores, labels = [], [], []
+        grids = self.anchors(map_sizes(outputs[0]), outputs[0][0].device)
+        for logits, deltas, anchors in zip(*outputs, grids, strict=True):
+            flat = per_anchor(logits, self.num_classes).sigmoid().flatten(1)  # B L*K
+            values, pairs = best_of(torch.where(flat > score_threshold, flat, NO_SCORE), pre_nms)
+            anchor, label = div_mod(pairs, self.num_classes)  # B k
+            moves = per_anchor(deltas, 4).gather(1, anchor[..., None].expand(-1, -1, 4))  # B k 4
+            moved = self.coder.decode(anchors[anchor].flatten(0, 1), moves.flatten(0, 1))
+            boxes.append(clip_to(moved.view_as(moves), limits[:, None]))
+            scores.append(values)
+            labels.append(label)
+        return sound_rows(boxes, scores, labels)
+
     def _of_level(
         self,
         logits: Tensor,
@@ -187,6 +216,16 @@ class RetinaNet(DetectionNetwork):
         outputs = self.retina(features.maps)
         return self.retina.candidates(
             outputs, sizes_hw, self.config.retina.pre_nms, score_threshold
+        )
+
+    def candidates_in_batch(
+        self, features: Features, sizes_hw: Tensor, score_threshold: float
+    ) -> BatchDetections:
+        return self.retina.candidates_in_batch(
+            self.retina(features.maps),
+            limits_of(sizes_hw),
+            self.config.retina.pre_nms,
+            score_threshold,
         )
 
     def losses(

@@ -13,7 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from swinkit.detection.boxes.geometry import BoxCoder
+from swinkit.detection.boxes.batch import BatchDetections
+from swinkit.detection.boxes.geometry import BoxCoder, clip_to
 from swinkit.detection.boxes.pooling import RoIPooling
 from swinkit.detection.config import RCNNConfig
 from swinkit.detection.network.base import DetectionNetwork, Features
@@ -121,12 +122,39 @@ class RoIHeads(DetectionNetwork):
         counts = [own.shape[0] for own in boxes]
         return self._decoded(-1, boxes, deltas, sizes_hw), list(probabilities.split(counts))
 
+    def classify_in_batch(
+        self, features: Features, proposals: BatchDetections, limits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As `classify`, without a loop over images: boxes (R, 4 K or 4) and probabilities
+        (R, K + 1) of the proposals of all.
+
+        Args:
+            limits: `B 4` of `limits_of`.
+        """
+        own_limits = limits.index_select(0, proposals.image)[:, None]  # R 1 4
+        rois, stage_logits = proposals.rois, []
+        moved = proposals.boxes_xyxy
+        for stage, settings in enumerate(self.config.roi.stages):
+            rois = torch.cat([rois[:, :1], moved], dim=1)
+            logits, deltas = self.box_outputs(stage, features, rois)
+            stage_logits.append(logits)
+            if stage + 1 < len(self.box_heads):
+                deltas = deltas_of(deltas, logits[:, :-1].argmax(1))
+            moved = BoxCoder(settings.stds).decode(rois[:, 1:], deltas)
+            moved = clip_to(moved.unflatten(1, (-1, 4)), own_limits).flatten(1)
+        probabilities = sum(stage_logits[1:], stage_logits[0]) / len(stage_logits)
+        return moved, probabilities.softmax(-1)
+
     def masks(
         self, features: Features, boxes: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
         """(N, s, s) mask probabilities of each image's detections, for their own class."""
-        classes = torch.cat(list(labels))
-        pooled = self.mask_features(features, to_rois(boxes))
+        found = self.masks_in_batch(features, to_rois(boxes), torch.cat(list(labels)))
+        return found.split([own.shape[0] for own in boxes])
+
+    def masks_in_batch(self, features: Features, rois: Tensor, classes: Tensor) -> Tensor:
+        """(R, s, s) mask probabilities of (R, 5) RoIs for their (R,) classes."""
+        pooled = self.mask_features(features, rois)
         last_only = self.config.roi.mask is not None and self.config.roi.mask.merge == "last"
         last = len(self.mask_heads) - 1
         heads = self.mask_chain(last) if last_only else self._all_mask_heads()
@@ -135,7 +163,7 @@ class RoIHeads(DetectionNetwork):
         merged = pooled.new_zeros(())
         for head, own in counted:
             merged = merged + head.label_logits(own, classes).sigmoid()
-        return (merged / len(counted)).split([own.shape[0] for own in boxes])
+        return merged / len(counted)
 
     def mask_chain(self, stage: int) -> list[MaskHead]:
         """A stage's mask head, behind the heads whose features flow into it."""

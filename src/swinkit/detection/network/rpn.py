@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from swinkit.detection.boxes.anchors import AnchorGrid, all_levels, map_sizes, per_anchor
 from swinkit.detection.boxes.assignment import Sampler, assign
-from swinkit.detection.boxes.geometry import BoxCoder, clip, smooth_l1
+from swinkit.detection.boxes.batch import (
+    NO_SCORE,
+    BatchDetections,
+    best_of,
+    best_of_batch,
+    sound_rows,
+)
+from swinkit.detection.boxes.geometry import BoxCoder, clip, clip_to, smooth_l1
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.boxes.suppression import grouped_nms
 from swinkit.detection.config import RPNConfig
@@ -128,6 +135,26 @@ class RPNHead(nn.Module):
             kept = grouped_nms(clipped, own_scores, groups[sound], self.config.iou)[:max_number]
             found.append((clipped[kept], own_scores[kept]))
         return found
+
+    def propose_in_batch(
+        self, outputs: RPNOutputs, limits: Tensor, pre_nms: int, max_number: int
+    ) -> BatchDetections:
+        """As `propose`, without a loop over images or a branch on sizes.
+
+        Args:
+            limits: `B 4` of `limits_of`.
+        """
+        boxes, scores, levels = [], [], []
+        grids = self.anchors(map_sizes(outputs[0]), outputs[0][0].device)
+        for number, (logits, deltas, anchors) in enumerate(zip(*outputs, grids, strict=True)):
+            values, rows = best_of(per_anchor(logits, 1)[..., 0], pre_nms)  # B k
+            moves = per_anchor(deltas, 4).gather(1, rows[..., None].expand(-1, -1, 4))  # B k 4
+            moved = self.coder.decode(anchors[rows].flatten(0, 1), moves.flatten(0, 1))
+            boxes.append(clip_to(moved.view_as(moves), limits[:, None]))
+            scores.append(torch.where(values > NO_SCORE, values.sigmoid(), NO_SCORE))
+            levels.append(torch.full_like(rows, number))
+        candidates = sound_rows(boxes, scores, levels)
+        return best_of_batch(candidates, self.config.iou, max_number, limits.shape[0])
 
     def _best_of_levels(
         self, outputs: RPNOutputs, pre_nms: int
