@@ -18,7 +18,14 @@ from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
 
 Tensors = Mapping[str, Tensor]
-Engine = Callable[..., tuple[Tensor, ...]]  # of `swinkit.engines`: batches in, outputs out
+
+
+class Engine(Protocol):
+    """One of `swinkit.engines`: batches in, the network's outputs out; `origin` names its file."""
+
+    origin: str
+
+    def __call__(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]: ...
 
 
 class TaskConfig(Protocol):
