@@ -115,9 +115,8 @@ def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> tuple[Tensor, T
         # Normalizing computes in float32 under autocast; attention wants one type.
         query = F.normalize(query, dim=-1).to(value.dtype)
         key = F.normalize(key, dim=-1).to(value.dtype)
-    batch_hw = (-1, qkv.shape[1])
-    query, key, value = (x.unflatten(0, batch_hw) for x in (query, key, value))  # B nW N T d
-    return query, key, value
+    split = (-1, qkv.shape[1])  # B nW
+    return query.unflatten(0, split), key.unflatten(0, split), value.unflatten(0, split)
 
 
 def attend_reference(
@@ -172,7 +171,8 @@ def attend_sdpa(
         # Windows and heads together: the mask is the same for every image.
         added, merged, split = added.flatten(0, 1)[None], (1, 2), (1, (num_windows, num_heads))
     added = added.to(query.dtype)
-    query, key, value = (x.flatten(*merged) for x in (query, key, value))  # B*nW N.. or B nW*N..
+    # B*nW N T d without a mask, B nW*N T d with one
+    query, key, value = (x.flatten(*merged) for x in (query, key, value))
     if torch.compiler.is_exporting():  # its kernel's checks would tie a graph to one batch size
         attended = ((query * scale) @ key.transpose(-2, -1) + added).softmax(-1) @ value
     else:
