@@ -136,3 +136,11 @@ def test_one_bare_polygon_is_understood() -> None:
 @pytest.mark.parametrize("value", [None, [], {}])
 def test_no_outline(value: object) -> None:
     assert read_segment(value) is None
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12, 1e30])
+def test_a_corner_far_outside_takes_no_memory(far: float) -> None:
+    """A polygon of labelme or CVAT with such a corner took 22 GB."""
+    rle = Segment(polygons=(np.array([1, 2, 30, 2, far, 20]),)).to_rle((40, 60))
+    near = Segment(polygons=(np.array([1, 2, 30, 2, 1e5, 20]),)).to_rle((40, 60))
+    assert rle == near

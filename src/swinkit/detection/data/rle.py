@@ -46,7 +46,9 @@ class Segment:
         """COCO's {"size": [H, W], "counts": bytes} for an image of `size_hw`."""
         if not self.polygons:
             return {"size": list(self.size_hw or size_hw), "counts": self.counts}
-        parts = coco_mask.frPyObjects([part.tolist() for part in self.polygons], *size_hw)
+        # Rasterization takes memory for every pixel along an edge, also outside the image.
+        near = [np.clip(part, -FARTHEST, FARTHEST).tolist() for part in self.polygons]
+        parts = coco_mask.frPyObjects(near, *size_hw)
         return parts[0] if len(parts) == 1 else coco_mask.merge(parts)
 
     def to_coco(self, size_hw: SizeHW) -> list[list[float]] | dict[str, Any]:
