@@ -30,7 +30,7 @@ class PatchEmbed(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """`B in_channels H W` -> `B L C`, row-major."""
         height, width = image.shape[-2:]
-        if is_fixed((height, width)):
+        if is_fixed(height, width):
             below, right = -height % self.patch_size, -width % self.patch_size
         else:  # patches that are not full are cut off again by the convolution's stride
             below = right = self.patch_size - 1

@@ -6,7 +6,6 @@ is a plan, made once per map size and shared by all blocks.
 Legend: B batch, C channels, P slots of the padded map in window order, L = H * W tokens.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -91,23 +90,16 @@ def shift_for(size_hw: SizeHW, window_hw: SizeHW, rule: SmallMapRule) -> SizeHW:
 
 
 def plan_stages(
-    windows: Sequence[SizeHW],
-    depths: Sequence[int],
-    rule: SmallMapRule,
-    grid_hw: SizeHW,
-    device: torch.device,
-    *,
-    fixed: bool = False,
+    config: SwinConfig, grid_hw: SizeHW, device: torch.device, *, fixed: bool
 ) -> list[StagePlan]:
     """The plans of all stages for an image of `grid_hw` patches.
 
     Args:
-        windows, depths: of each stage.
         fixed: whether the size is known; else the plans are part of a graph for any size.
     """
     plans: list[StagePlan] = []
-    size_hw = grid_hw
-    for window_hw, depth in zip(windows, depths, strict=True):
+    size_hw, rule = grid_hw, config.small_map_rule
+    for window_hw, depth in zip(config.windows, config.depths, strict=True):
         before = plans[-1] if plans else None
         plan = plan_stage(size_hw, window_hw, depth, rule, before, device, fixed=fixed)
         plans.append(plan)
@@ -115,29 +107,20 @@ def plan_stages(
     return plans
 
 
-@torch.compiler.assume_constant_result
-def kept_plans(
-    windows: tuple[SizeHW, ...],
-    depths: tuple[int, ...],
-    rule: SmallMapRule,
-    grid_hw: SizeHW,
-    device: torch.device,
-) -> list[StagePlan]:
-    """The plans of a fixed size, made once: constants of a compiled or exported graph."""
-    return _kept_plans(windows, depths, rule, grid_hw, device)
-
-
 @lru_cache(KEPT_PLANS)
-def _kept_plans(
-    windows: tuple[SizeHW, ...],
-    depths: tuple[int, ...],
-    rule: SmallMapRule,
-    grid_hw: SizeHW,
-    device: torch.device,
-) -> list[StagePlan]:
+def _kept_plans(config: SwinConfig, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
     # Whatever watches the operations of the moment, a tracer or a counter, must not see these.
     with _disable_current_modes(), torch.inference_mode(False):
-        return plan_stages(windows, depths, rule, grid_hw, device, fixed=True)
+        return plan_stages(config, grid_hw, device, fixed=True)
+
+
+def kept_plans(config: SwinConfig, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
+    """The plans of a fixed size, made once: constants of a compiled or exported graph."""
+    return _kept_plans(config, grid_hw, device)
+
+
+# What torch.compiler.assume_constant_result does, which would import the compiler, seconds, here.
+kept_plans._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 class SwinStage(nn.Module):

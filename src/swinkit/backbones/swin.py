@@ -203,9 +203,9 @@ class SwinBackbone(nn.Module):
         return self.norms[str(stage)](tokens) if str(stage) in self.norms else tokens
 
     def _plans_for(self, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
-        config = self.config
-        make = kept_plans if is_fixed(grid_hw) else plan_stages
-        return make(config.windows, config.depths, config.small_map_rule, grid_hw, device)
+        if is_fixed(*grid_hw):
+            return kept_plans(self.config, grid_hw, device)
+        return plan_stages(self.config, grid_hw, device, fixed=False)
 
 
 def _initialize(backbone: SwinBackbone) -> None:

@@ -16,14 +16,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.symbolic_shapes import has_static_value
 
 from swinkit.settings import SizeHW
 
 
-def is_fixed(size_hw: SizeHW) -> bool:
-    """Whether a size is known, as it always is outside a graph that takes images of any size."""
-    return has_static_value(size_hw[0]) and has_static_value(size_hw[1])
+def is_fixed(*lengths: int) -> bool:
+    """Whether lengths are known, as they always are outside a graph that takes any size."""
+    if not torch.compiler.is_compiling():
+        return True
+    # It brings sympy, half a second.
+    from torch.fx.experimental.symbolic_shapes import has_static_value
+
+    return all(has_static_value(length) for length in lengths)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -137,7 +141,7 @@ class WindowLayout:
         )
         padded_hw = (rows * window_hw[0], columns * window_hw[1])
         window_of_place = torch.arange(rows * columns, device=device)
-        if is_fixed(shift_hw) and shift_hw == (0, 0):
+        if is_fixed(*shift_hw) and shift_hw == (0, 0):
             num_seam = 0
         elif fixed:
             window_of_place, num_seam = _seam_last(window_of_place, (rows, columns), shift_hw)

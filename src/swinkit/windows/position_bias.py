@@ -55,7 +55,9 @@ class PositionBias(nn.Module):
     def __init__(self, window_hw: SizeHW) -> None:
         super().__init__()
         self.window_hw = window_hw
-        self.register_buffer("index", relative_position_index(window_hw), persistent=False)
+        tokens = window_hw[0] * window_hw[1]
+        index = torch.empty(tokens, tokens, dtype=torch.int64)
+        self.register_buffer("index", index, persistent=False)
 
     def table_rows(self) -> Tensor:
         """((2 Mh - 1)(2 Mw - 1), N) bias of each relative position."""
@@ -75,13 +77,15 @@ class PositionBias(nn.Module):
     def _apply(self, *args: Any, **kwargs: Any) -> "PositionBias":
         was_meta = self.index.is_meta
         super()._apply(*args, **kwargs)
-        if was_meta and not self.index.is_meta:
+        if was_meta:
             self._fill_constants()
         return self
 
     def _fill_constants(self) -> None:
-        """Compute what no file holds, after `to_empty` gave memory to a model on "meta"."""
-        self.index.copy_(relative_position_index(self.window_hw))
+        """Compute what no file holds: at the start, or after `to_empty` gave memory to "meta"."""
+        # On "meta" even torch.arange imports the compiler, a second of every `load`.
+        if not self.index.is_meta:
+            self.index.copy_(relative_position_index(self.window_hw))
 
 
 class PositionBiasTable(PositionBias):
@@ -92,6 +96,7 @@ class PositionBiasTable(PositionBias):
 
     def __init__(self, window_hw: SizeHW, num_heads: int) -> None:
         super().__init__(window_hw)
+        self._fill_constants()
         rows = (2 * window_hw[0] - 1) * (2 * window_hw[1] - 1)
         self.table = nn.Parameter(torch.empty(rows, num_heads))
         nn.init.trunc_normal_(self.table, std=0.02)
@@ -120,8 +125,9 @@ class PositionBiasMLP(PositionBias):
             nn.Linear(2, V2_HIDDEN), nn.ReLU(), nn.Linear(V2_HIDDEN, num_heads, bias=False)
         )
         self.pretrained_hw = pretrained_hw
-        coordinates = log_spaced_coordinates(window_hw, pretrained_hw).view(-1, 2)
-        self.register_buffer("coordinates", coordinates, persistent=False)
+        rows = (2 * window_hw[0] - 1) * (2 * window_hw[1] - 1)
+        self.register_buffer("coordinates", torch.empty(rows, 2), persistent=False)
+        self._fill_constants()
         # What the bias was computed from, by version and as such, and the bias.
         self._kept: tuple[list[Any], list[nn.Parameter], Tensor] | None = None
 
@@ -164,8 +170,9 @@ class PositionBiasMLP(PositionBias):
 
     def _fill_constants(self) -> None:
         super()._fill_constants()
-        coordinates = log_spaced_coordinates(self.window_hw, self.pretrained_hw)
-        self.coordinates.copy_(coordinates.view(-1, 2))
+        if not self.coordinates.is_meta:
+            coordinates = log_spaced_coordinates(self.window_hw, self.pretrained_hw)
+            self.coordinates.copy_(coordinates.view(-1, 2))
 
 
 def resize_bias_table(table: Tensor, window_hw: SizeHW, new_window_hw: SizeHW) -> Tensor:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.symbolic_shapes import has_static_value
 
-from swinkit.windows.layout import WindowLayout
+from swinkit.windows.layout import WindowLayout, is_fixed
 
 # The references add -100 and not -inf to the logits of forbidden pairs.
 FORBIDDEN = -100.0
@@ -36,7 +35,7 @@ def region_of_slots(layout: WindowLayout) -> Tensor:
 
 def shift_mask(layout: WindowLayout, dtype: torch.dtype = torch.float32) -> Tensor | None:
     """(nS, T, T) to add to the logits of the last nS windows, or None without a shift."""
-    if has_static_value(layout.num_seam) and layout.num_seam == 0:
+    if is_fixed(layout.num_seam) and layout.num_seam == 0:
         return None
     region = region_of_slots(layout).view(layout.num_windows, layout.tokens_per_window)
     region = region[layout.num_windows - layout.num_seam :]  # nS T

@@ -59,7 +59,7 @@ def best_of(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
 
     Where L is free, k is `number`, and places that do not exist are `NO_SCORE` at place 0.
     """
-    if is_fixed((values.shape[1], 1)):
+    if is_fixed(values.shape[1]):
         best = values.topk(min(number, values.shape[1]), dim=1)
         return best.values, best.indices
     best = F.pad(values, (0, number), value=NO_SCORE).topk(number, dim=1)

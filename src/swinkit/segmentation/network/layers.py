@@ -112,7 +112,7 @@ def classifier(channels: int, num_classes: int) -> nn.Conv2d:
 def resize(maps: Tensor, size_hw: SizeHW) -> Tensor:
     """`B C h w` -> `B C H W`, bilinear, corners not aligned; the same tensor if nothing changes."""
     own_hw = (maps.shape[2], maps.shape[3])
-    if is_fixed(own_hw) and is_fixed(size_hw) and own_hw == size_hw:
+    if is_fixed(*own_hw, *size_hw) and own_hw == size_hw:
         return maps
     return F.interpolate(maps, size=size_hw, mode="bilinear", align_corners=False)
 
@@ -123,7 +123,7 @@ def pool_to_grid(maps: Tensor, cells: int) -> Tensor:
     Where the size is free, as two products with matrices of means along an axis.
     """
     height, width = maps.shape[2:]
-    if is_fixed((height, width)):
+    if is_fixed(height, width):
         return F.adaptive_avg_pool2d(maps, cells)
     rows, columns = (_means(length, cells, maps) for length in (height, width))  # s H, s W
     return rows @ maps @ columns.T

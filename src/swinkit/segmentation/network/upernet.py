@@ -122,7 +122,7 @@ def conv_of_resized(weight: Tensor, finest: Tensor, coarser: Sequence[Tensor]) -
         `B D H W`.
     """
     size_hw = (finest.shape[2], finest.shape[3])
-    if not is_fixed(size_hw) or max(size_hw) > LONGEST_SIDE:
+    if not is_fixed(*size_hw) or max(size_hw) > LONGEST_SIDE:
         return conv_of_upsampled(weight, finest, coarser)
     parts = weight.split([finest.shape[1], *(maps.shape[1] for maps in coarser)], dim=1)
     result = F.conv2d(finest, parts[0], padding=1)
