@@ -72,7 +72,9 @@ class Complexity:
         points: dict[str, list[Point]] = {}
         said: list[str] = []
         for name in self.model if self.measure else ():
-            points[name], left_out = measure_growth(name, self.sides, budget=self.budget)
+            points[name], left_out = measure_growth(
+                name, self.sides, budget=self.budget, tell=_tell
+            )
             standard_output().print(_measured_table(name, points[name]))
             for network in ("swin", "vit"):
                 power = exponent(points[name], network)
@@ -101,6 +103,10 @@ class Complexity:
             from swinkit.explain.curves import draw
 
             draw({name: get_variant(name).config for name in self.model}, points, self.plot)
+
+
+def _tell(point: "Point") -> None:
+    print(f"{point.network}, {point.side} x {point.side}: {point.seconds:.2f} s")
 
 
 _HEADS = (

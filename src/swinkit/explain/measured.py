@@ -5,19 +5,18 @@ of 16 pixels. Each size runs in a process of its own, so that memory is its own 
 """
 
 import math
-import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from queue import Empty
 from statistics import median
-from typing import Any
 
 import torch
 from torch import nn
 
 from swinkit.backbones.swin import create_backbone
+from swinkit.errors import SwinkitError
+from swinkit.fresh_process import in_fresh_process
+from swinkit.windows.layout import ceil_div
 
 VIT_PATCH = 16
 HEAD_CHANNELS = 64
@@ -41,7 +40,12 @@ class Point:
 
 
 def measure_growth(
-    name: str, sides: Sequence[int], *, budget: float = 120.0, repeats: int = 3
+    name: str,
+    sides: Sequence[int],
+    *,
+    budget: float = 120.0,
+    repeats: int = 3,
+    tell: Callable[[Point], object] = lambda point: None,
 ) -> tuple[list[Point], list[str]]:
     """Points of the named backbone and of the ViT, and what was left out and why.
 
@@ -49,16 +53,21 @@ def measure_growth(
         name: of a backbone.
         budget: seconds that a size may take; larger ones are left out then.
         repeats: forward passes, of which the median counts.
+        tell: called with each point as soon as it is measured.
     """
     points: list[Point] = []
     said: list[str] = []
     for network in (SWIN, VIT):
         for side in sorted(sides):
-            found = _in_a_process(network, name, side, budget, repeats)
-            if isinstance(found, str):
-                said.append(f"{network} ends before {side} x {side}: {found}")
+            arguments = (network, name, side, repeats, torch.get_num_threads())
+            try:
+                seconds, memory = in_fresh_process(_seconds, *arguments, budget=budget)
+            except SwinkitError as error:
+                said.append(f"{network} ends before {side} x {side}: {error}")
                 break
+            found = Point(network=network, side=side, seconds=seconds, memory_mb=memory)
             points.append(found)
+            tell(found)
     return points, said
 
 
@@ -74,31 +83,9 @@ def exponent(points: Sequence[Point], network: str) -> float | None:
     return sum((x - middle) * (y - mean) for x, y in zip(pixels, seconds, strict=True)) / spread
 
 
-def _in_a_process(network: str, name: str, side: int, budget: float, repeats: int) -> Point | str:
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    arguments = (network, name, side, repeats, torch.get_num_threads(), answer)
-    process = context.Process(target=_run, args=arguments)
-    process.start()
-    deadline = time.monotonic() + budget
-    try:
-        while time.monotonic() < deadline:
-            try:
-                seconds, memory = answer.get(timeout=0.2)
-            except Empty:
-                if process.is_alive():
-                    continue
-                return "memory ended"
-            return Point(network=network, side=side, seconds=seconds, memory_mb=memory)
-        return f"it takes more than {budget:.0f} s"
-    finally:
-        process.kill()
-        process.join()
-
-
-def _run(network: str, name: str, side: int, repeats: int, threads: int, answer: Any) -> None:
+def _seconds(network: str, name: str, side: int, repeats: int, threads: int) -> float:
     torch.set_num_threads(threads)
-    model = build(network, name, side).eval()
+    model, side = build(network, name, side)
     image = torch.randn(1, 3, side, side)
     taken = []
     with torch.inference_mode():
@@ -106,24 +93,28 @@ def _run(network: str, name: str, side: int, repeats: int, threads: int, answer:
             start = time.perf_counter()
             model(image)
             taken.append(time.perf_counter() - start)
-    status = Path("/proc/self/status")
-    text = status.read_text() if status.exists() else "VmHWM: 0 kB"
-    answer.put((median(taken[1:]), int(text.split("VmHWM:")[1].split()[0]) * 1024 / 1e6))
+    return median(taken[1:])
 
 
-def build(network: str, name: str, side: int) -> nn.Module:
-    """The backbone, or a ViT as wide as its third stage (its last, if it has fewer)."""
+def build(network: str, name: str, side: int) -> tuple[nn.Module, int]:
+    """The backbone, or a ViT as wide as its third stage (its last, if it has fewer).
+
+    Returns:
+        In evaluation mode, with the side of its images: the ViT's are of whole patches.
+    """
     backbone = create_backbone(name)
     if network == SWIN:
-        return backbone
+        return backbone.eval(), side
     from torchvision.models import VisionTransformer
 
     channels = backbone.channels[min(2, len(backbone.channels) - 1)]
-    return VisionTransformer(
-        image_size=-(-side // VIT_PATCH) * VIT_PATCH if side % VIT_PATCH else side,
+    side = ceil_div(side, VIT_PATCH) * VIT_PATCH
+    model = VisionTransformer(
+        image_size=side,
         patch_size=VIT_PATCH,
         num_layers=sum(backbone.config.depths),
         num_heads=max(channels // HEAD_CHANNELS, 1),
         hidden_dim=channels,
         mlp_dim=4 * channels,
     )
+    return model.eval(), side
