@@ -1,5 +1,6 @@
 """Exported detectors against PyTorch: decoding and suppression inside the file, any size."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -24,12 +25,13 @@ from swinkit.detection.config import (
 )
 from swinkit.detection.exported import ExportedDetector
 from swinkit.detection.model import SwinDetector
-from swinkit.detection.network.base import DetectionNetwork
 from swinkit.detection.roi_config import SemanticConfig
 from swinkit.engines.base import Engine
-from swinkit.exporting.objects import compare_detections
+from swinkit.exporting import running
 from swinkit.exporting.openvino import to_openvino, write_openvino
+from swinkit.exporting.running import run_through
 from swinkit.exporting.torch_export import Program
+from swinkit.exporting.verify import compare_at
 from swinkit.images.fitting import Fit
 from swinkit.task.model import ModelInfo
 from swinkit.task.views import TestAugmentation
@@ -83,21 +85,19 @@ def detector(kind: str) -> SwinDetector:
     return model.eval()
 
 
-def check(model: DetectionNetwork, engine: Engine) -> None:
+def check(model: SwinDetector, engine: Engine) -> None:
     """The same objects at all sizes, in batches of one and two; an answer to plain images too,
     where equal scores have no order."""
     exported = ExportedDetector(engine, model.config)
-    found = 0
-    generator = torch.Generator().manual_seed(0)
+    found = compare_at(model, engine, SIZES)
+    assert found.decisions == 1
+    assert found.difference <= 1e-4
+    objects = 0
     for size_hw in SIZES:
-        for batch in (1, 2):
-            images = torch.randn(batch, 3, *size_hw, generator=generator)
-            difference, same = compare_detections(model, exported, images)
-            assert same == 1
-            assert difference <= 1e-4
-            assert len(exported(images * 0)) == batch
-            found += sum(len(own) for own in exported(images))
-    assert found > 20
+        images = torch.randn(2, 3, *size_hw, generator=torch.Generator().manual_seed(0))
+        assert len(exported(images * 0)) == 2
+        objects += sum(len(own) for own in exported(images))
+    assert objects > 10
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def dynamic(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @lru_cache
     def make(kind: str) -> Path:
         path = folder / f"{kind}.onnx"
-        return swinkit.export(detector(kind), path, dynamic=True, check=False).path
+        return swinkit.export(detector(kind), path, dynamic=True, verify=False).path
 
     return make
 
@@ -117,13 +117,13 @@ def test_one_file_for_any_size(dynamic: Callable[[str], Path], tmp_path: Path) -
     path, model = dynamic("mask_rcnn"), detector("mask_rcnn")
     check(model, open_engine(str(path)))
     pytest.importorskip("openvino", reason="needs the extra openvino")
-    write_openvino(to_openvino(onnx.load(path), {}), tmp_path / "m.xml", fp16=False)
+    write_openvino(to_openvino(onnx.load(path)), {}, tmp_path / "m.xml", fp16=False)
     check(model, open_engine(str(tmp_path / "m.xml")))
 
 
 def test_torch_export_takes_any_size(tmp_path: Path) -> None:
     model, path = detector("cascade_mask_rcnn"), tmp_path / "m.pt2"
-    swinkit.export(model, path, to="torch-export", dynamic=True, check=False)
+    swinkit.export(model, path, to="torch-export", dynamic=True, verify=False)
     check(model, Program(path))
 
 
@@ -194,3 +194,24 @@ def test_detectors_that_no_graph_holds(tmp_path: Path) -> None:
     with pytest.raises(SwinkitError, match="soft suppression"):
         swinkit.export(SwinDetector.from_config(soft), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "compiled", "auto"])
+def test_every_engine_finds_the_same(
+    engine: str, dynamic: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "openvino":
+        pytest.importorskip(engine, reason="needs the extra openvino")
+    monkeypatch.setattr(running, "kept_network", lambda _: dynamic("mask_rcnn"))
+    monkeypatch.setattr(running, "OPENING", -1.0)
+    monkeypatch.setattr(running, "EXPORTING", 0.0)
+    model = copy.deepcopy(detector("mask_rcnn"))
+    expected = model.predict([picture()] * 2)
+    said: list[str] = []
+    run_through(model, engine, said.append)  # type: ignore[arg-type]
+    for found, own in zip(model.predict([picture()] * 2), expected, strict=True):
+        assert len(own) > 0
+        assert np.array_equal(found.labels, own.labels)
+        assert np.allclose(found.scores, own.scores, atol=1e-4)
+    assert [line for line in said if "after" not in line] == []
+    assert len(said) == (engine == "auto")

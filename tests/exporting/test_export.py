@@ -15,7 +15,8 @@ from swinkit import SwinBackbone, SwinClassifier, SwinConfig, SwinkitError
 from swinkit.checkpoints.artifact import open_engine
 from swinkit.cli import main
 from swinkit.exporting.openvino import to_openvino, write_openvino
-from swinkit.exporting.verify import Comparison, Verification, verify
+from swinkit.exporting.running import run_through
+from swinkit.exporting.verify import Comparison, Verification, compare_at
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.model import SwinSegmenter
@@ -79,7 +80,7 @@ def dynamic(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @lru_cache
     def make(name: str) -> Path:
         path = folder / f"{name}.onnx"
-        return swinkit.export(MODELS[name](), path, dynamic=True, check=False).path
+        return swinkit.export(MODELS[name](), path, dynamic=True, verify=False).path
 
     return make
 
@@ -88,16 +89,16 @@ def dynamic(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def test_one_file_for_any_size(name: str, dynamic: Callable[[str], Path]) -> None:
     model, path = MODELS[name](), dynamic(name)
     sizes = SIZES if name != "U-Net" else SIZES[1:]
-    assert verify(model, open_engine(str(path)), sizes).difference <= 1e-4
+    assert compare_at(model, open_engine(str(path)), sizes).difference <= 1e-4
 
 
 @pytest.mark.parametrize("name", FREE)
 def test_openvino_takes_any_size(name: str, dynamic: Callable[[str], Path], tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra openvino")
     model, sizes = MODELS[name](), SIZES if name != "U-Net" else SIZES[1:]
-    network = to_openvino(onnx.load(dynamic(name)), {})
-    write_openvino(network, tmp_path / "m.xml", fp16=False)
-    assert verify(model, open_engine(str(tmp_path / "m.xml")), sizes).difference <= 1e-4
+    network = to_openvino(onnx.load(dynamic(name)))
+    write_openvino(network, {}, tmp_path / "m.xml", fp16=False)
+    assert compare_at(model, open_engine(str(tmp_path / "m.xml")), sizes).difference <= 1e-4
 
 
 def test_openvino_is_loaded_like_weights(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_openvino_is_loaded_like_weights(tmp_path: Path) -> None:
 
 def test_torch_export_takes_any_size(tmp_path: Path) -> None:
     model = classifier(2)
-    done = swinkit.export(model, tmp_path / "m.pt2", to="torch-export", dynamic=True, check=False)
+    done = swinkit.export(model, tmp_path / "m.pt2", to="torch-export", dynamic=True, verify=False)
     program = torch.export.load(done.path).module()
     for height, width in SIZES:
         for batch in (1, 2, 5):
@@ -163,8 +164,15 @@ def test_loaded_like_weights(name: str, dynamic: Callable[[str], Path], tmp_path
     else:
         assert np.allclose(ours.probabilities, theirs.probabilities, atol=1e-5)
         assert ours.class_names == theirs.class_names
-    with pytest.raises(SwinkitError, match="no weights to write"):
-        swinkit.save(loaded, tmp_path / "again.safetensors")
+    beyond: dict[str, Callable[[], object]] = {
+        "weights": lambda: swinkit.save(loaded, tmp_path / "again.safetensors"),
+        "features": lambda: loaded.features(torch.rand(1, 3, 24, 40)),
+        "another file": lambda: swinkit.export(loaded, tmp_path / "again.onnx"),
+        "PyTorch": lambda: run_through(loaded, "compiled"),
+    }
+    for what in beyond.values():
+        with pytest.raises(SwinkitError, match="name the weights that it was made from"):
+            what()
     with pytest.raises(SwinkitError, match="finished network"):
         swinkit.load(path, num_classes=4)
 
@@ -202,7 +210,7 @@ def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     from swinkit.exporting import export as module
 
     off = Comparison(size_hw=(24, 40), batch=1, difference=0.5, decisions=1.0)
-    monkeypatch.setattr(module, "verify", lambda *_: Verification((off,)))
+    monkeypatch.setattr(module, "compare_at", lambda *_: Verification((off,)))
     with pytest.raises(SwinkitError, match="differs from the model"):
         swinkit.export(classifier(), tmp_path / "bad.onnx")
     assert not (tmp_path / "bad.onnx").exists()
@@ -227,7 +235,7 @@ def test_bad_settings_are_one_line(name: str, tmp_path: Path) -> None:
 
 
 def test_bad_files_are_one_line(tmp_path: Path) -> None:
-    good = swinkit.export(classifier(), tmp_path / "m.onnx", check=False).path
+    good = swinkit.export(classifier(), tmp_path / "m.onnx", verify=False).path
     whole = good.read_bytes()
     (tmp_path / "torn.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.onnx").write_text("hello")
@@ -248,3 +256,36 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(SwinkitError, match="24 x 40"):
         open_engine(str(good))(torch.zeros(1, 3, 30, 40))
+    with pytest.raises(SwinkitError, match="onnxruntime fails on"):
+        open_engine(str(good))(torch.zeros(1, 4, 24, 40))
+
+
+def test_a_file_without_inputs_is_one_line(tmp_path: Path) -> None:
+    value = onnx.helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
+    node = onnx.helper.make_node("Constant", [], ["y"], value=value)
+    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([node], "constant", [], [output])
+    opset = onnx.helper.make_opsetid("", 20)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(SwinkitError, match="does not take one batch of images"):
+        swinkit.load(tmp_path / "m.onnx")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(SwinkitError, match=r"cannot write a draft .* set TMPDIR"):
+        swinkit.export(classifier(), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_that_run_elsewhere_are_exported_and_copied() -> None:
+    import copy
+
+    model = classifier()
+    run_through(model, "onnxruntime")
+    assert copy.deepcopy(model).runner is None
+    assert model.runner is not None

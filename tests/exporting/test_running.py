@@ -74,6 +74,7 @@ def test_kept_networks_follow_the_weights_and_are_few(
 
 def test_auto_changes_once_it_pays(model: SwinClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    monkeypatch.setattr(running, "OPENING", -1.0)
     monkeypatch.setattr(running, "EXPORTING", 1e9)
     run_through(model, "auto", said.append)
     expected = probabilities(model)
@@ -94,6 +95,7 @@ def test_auto_keeps_to_pytorch_where_an_engine_fails(
     def refuse(*_: object) -> None:
         raise SwinkitError("no space left")
 
+    monkeypatch.setattr(running, "OPENING", -1.0)
     monkeypatch.setattr(running, "EXPORTING", 0.0)
     monkeypatch.setattr(running, "opened", refuse)
     run_through(model, "auto", said.append)

@@ -8,18 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from swinkit.engines import RunPrecision
+from swinkit.checkpoints.artifact import open_engine, runner_of
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.engines.base import is_installed, silenced
 from swinkit.engines.onnxruntime import OnnxRuntime
 from swinkit.engines.openvino import OpenVINO
 from swinkit.errors import SwinkitError, one_line
-from swinkit.exporting import Target
+from swinkit.exporting import SUFFIX, Target
 from swinkit.exporting.export import export
 from swinkit.exporting.running import compiled, in_bfloat16
 from swinkit.task.model import TaskModel
 
 Run = Callable[[Tensor], Any]
 OURS = "swinkit"
+ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,12 @@ class Contender:
     Attributes:
         package: whose network.
         engine, precision: what runs it.
-        make: opens it; None for batches that need one of their own.
+        make: opens it for batches of that many images.
         file: what it is opened from, where there is a file.
     """
 
     package: str
-    engine: str
+    engine: EngineName
     precision: str
     make: Callable[[int], Run]
     file: Path | None = None
@@ -64,7 +66,7 @@ def own_contenders(
         ),
         Contender(package=OURS, engine="compiled", precision="fp32", make=always(compiled(model))),
     ]
-    wanted: list[tuple[str, Target, Path | None, tuple[RunPrecision, ...]]] = [
+    wanted: list[tuple[EngineName, Target, Path | None, tuple[RunPrecision, ...]]] = [
         ("onnxruntime", "onnx", None, ("fp32",)),
         ("openvino", "openvino", None, ("fp32", "bf16")),
     ]
@@ -74,15 +76,13 @@ def own_contenders(
         if not (is_installed(engine) and is_installed("onnxscript")):
             say(f"{engine} is not installed; it is left out")
             continue
-        path = (
-            folder / f"{engine}{'-int8' if images else ''}.{'onnx' if target == 'onnx' else 'xml'}"
-        )
+        name = f"{engine}{'-int8' if images else ''}"
+        say(f"exporting for {name}")
+        path = folder / f"{name}{SUFFIX[target]}"
         try:
-            done = export(
-                model, path, to=target, image_size=size, int8=images, check=False, say=say
-            )
+            export(model, path, to=target, image_size=size, int8=images, verify=False)
         except SwinkitError as error:
-            say(f"{engine}{' int8' if images else ''}: {error}")
+            say(f"{name}: {error}")
             continue
         for precision in precisions:
             found.append(
@@ -90,20 +90,19 @@ def own_contenders(
                     package=OURS,
                     engine=engine,
                     precision="int8" if images else precision,
-                    make=_opening(engine, done.path, precision),
-                    file=done.path,
+                    make=_opening(model, path, precision),
+                    file=path,
                 )
             )
     return found
 
 
-def _opening(engine: str, path: Path, precision: RunPrecision) -> Callable[[int], Run]:
+def _opening(model: TaskModel[Any], path: Path, precision: RunPrecision) -> Callable[[int], Run]:
     opened: list[Run] = []
 
     def make(batch: int) -> Run:
         if not opened:
-            run = OnnxRuntime(path) if engine == "onnxruntime" else None
-            opened.append(run or OpenVINO(path, precision=precision))
+            opened.append(runner_of(open_engine(str(path), precision), model))
         return opened[0]
 
     return make
@@ -165,13 +164,13 @@ def peer_contenders(name: str, folder: Path, size: int) -> list[Contender]:
     found = []
     for package, build in peer_networks(name).items():
         network = build().eval()
-        runs: dict[str, Callable[[int], Run]] = {
+        runs: dict[EngineName, Callable[[int], Run]] = {
             "eager": lambda batch, network=network: network,  # type: ignore[misc]
             "compiled": lambda batch, network=network: torch.compile(  # type: ignore[misc]
                 network, options={"freezing": True}
             ),
         }
-        for engine in ("onnxruntime", "openvino"):
+        for engine in ENGINES:
             if is_installed(engine) and is_installed("onnxscript"):
                 runs[engine] = _exported_peer(package, network, folder, size, engine)
         found += [

@@ -1,7 +1,6 @@
 """Measuring contenders in turns, so that a machine whose speed drifts treats them alike."""
 
 import gc
-import multiprocessing
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,10 @@ from rich.table import Table
 from torch import Tensor
 
 from swinkit.benchmarking.contenders import OURS, Contender, Run, attempt
+from swinkit.checkpoints.artifact import SUFFIXES, open_engine
 from swinkit.console import table
+from swinkit.engines import EngineName, RunPrecision
+from swinkit.fresh_process import in_fresh_process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +51,31 @@ class Row:
 
 
 def measure(
-    contenders: Sequence[Contender], batches: Sequence[int], size: int, channels: int, rounds: int
+    contenders: Sequence[Contender],
+    batches: Sequence[int],
+    size: int,
+    channels: int,
+    rounds: int,
+    say: Callable[[str], object],
 ) -> list[Row]:
-    """Milliseconds per image of every contender at every batch size."""
+    """Milliseconds per image of every contender at every batch size.
+
+    Args:
+        say: called with what is done next.
+    """
     times: dict[str, dict[int, float]] = {one.name: {} for one in contenders}
     notes: dict[str, str] = {}
     for batch in batches:
         images = torch.randn(batch, channels, size, size)
         ready: dict[str, Run] = {}
         for one in contenders:
+            say(f"batch {batch}: opening {one.name}")
             run = attempt(one, batch)
             if isinstance(run, str):
                 notes[one.name] = run
             else:
                 ready[one.name] = run
+        say(f"batch {batch}: {rounds} rounds, in turns")
         taken = _take_turns(ready, images, rounds, notes)
         for name, seconds in taken.items():
             times[name][batch] = median(seconds) * 1000 / batch
@@ -105,49 +118,31 @@ def _megabytes(path: Path) -> float:
 
 
 def cold_start(
-    engine: str, precision: str, file: Path, shape: Sequence[int]
+    engine: EngineName, precision: RunPrecision, file: Path, shape: Sequence[int]
 ) -> tuple[float, float]:
-    """Seconds to the first answer and peak memory in MB of a fresh process that opens a file."""
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    arguments = (engine, precision, str(file), tuple(shape), torch.get_num_threads(), answer)
-    process = context.Process(target=_open_and_run, args=arguments)
-    process.start()
-    seconds, memory = answer.get()
-    process.join()
-    return seconds, memory
+    """Seconds to the first answer and peak memory in MB of a fresh process that opens a file.
+
+    Raises:
+        SwinkitError: it ended without an answer.
+    """
+    arguments = (engine, precision, str(file), tuple(shape), torch.get_num_threads())
+    return in_fresh_process(_open_and_run, *arguments)
 
 
 def _open_and_run(
-    engine: str, precision: str, file: str, shape: tuple[int, ...], threads: int, answer: Any
-) -> None:
+    engine: EngineName, precision: RunPrecision, file: str, shape: tuple[int, ...], threads: int
+) -> float:
     torch.set_num_threads(threads)
     start = time.perf_counter()
-    run: Callable[[Tensor], Any]
-    if engine == "onnxruntime":
-        from swinkit.engines.onnxruntime import OnnxRuntime
-
-        run = OnnxRuntime(file)
-    elif engine == "openvino":
-        from swinkit.engines.openvino import OpenVINO
-
-        run = OpenVINO(file, precision="bf16" if precision == "bf16" else "fp32")
+    if Path(file).suffix in SUFFIXES:
+        run: Run = open_engine(file, precision)
     else:
         from swinkit.inference import load_model
 
-        kind: Any = engine
-        run = load_model(file, engine=kind, precision="bf16" if precision == "bf16" else "fp32").run
+        run = load_model(file, engine=engine, precision=precision).run
     with torch.inference_mode():
         run(torch.randn(shape))
-    answer.put((time.perf_counter() - start, _peak_memory()))
-
-
-def _peak_memory() -> float:
-    """MB of this process alone; ru_maxrss would start at the parent's."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return float("nan")
-    return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return time.perf_counter() - start
 
 
 def machine() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from swinkit.checkpoints.save import HEADER, read_header
+from swinkit.engines import RunPrecision
 from swinkit.errors import CheckpointError
 from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
@@ -66,15 +67,19 @@ def load_artifact(path: str, image_hw: SizeHW | None = None) -> TaskModel[Any]:
     return model.eval()
 
 
-def open_engine(path: str) -> "Engine":
-    """The engine of a file, by its name."""
+def open_engine(path: str, precision: RunPrecision = "fp32") -> "Engine":
+    """The engine of a file, by its name.
+
+    Args:
+        precision: of products in an OpenVINO file.
+    """
     if Path(path).suffix == ".onnx":
         from swinkit.engines.onnxruntime import OnnxRuntime
 
         return OnnxRuntime(path)
     from swinkit.engines.openvino import OpenVINO
 
-    return OpenVINO(path)
+    return OpenVINO(path, precision=precision)
 
 
 def runner_of(engine: "Engine", model: TaskModel[Any]) -> Callable[..., Any]:

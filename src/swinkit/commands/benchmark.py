@@ -14,6 +14,7 @@ from swinkit.task.options import check_range
 if TYPE_CHECKING:
     from swinkit.benchmarking.contenders import Contender
     from swinkit.benchmarking.table import Row
+    from swinkit.engines import RunPrecision
     from swinkit.task.model import TaskModel
 
 
@@ -116,7 +117,7 @@ class Benchmark:
             contenders += peers
         contenders = [one for one in contenders if self.compiled or one.engine != "compiled"]
         channels = model.preprocessing.channels
-        rows = measure(contenders, self.batch, size, channels, self.rounds)
+        rows = measure(contenders, self.batch, size, channels, self.rounds, print)
         return [
             self._more(row, one, model, folder, size)
             for row, one in zip(rows, contenders, strict=True)
@@ -136,10 +137,13 @@ class Benchmark:
             file = one.file or folder / "weights.safetensors"
             if not file.exists():
                 save(model, file)
+            print(f"cold start of {one.name}")
             shape = (1, model.preprocessing.channels, size, size)
-            seconds, memory = cold_start(one.engine, one.precision, file, shape)
+            precision: RunPrecision = "bf16" if one.precision == "bf16" else "fp32"
+            seconds, memory = cold_start(one.engine, precision, file, shape)
             row = replace(row, cold_seconds=seconds, memory_mb=memory)
         if self.data is not None:
+            print(f"answers of {one.name} on {self.data}")
             same, metrics = quality(model, one.make(1), self.data)
             row = replace(row, same=same, metrics=metrics)
         return row

@@ -45,7 +45,7 @@ class Export:
             image_size=self.image_size,
             precision=self.precision,
             int8=self.int8,
-            check=self.verify,
+            verify=self.verify,
             say=standard_output().print,
         )
         beside = (done.path.with_suffix(".bin"),) if self.to == "openvino" else ()

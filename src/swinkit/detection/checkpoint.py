@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from swinkit.backbones.config import SmallMapRule, SwinConfig
 from swinkit.detection.config import (
     DetectorConfig,
@@ -30,10 +32,12 @@ from swinkit.detection.roi_config import (
     SemanticConfig,
 )
 from swinkit.errors import CheckpointError, ConfigError
+from swinkit.settings import SizeHW
 from swinkit.task.weights import Engine, Evidence, TaskWeights, Tensors, describe_backbone
 
 if TYPE_CHECKING:
     from swinkit.detection.model import SwinDetector
+    from swinkit.task.agreement import Agreement
 
 ANCHORS_OF_REGIONS, ANCHORS_OF_RETINA = 3, 9
 HTC_SCORE_THRESHOLD = 0.001
@@ -48,6 +52,12 @@ class DetectorWeights(TaskWeights[DetectorConfig]):
     task = "detection"
     head_anchor = r"fpn\.lateral\.0\.weight"
     labels = {80: ("COCO", Path(__file__).with_name("coco_80.txt"))}  # noqa: RUF012
+    compiled_part = "pyramid"
+    takes_sizes = True
+    exported_in_half = False
+    # The order of nearly equal scores decides what suppression leaves, so that rounding may
+    # exchange a box for another.
+    same_answers = 0.98
 
     def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> DetectorConfig:
         return DetectorConfig.from_dict(values)
@@ -72,6 +82,17 @@ class DetectorWeights(TaskWeights[DetectorConfig]):
 
     def small_map_rule(self, version: int) -> SmallMapRule:
         return "keep"
+
+    def graph(self, model: "SwinDetector") -> tuple[nn.Module, tuple[str, ...]]:
+        """With its decoding and suppression."""
+        from swinkit.detection.exported import DetectionGraph
+
+        return DetectionGraph(model), DetectionGraph.outputs(model)
+
+    def compare(self, found: Any, expected: Any, image_hw: SizeHW) -> "Agreement":
+        from swinkit.detection.same_objects import compare_detections
+
+        return compare_detections(found, expected, image_hw)
 
     def runner(self, engine: Engine, config: DetectorConfig) -> Callable[..., Any]:
         from swinkit.detection.exported import ExportedDetector

@@ -1,4 +1,4 @@
-"""A detector whose network, with decoding and suppression, runs in an engine.
+"""Detectors with decoding and suppression as one graph, and such a graph in an engine.
 
 Legend: B batch, C channels, H W image.
 """
@@ -6,13 +6,31 @@ Legend: B batch, C channels, H W image.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from swinkit.detection.boxes.instances import RawDetections
 from swinkit.detection.config import DetectorConfig, OutputConfig
+from swinkit.detection.network.base import DetectionNetwork
 from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW
 from swinkit.task.weights import Engine
+
+
+class DetectionGraph(nn.Module):
+    """Images and their sizes in, detections of the whole batch out; what a file holds."""
+
+    def __init__(self, model: DetectionNetwork) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, sizes_hw: Tensor) -> tuple[Tensor, ...]:
+        return self.model.detect_in_batch(images, sizes_hw)
+
+    @staticmethod
+    def outputs(model: DetectionNetwork) -> tuple[str, ...]:
+        """Names of what it gives."""
+        found = ("boxes", "scores", "labels", "image")
+        return (*found, "masks") if model.config.has_masks else found
 
 
 class ExportedDetector:

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from swinkit.engines import INSTALLATION
-from swinkit.errors import ConfigError, ImageError
+from swinkit.errors import CheckpointError, ConfigError, ImageError, one_line
 
 METADATA = "swinkit"
 """The key under which an exported file holds what swinkit knows of it, as JSON."""
+
+KNOWN_RANKS = ([4], [4, 2])
+"""Axes of what an exported file takes: images, and of a detector their sizes."""
 
 
 class Engine(ABC):
@@ -44,6 +47,7 @@ class Engine(ABC):
 
         Raises:
             ImageError: a size that the file does not take.
+            CheckpointError: an engine that fails on images that the file should take.
         """
         sides = tuple(images.shape[2:])
         if any(own not in (None, side) for own, side in zip(self.input_hw, sides, strict=True)):
@@ -52,7 +56,13 @@ class Engine(ABC):
                 f"{self.origin} takes images of {height} x {width} pixels (height, width), not "
                 f"{sides[0]} x {sides[1]}; scale them, or export with --dynamic"
             )
-        return self.run(images.detach().float().cpu().contiguous(), *more)
+        try:
+            return self.run(images.detach().float().cpu().contiguous(), *more)
+        except Exception as error:  # those of engines share no base class
+            raise CheckpointError(
+                f"{self.origin}: {self.name} fails on {tuple(images.shape)} "
+                f"({one_line(str(error))}); export it again"
+            ) from error
 
     @abstractmethod
     def run(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:

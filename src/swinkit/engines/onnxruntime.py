@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from swinkit.engines.base import Engine, require, to_tensors
+from swinkit.engines.base import KNOWN_RANKS, Engine, require, to_tensors
 from swinkit.errors import CheckpointError, one_line
 
 
@@ -37,13 +37,14 @@ class OnnxRuntime(Engine):
             raise CheckpointError(
                 f"{path}: ONNX Runtime cannot open it ({reason}); export it again"
             ) from error
-        image, *more = self._session.get_inputs()
-        if [own.name for own in more] not in ([], ["sizes_hw"]) or len(image.shape) != 4:
+        inputs = self._session.get_inputs()
+        ranks = [len(own.shape) for own in inputs]
+        if ranks not in KNOWN_RANKS:
             raise CheckpointError(
                 f"{path} does not take one batch of images; it is no export of swinkit"
             )
-        self._inputs = [image.name, *(own.name for own in more)]
-        height, width = (side if isinstance(side, int) else None for side in image.shape[2:])
+        self._inputs = [own.name for own in inputs]
+        height, width = (side if isinstance(side, int) else None for side in inputs[0].shape[2:])
         self.input_hw = (height, width)
         self.metadata = self._session.get_modelmeta().custom_metadata_map
 

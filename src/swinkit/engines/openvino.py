@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from swinkit.engines import RunPrecision
-from swinkit.engines.base import METADATA, Engine, require, to_tensors
+from swinkit.engines.base import KNOWN_RANKS, METADATA, Engine, require, to_tensors
 from swinkit.errors import CheckpointError, one_line
 
 
@@ -49,7 +49,8 @@ class OpenVINO(Engine):
                 f"{self.origin}: OpenVINO cannot open it ({reason}); export it again"
             ) from error
         shapes = [own.partial_shape for own in model.inputs]
-        if [len(shape) for shape in shapes] not in ([4], [4, 2]):
+        ranks = [-1 if shape.rank.is_dynamic else len(shape) for shape in shapes]
+        if ranks not in KNOWN_RANKS:
             raise CheckpointError(
                 f"{self.origin} does not take one batch of images; it is no export of swinkit"
             )

@@ -1,23 +1,22 @@
 """`swinkit.export`: a model as a file for another library, kept if it gives the same numbers."""
 
 import json
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from swinkit.checkpoints.artifact import open_engine, runner_of
 from swinkit.checkpoints.save import HEADER, Model, header_of
-from swinkit.detection.network.base import DetectionNetwork
 from swinkit.engines.base import Engine
-from swinkit.engines.onnxruntime import OnnxRuntime
-from swinkit.engines.openvino import OpenVINO
-from swinkit.errors import ConfigError, SwinkitError
+from swinkit.errors import ConfigError, SwinkitError, one_line
 from swinkit.exporting import SUFFIX, Precision, Target
 from swinkit.exporting.graph import INPUT, Graph, trace
-from swinkit.exporting.objects import SAME_OBJECTS
 from swinkit.exporting.onnx import OPSET, to_onnx, write_onnx
 from swinkit.exporting.openvino import to_openvino, write_openvino
 from swinkit.exporting.quantize import (
@@ -28,9 +27,10 @@ from swinkit.exporting.quantize import (
     quantize,
 )
 from swinkit.exporting.torch_export import Program, write_program
-from swinkit.exporting.verify import SIZES, Verification, verify
+from swinkit.exporting.verify import SIZES, Verification, compare_at
 from swinkit.files import atomic_write
 from swinkit.images.preprocessing import Preprocessing
+from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
 
@@ -65,8 +65,8 @@ def export(
     image_size: int | SizeHW | None = None,
     precision: Precision = "fp32",
     int8: str | Path | None = None,
-    check: bool = True,
-    say: Say | None = None,
+    verify: bool = True,
+    say: Say = lambda shown: None,
 ) -> Exported:
     """Write a model as a file that runs without swinkit, and compare it with PyTorch.
 
@@ -84,12 +84,13 @@ def export(
             model's own.
         precision: of weights and products; inputs and outputs stay float32.
         int8: images, or a data set of the model's task, from which INT8 takes its ranges.
-        check: compare the file with PyTorch; a file that differs is not kept.
-        say: called with what there is to tell of the comparison, for a `rich` console.
+        verify: compare the file with PyTorch; a file that differs is not kept.
+        say: called with what is done and found on the way, for a `rich` console.
 
     Raises:
         ConfigError: settings that contradict each other, a library that is not installed, or a
             file that differs from the model.
+        CheckpointError: a model that runs an exported file.
         SwinkitError: the system refused the write.
 
     Example:
@@ -102,32 +103,38 @@ def export(
     """
     path = Path(path)
     _check(model, path, to, precision, int8)
-    say = say or (lambda shown: None)
     images = None if int8 is None else calibration_images(_whole(model), int8)
     image_hw = _size(model, image_size)
     model = model.eval()
+    say("tracing the model")
     graph = trace(model, image_hw, dynamic=dynamic, precision=precision)
     metadata = _metadata(model, graph, precision if int8 is None else "int8")
     sizes = SIZES if dynamic else (image_hw,)
     with tempfile.TemporaryDirectory(prefix="swinkit-export-") as folder:
         draft = Path(folder) / f"draft{SUFFIX[to]}"
+        say(f"writing {to}")
         if to == "torch-export":
-            write_program(graph, metadata, draft)
-            engine: Engine | None = Program(draft) if check else None
+            with _drafting(draft):
+                write_program(graph, metadata, draft)
+            engine: Engine | None = Program(draft) if verify else None
             quantized: list[Quantized] = []
         else:
-            network = to_onnx(graph, metadata)
+            network = to_onnx(graph)
             if to == "openvino":
-                network = to_openvino(network, metadata)
-            quantized = [] if images is None else _quantized(model, network, images, to, draft)
+                network = to_openvino(network)
+            quantized = []
+            if images is not None:
+                say(f"quantizing twice on {len(images)} images")
+                quantized = _quantized(_whole(model), network, images, to, draft)
             network = quantized[0].model if quantized else network
             _write(network, metadata, draft, to, fp16=precision == "fp16")
-            engine = _open(draft, to) if check else None
+            engine = open_engine(str(draft)) if verify else None
         for one in quantized:
             say(str(one))
         verification = None
         if engine is not None:
-            verification = verify(model, engine, sizes)
+            say("comparing it with PyTorch")
+            verification = compare_at(model, engine, sizes)
             say(verification.table())
             if int8 is None:
                 _refuse_if_off(model, verification, to, precision)
@@ -138,8 +145,9 @@ def export(
 def _refuse_if_off(model: Model, found: Verification, to: Target, precision: Precision) -> None:
     """Raise ConfigError for a file that does not give what the model gives."""
     reason = ""
-    if isinstance(model, DetectionNetwork) and found.mean_decisions < SAME_OBJECTS:
-        reason = f"shares {found.mean_decisions:.1%} of its objects with the model"
+    least = task_weights(model.task).same_answers if isinstance(model, TaskModel) else 0.0
+    if found.mean_decisions < least:
+        reason = f"shares {found.mean_decisions:.1%} of its answers with the model"
     elif not found.difference <= TOLERANCE[precision]:
         reason = (
             f"differs from the model by {found.difference:.1e} of the outputs' deviation, more "
@@ -162,8 +170,11 @@ def _check(
         raise ConfigError(f"no precision {precision!r}; choose one of {', '.join(TOLERANCE)}")
     if int8 is not None and (to == "torch-export" or precision != "fp32"):
         raise ConfigError("INT8 is for onnx and openvino, from fp32; leave one of the two out")
-    if isinstance(model, DetectionNetwork) and (int8 is not None or precision != "fp32"):
-        raise ConfigError("detectors are exported in fp32 alone; leave --precision and --int8 out")
+    exact = isinstance(model, TaskModel) and not task_weights(model.task).exported_in_half
+    if exact and (int8 is not None or precision != "fp32"):
+        raise ConfigError(
+            f"models for {model.task} are exported in fp32 alone; leave --precision and --int8 out"
+        )
 
 
 def _whole(model: Model) -> TaskModel[Any]:
@@ -203,7 +214,7 @@ def _metadata(model: Model, graph: Graph, precision: str) -> dict[str, str]:
 
 
 def _quantized(
-    model: Model, network: Any, images: list[torch.Tensor], to: Target, draft: Path
+    model: TaskModel[Any], network: Any, images: list[torch.Tensor], to: Target, draft: Path
 ) -> list[Quantized]:
     """With SmoothQuant and without, the better one first."""
     seen, unseen = images[:-HELD_OUT], images[-HELD_OUT:]
@@ -213,25 +224,29 @@ def _quantized(
     for smooth in (True, False):
         made = quantize(network, INPUT, seen, smooth=smooth)
         _write(made, {}, draft, to, fp16=False)
-        decisions = agreement(model, _open(draft, to), unseen)
+        decisions = agreement(model, runner_of(open_engine(str(draft)), model), unseen)
         found.append(Quantized(model=made, smooth=smooth, decisions=decisions))
     return sorted(found, key=lambda one: one.decisions, reverse=True)
 
 
 def _write(network: Any, metadata: dict[str, str], path: Path, to: Target, *, fp16: bool) -> None:
-    if to == "onnx":
-        known = {own.key for own in network.metadata_props}
-        for key in metadata.keys() - known:  # quantization drops them
-            network.metadata_props.add(key=key, value=metadata[key])
-        write_onnx(network, path)
-        return
-    for key, value in metadata.items():
-        network.set_rt_info(value, [key])
-    write_openvino(network, path, fp16=fp16)
+    with _drafting(path):
+        if to == "onnx":
+            write_onnx(network, metadata, path)
+        else:
+            write_openvino(network, metadata, path, fp16=fp16)
 
 
-def _open(path: Path, to: Target) -> Engine:
-    return OnnxRuntime(path) if to == "onnx" else OpenVINO(path)
+@contextmanager
+def _drafting(path: Path) -> Iterator[None]:
+    """Raise SwinkitError where a draft cannot be written: a full disk, or one file holds less."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SwinkitError(
+            f"cannot write a draft in {path.parent}: {one_line(str(error))}; free space there, or "
+            "set TMPDIR to another folder"
+        ) from error
 
 
 def _keep(draft: Path, path: Path) -> None:
@@ -239,8 +254,5 @@ def _keep(draft: Path, path: Path) -> None:
     for suffix in (".bin", draft.suffix):
         made = draft.with_suffix(suffix)
         if made.exists():
-            try:
-                with atomic_write(path.with_suffix(suffix)) as temporary:
-                    temporary.write_bytes(made.read_bytes())
-            except MemoryError as error:
-                raise SwinkitError(f"cannot write {path}: not enough memory") from error
+            with atomic_write(path.with_suffix(suffix)) as temporary:
+                shutil.copyfile(made, temporary)

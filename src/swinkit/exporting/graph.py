@@ -18,14 +18,14 @@ from torch.export import Dim, ExportedProgram
 
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.checkpoints.save import Model, backbone_of
-from swinkit.detection.network.base import DetectionNetwork
 from swinkit.errors import ConfigError
 from swinkit.exporting import Precision
+from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
+from swinkit.task.model import TaskModel
 
 INPUT = "images"
 SIZES_INPUT = "sizes_hw"
-DETECTIONS = ("boxes", "scores", "labels", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,30 +45,19 @@ class Graph:
     image_hw: SizeHW | None
 
 
-class _Network(nn.Module):
-    """A model with one argument, float32 outside and the given precision inside."""
+class _OneInput(nn.Module):
+    """A network with one argument, float32 outside and the given precision inside."""
 
-    def __init__(self, model: Model, precision: Precision) -> None:
+    def __init__(self, network: nn.Module, precision: Precision) -> None:
         super().__init__()
-        self.model = model
         self.in_half = precision == "fp16"
+        self.network = network.half() if self.in_half else network
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        found = self.model(images.half() if self.in_half else images)
+        found = self.network(images.half() if self.in_half else images)
         if isinstance(found, Tensor):
             return found.float()
         return tuple(one.float() for one in found)
-
-
-class _Detector(nn.Module):
-    """A detector with its decoding and suppression."""
-
-    def __init__(self, model: DetectionNetwork) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor, sizes_hw: Tensor) -> tuple[Tensor, ...]:
-        return self.model.detect_in_batch(images, sizes_hw)
 
 
 def trace(model: Model, image_hw: SizeHW, *, dynamic: bool, precision: Precision = "fp32") -> Graph:
@@ -79,19 +68,22 @@ def trace(model: Model, image_hw: SizeHW, *, dynamic: bool, precision: Precision
 
     Raises:
         ConfigError: a model that cannot be traced.
+        CheckpointError: a model that runs an exported file.
     """
+    if isinstance(model, TaskModel):
+        model.need_weights()
     model = copy.deepcopy(model).cpu().float().eval()
+    network, outputs = _network(model)
     if dynamic:
         image_hw = _large_enough(backbone_of(model))
     examples = [torch.rand(2, backbone_of(model).config.in_channels, *image_hw)]
     axes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC} if dynamic else {0: Dim.DYNAMIC}
     shapes: dict[str, dict[int, Any]] = {INPUT: axes}
-    if isinstance(model, DetectionNetwork):
-        network: nn.Module = _Detector(model).eval()
+    if takes_sizes(model):
         examples.append(torch.tensor([image_hw, image_hw]))
         shapes[SIZES_INPUT] = {0: Dim.DYNAMIC}
     else:
-        network = _Network(model.half() if precision == "fp16" else model, precision).eval()
+        network = _OneInput(network, precision).eval()
     with torch.no_grad(), _sizes_of_one_are_sizes(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -105,18 +97,21 @@ def trace(model: Model, image_hw: SizeHW, *, dynamic: bool, precision: Precision
     return Graph(
         program=program,
         inputs=tuple(shapes),
-        outputs=output_names(model),
+        outputs=outputs,
         image_hw=None if dynamic else image_hw,
     )
 
 
-def output_names(model: Model) -> tuple[str, ...]:
-    """What a model gives: logits, a map per stage of a bare backbone, or detections."""
-    if isinstance(model, DetectionNetwork):
-        return (*DETECTIONS, "masks") if model.config.has_masks else DETECTIONS
-    if isinstance(model, SwinBackbone):
-        return tuple(f"stage{number}" for number in range(len(model.config.depths)))
-    return ("logits",)
+def takes_sizes(model: Model) -> bool:
+    """Whether, beside images, a model takes the size of each without its padding."""
+    return isinstance(model, TaskModel) and task_weights(model.task).takes_sizes
+
+
+def _network(model: Model) -> tuple[nn.Module, tuple[str, ...]]:
+    """What a file holds, and the names of what it gives: of a bare backbone a map per stage."""
+    if isinstance(model, TaskModel):
+        return task_weights(model.task).graph(model)
+    return model, tuple(f"stage{number}" for number in range(len(model.config.depths)))
 
 
 def _large_enough(backbone: SwinBackbone) -> SizeHW:

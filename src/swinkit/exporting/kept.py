@@ -30,7 +30,7 @@ def kept_network(model: TaskModel[Any]) -> Path:
     """
     path = _folder() / f"{_key(model)}.onnx"
     if not path.exists():
-        export(model, path, dynamic=not _one_size(model), check=False)
+        export(model, path, dynamic=not _one_size(model), verify=False)
         for files in ("*.onnx", "openvino/*.blob"):
             _forget_oldest(path.parent, files)
     with contextlib.suppress(OSError):  # the latest used is the last to go

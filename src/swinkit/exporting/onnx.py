@@ -10,11 +10,8 @@ from swinkit.exporting.graph import Graph
 OPSET = 20  # the first with GELU
 
 
-def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
+def to_onnx(graph: Graph) -> Any:
     """The `onnx.ModelProto` of a graph.
-
-    Args:
-        metadata: text to stand beside the network, by key.
 
     Raises:
         ConfigError: onnx or onnxscript is not installed.
@@ -34,12 +31,15 @@ def to_onnx(graph: Graph, metadata: Mapping[str, str]) -> Any:
             verbose=False,
         )
     assert made is not None
-    proto = made.model_proto
+    return made.model_proto
+
+
+def write_onnx(proto: Any, metadata: Mapping[str, str], path: Path) -> None:
+    """One file. Raises OSError, or ValueError for a network that one file cannot hold.
+
+    Args:
+        metadata: text to stand beside the network, by key.
+    """
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
-    return proto
-
-
-def write_onnx(proto: Any, path: Path) -> None:
-    """One file. Raises OSError, or ValueError for a network that one file cannot hold."""
     path.write_bytes(proto.SerializeToString())

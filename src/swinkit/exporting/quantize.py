@@ -4,20 +4,20 @@ Which of the two keeps a network's answers depends on the network: both are made
 the float model, and the better one is kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from swinkit.checkpoints.save import Model
-from swinkit.engines.base import Engine, require, silenced
+from swinkit.engines.base import require, silenced
 from swinkit.errors import ConfigError, DataError
 from swinkit.images.reading import read_image
 from swinkit.images.sources import find_images
-from swinkit.registry import get_task, recognize
+from swinkit.registry import get_task, recognize, task_weights
 from swinkit.task.model import TaskModel
 
 CALIBRATION = 200  # images from which ranges are taken
@@ -72,15 +72,12 @@ def quantize(network: Any, input_name: str, images: Sequence[Tensor], *, smooth:
         )
 
 
-def agreement(model: Model, engine: Engine, images: Sequence[Tensor]) -> float:
-    """Share of places or images for which an engine and the model choose the same class."""
-    same = total = 0
-    with torch.no_grad():
-        for image in images:
-            chosen = model(image).argmax(1)
-            same += int((engine(image)[0].argmax(1) == chosen).sum())
-            total += chosen.numel()
-    return same / total
+def agreement(model: TaskModel[Any], run: Callable[..., Any], images: Sequence[Tensor]) -> float:
+    """Share of answers to `1 C H W` images that stay the model's when they go through `run`."""
+    compare = task_weights(model.task).compare
+    with torch.inference_mode():
+        same = [compare(run(own), model(own), (own.shape[2], own.shape[3])).same for own in images]
+    return fmean(same)
 
 
 def calibration_images(model: TaskModel[Any], data: str | Path) -> list[Tensor]:

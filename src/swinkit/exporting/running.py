@@ -1,6 +1,7 @@
 """Choosing what a trained model's images go through: PyTorch, compiled or not, or an engine."""
 
 import contextlib
+import copy
 import sys
 import time
 from collections.abc import Callable
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from swinkit.checkpoints.artifact import runner_of
-from swinkit.detection.boxes.instances import RawDetections
 from swinkit.engines import EngineName, RunPrecision
 from swinkit.engines.base import Engine, is_installed
 from swinkit.errors import ConfigError, SwinkitError
 from swinkit.exporting.kept import is_kept, kept_network
+from swinkit.registry import task_weights
 from swinkit.task.model import TaskModel
 
 Runner = Callable[..., Any]
@@ -45,9 +46,10 @@ def run_through(
 
     Raises:
         ConfigError: an unknown engine, one that is not installed, or a model on a GPU.
+        CheckpointError: a model that runs an exported file, for any engine but "auto".
     """
-    if model.runner is not None and engine != "auto" and next(model.parameters()).is_meta:
-        raise ConfigError("an exported file runs by its own engine; leave --engine out")
+    if engine != "auto" or precision != "fp32":
+        model.need_weights()
     if precision == "bf16" and engine == "auto":
         engine = "openvino" if is_kept(model) and is_installed("openvino") else "eager"
     if engine == "eager":
@@ -99,7 +101,9 @@ def compiled(model: TaskModel[Any], precision: RunPrecision = "fp32") -> Runner:
     """The model under torch.compile, on a CPU with its weights as constants."""
     device = model.device.type
     options: dict[str, Any] = {"freezing": True} if device == "cpu" else {"triton.cudagraphs": True}
-    network = torch.compile(model, options=options)
+    part = task_weights(model.task).compiled_part
+    network = copy.copy(model)  # with the same weights
+    setattr(network, part, torch.compile(getattr(model, part), options=options))
 
     def run(images: Tensor, *rest: Any) -> Any:
         with torch.no_grad():
@@ -117,9 +121,8 @@ class Auto:
     def __init__(self, model: TaskModel[Any], engine: str, say: Say) -> None:
         self.model, self.engine, self.say = model, engine, say
         self.seconds = 0.0
+        self.cost = OPENING
         self.chosen: Runner | None = None
-        cost = OPENING if is_kept(model) else EXPORTING
-        self.worth_after = cost / SAVED[engine]
 
     def __call__(self, images: Tensor, *rest: Any) -> Any:
         if self.chosen is not None:
@@ -129,15 +132,27 @@ class Auto:
         start = time.perf_counter()
         found = self.model(images, *rest)
         self.seconds += time.perf_counter() - start
-        if self.seconds > self.worth_after:
+        if self._pays():
             self.chosen = self._choose(found, images, *rest)
         return found
+
+    def _pays(self) -> bool:
+        """Whether the seconds so far are worth an engine."""
+        saved = self.seconds * SAVED[self.engine]
+        if saved <= self.cost:
+            return False
+        if self.cost == OPENING and not is_kept(self.model):  # which reads all weights, once
+            self.cost = EXPORTING
+        return saved > self.cost
 
     def _choose(self, expected: Any, images: Tensor, *rest: Any) -> Runner:
         """The engine, if it can be had and gives what PyTorch gives."""
         try:
             runner = runner_of(opened(self.model, self.engine), self.model)
-            reason = "" if _same(runner(images, *rest), expected) else "it gives other numbers"
+            weights, image_hw = task_weights(self.model.task), (images.shape[2], images.shape[3])
+            found = weights.compare(runner(images, *rest), expected, image_hw)
+            agrees = found.difference <= SAME and found.same >= weights.same_answers
+            reason = "" if agrees else "it gives other numbers"
         except SwinkitError as error:
             reason = str(error)
         if reason:
@@ -145,21 +160,6 @@ class Auto:
             return self.model
         self.say(f"engine: {self.engine}, after {self.seconds:.0f} s of PyTorch, for it is faster")
         return runner
-
-
-def _same(found: Any, expected: Any) -> bool:
-    if isinstance(found, list):  # detections
-        return all(_same_objects(*pair) for pair in zip(found, expected, strict=True))
-    if not isinstance(found, Tensor):
-        return True
-    gap = (found - expected).abs().max()
-    return bool(gap <= SAME * expected.std(correction=0).clamp_min(1e-12))
-
-
-def _same_objects(found: RawDetections, expected: RawDetections) -> bool:
-    if len(found) != len(expected):
-        return False
-    return not len(found) or bool((found.scores - expected.scores).abs().max() <= SAME)
 
 
 def say_on_stderr(line: str) -> None:

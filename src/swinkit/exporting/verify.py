@@ -10,13 +10,15 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from swinkit.checkpoints.artifact import runner_of
 from swinkit.checkpoints.save import Model, backbone_of
 from swinkit.console import table
-from swinkit.detection.exported import ExportedDetector
-from swinkit.detection.network.base import DetectionNetwork
 from swinkit.engines.base import Engine
-from swinkit.exporting.objects import compare_detections
+from swinkit.exporting.graph import takes_sizes
+from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
+from swinkit.task.agreement import Agreement, compare_tensors
+from swinkit.task.model import TaskModel
 
 # Sizes at which a file for any size is compared: smaller than a window, odd, square, long.
 SIZES: tuple[SizeHW, ...] = (
@@ -41,9 +43,7 @@ class Comparison:
     """One batch of one size.
 
     Attributes:
-        difference: the largest of any output, in units of that output's standard deviation.
-        decisions: share of places or images whose best class is the same; 1 without classes. Of
-            a detector the share of objects that both find, and `difference` is theirs.
+        difference, decisions: see `Agreement`; decisions are its `same`.
         eager_ms, engine_ms: per image; None where it was not timed.
     """
 
@@ -93,7 +93,7 @@ class Verification:
         return table(heads, rows, numbers=range(1, len(heads)))
 
 
-def verify(model: Model, engine: Engine, sizes: Sequence[SizeHW] = SIZES) -> Verification:
+def compare_at(model: Model, engine: Engine, sizes: Sequence[SizeHW] = SIZES) -> Verification:
     """Compare an engine with a model in evaluation mode, at each size in batches of 1, 2 and 5.
 
     Images are noise, which leaves no part of a network idle. One image of each size is timed.
@@ -116,46 +116,32 @@ def verify(model: Model, engine: Engine, sizes: Sequence[SizeHW] = SIZES) -> Ver
 
 
 def _compare(model: Model, engine: Engine, images: Tensor) -> Comparison:
-    if isinstance(model, DetectionNetwork):
-        run = ExportedDetector(engine, model.config)
-        difference, decisions = compare_detections(model, run, images)
-        return _timed(model, run, images, difference, decisions)
+    """On `B C H W` images, of which all but the first are padded for a model that takes sizes."""
+    batch, _, height, width = images.shape
+    run = runner_of(engine, model) if isinstance(model, TaskModel) else engine
+    rest: list[Any] = []
+    if takes_sizes(model):
+        rest.append([(max(1, height - 3 * row), max(1, width - 2 * row)) for row in range(batch)])
     with torch.no_grad():
-        expected = model(images)
-    expected = (expected,) if isinstance(expected, Tensor) else tuple(expected)
-    found = engine(images)
-    pairs = list(zip(found, expected, strict=True))
-    difference = max(_difference(ours, theirs) for ours, theirs in pairs)
-    return _timed(
-        model, engine, images, difference, min(_decisions(ours, theirs) for ours, theirs in pairs)
-    )
-
-
-def _timed(
-    model: Model, engine: Run, images: Tensor, difference: float, decisions: float
-) -> Comparison:
-    eager_ms, engine_ms = None, None
-    if images.shape[0] == 1:
-        with torch.no_grad():
-            eager_ms, engine_ms = _milliseconds(model, images), _milliseconds(engine, images)
+        found, expected = run(images, *rest), model(images, *rest)
+        eager_ms, engine_ms = None, None
+        if batch == 1:
+            eager_ms, engine_ms = _milliseconds(model, images), _milliseconds(run, images)
+    agreement = _agreement(model, found, expected, (height, width))
     return Comparison(
-        size_hw=(images.shape[2], images.shape[3]),
-        batch=images.shape[0],
-        difference=difference,
-        decisions=decisions,
+        size_hw=(height, width),
+        batch=batch,
+        difference=agreement.difference,
+        decisions=agreement.same,
         eager_ms=eager_ms,
         engine_ms=engine_ms,
     )
 
 
-def _difference(found: Tensor, expected: Tensor) -> float:
-    """In units of the standard deviation; what is not finite is off without end."""
-    gap = float((found - expected).abs().max() / expected.std(correction=0).clamp_min(1e-12))
-    return gap if gap == gap else float("inf")
-
-
-def _decisions(found: Tensor, expected: Tensor) -> float:
-    return float((found.argmax(1) == expected.argmax(1)).double().mean())
+def _agreement(model: Model, found: Any, expected: Any, image_hw: SizeHW) -> Agreement:
+    if isinstance(model, TaskModel):
+        return task_weights(model.task).compare(found, expected, image_hw)
+    return compare_tensors(found, expected)
 
 
 def _milliseconds(run: Run, images: Tensor) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.errors import ConfigError
+from swinkit.errors import CheckpointError, ConfigError
 from swinkit.images.fitting import KIND as FIT
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
@@ -89,6 +89,22 @@ class TaskModel(nn.Module, Generic[Prepare]):
             )
         self._info = info
 
+    def need_weights(self) -> None:
+        """For what an engine cannot do.
+
+        Raises:
+            CheckpointError: the model runs an exported file, which gives its answers alone.
+        """
+        if any(value.is_meta for value in self.parameters()):
+            raise CheckpointError(
+                "an exported file gives a model's answers and nothing else of it; name the weights "
+                "that it was made from"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the runner behind: what an engine holds cannot be copied."""
+        return {**self.__dict__, "runner": None}
+
     @property
     def preprocessing(self) -> Prepare:
         """How an image becomes the network's input."""
@@ -109,7 +125,11 @@ class TaskModel(nn.Module, Generic[Prepare]):
 
         Returns:
             `B C`, with the C channels of the last stage.
+
+        Raises:
+            CheckpointError: a model that runs an exported file.
         """
+        self.need_weights()
         return self.backbone.forward_last(images).mean(1)
 
     @property

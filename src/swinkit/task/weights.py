@@ -7,15 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from swinkit.backbones.config import SmallMapRule, SwinConfig
 from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
+
+if TYPE_CHECKING:
+    from swinkit.task.agreement import Agreement
 
 Tensors = Mapping[str, Tensor]
 
@@ -90,6 +93,11 @@ class TaskWeights(ABC, Generic[Config]):
         labels: number of classes to the data set that it stands for in published files, and the
             list of its classes, one a line.
         published_fit: preprocessing of the published evaluation, of models for any image size.
+        compiled_part: the method that torch.compile takes: the network, or the part of it whose
+            shapes do not depend on what is found.
+        takes_sizes: whether the network takes, beside images, the size of each without padding.
+        exported_in_half: whether exported files may compute in float16 or INT8.
+        same_answers: share of answers that an exported file must have in common with the model.
     """
 
     task: ClassVar[str]
@@ -98,6 +106,10 @@ class TaskWeights(ABC, Generic[Config]):
     image_kernels: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[Mapping[int, tuple[str, Path]]] = {}
     published_fit: ClassVar[Fit] = Fit()
+    compiled_part: ClassVar[str] = "forward"
+    takes_sizes: ClassVar[bool] = False
+    exported_in_half: ClassVar[bool] = True
+    same_answers: ClassVar[float] = 0.0
 
     @abstractmethod
     def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> Config:
@@ -122,6 +134,16 @@ class TaskWeights(ABC, Generic[Config]):
     @abstractmethod
     def build(self, config: Config) -> TaskModel[Any]:
         """The network with fresh weights."""
+
+    def graph(self, model: Any) -> tuple[nn.Module, tuple[str, ...]]:
+        """What an exported file holds of a model, and the names of what it gives."""
+        return model, ("logits",)
+
+    def compare(self, found: Any, expected: Any, image_hw: SizeHW) -> "Agreement":
+        """Answers to a batch of images, as the network gives them, from two ways to run it."""
+        from swinkit.task.agreement import compare_tensors
+
+        return compare_tensors([found], [expected])
 
     def runner(self, engine: Engine, config: Config) -> Callable[..., Any]:
         """An engine in the place of the network that it holds; takes and gives what that does."""

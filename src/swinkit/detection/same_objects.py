@@ -1,41 +1,34 @@
-"""Whether an exported detector finds the objects that PyTorch finds.
+"""Whether two detectors find the same objects.
 
-Legend: B batch, C channels, H W image, N M objects of an image that are expected, and found.
+Legend: N M objects of an image that are expected, and found.
 """
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
 
 from swinkit.detection.boxes.instances import RawDetections
-from swinkit.detection.exported import ExportedDetector
-from swinkit.detection.network.base import DetectionNetwork
+from swinkit.settings import SizeHW
+from swinkit.task.agreement import Agreement
 
 # Objects of one class whose boxes differ by less, of the image's longer side, are the same.
 SAME_OBJECT = 1e-2
-# Share of objects that must be the same: the order of nearly equal scores decides what suppression
-# leaves, so that rounding may exchange a box for another.
-SAME_OBJECTS = 0.98
 
 
 def compare_detections(
-    model: DetectionNetwork, exported: ExportedDetector, images: Tensor
-) -> tuple[float, float]:
-    """On `B C H W` images, of which all but the first are padded.
+    found: Sequence[RawDetections], expected: Sequence[RawDetections], image_hw: SizeHW
+) -> Agreement:
+    """Of a batch's images of `image_hw` pixels.
 
-    Returns:
-        The largest difference of the objects that both find: of their boxes in units of the
-        image's longer side, of their scores and mask probabilities; and the share of such objects.
+    Differences are the largest of the objects that both find: of their boxes in units of the
+    image's longer side, of their scores and mask probabilities.
     """
-    height, width = images.shape[2:]
-    sizes = [(max(1, height - 3 * row), max(1, width - 2 * row)) for row in range(len(images))]
-    with torch.no_grad():
-        expected = model(images, sizes)
     worst, same, total = 0.0, 0, 0
-    for ours, theirs in zip(exported(images, sizes), expected, strict=True):
-        pairs = _pairs(ours, theirs, max(height, width))
+    for ours, theirs in zip(found, expected, strict=True):
+        pairs = _pairs(ours, theirs, max(image_hw))
         same, total = same + 2 * len(pairs), total + len(ours) + len(theirs)
         worst = max([worst, *(_difference(ours, theirs, *pair) for pair in pairs)])
-    return worst, same / total if total else 1.0
+    return Agreement(worst, same / total if total else 1.0)
 
 
 def _pairs(
