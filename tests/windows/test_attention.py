@@ -106,7 +106,7 @@ def test_equals_loops_in_double(
         # V2's coordinates are stored in float32.
         tolerance = {"rtol": 1e-6, "atol": 1e-6}
         torch.testing.assert_close(attention(windows, mask), expected, **tolerance)
-        torch.testing.assert_close(attention.weights(windows, mask), weights, **tolerance)
+        torch.testing.assert_close(attention.forward_seen(windows, mask)[2], weights, **tolerance)
     torch.testing.assert_close(attention(windows, mask), expected, **tolerance)
 
 

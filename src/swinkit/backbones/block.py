@@ -104,6 +104,13 @@ class SwinBlock(nn.Module):
         mask = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(kept)
         return torch.addcmul(tokens, branch, mask.div_(kept))
 
-    def attention_weights(self, tokens: Tensor, geometry: WindowGeometry) -> Tensor:
-        """Weights `B nW N T T` that attention gives within each window, for looking inside."""
-        return self.attention.weights(self.windows(tokens, geometry), geometry.mask)
+    def forward_seen(
+        self, tokens: Tensor, geometry: WindowGeometry
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, with attention's scores before the mask and its weights after softmax
+        (`B nW N T T`), which are part of the graph."""
+        windows = self.windows(tokens, geometry)  # B nW T C
+        attended, scores, weights = self.attention.forward_seen(windows, geometry.mask)
+        branch = attended.flatten(1, 2)  # B P C
+        tokens = self.add(tokens, branch if self.version == 1 else self.norm1(branch))
+        return self.add(tokens, self.mlp_branch(tokens)), scores, weights

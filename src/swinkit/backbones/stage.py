@@ -6,8 +6,10 @@ is a plan, made once per map size and shared by all blocks.
 Legend: B batch, C channels, P slots of the padded map in window order, L = H * W tokens.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,7 @@ class StagePlan:
         geometries: of W-MSA (even blocks) and of SW-MSA (odd blocks).
         turns: plain -> shifted and shifted -> plain, or None where nothing shifts.
         leave: last order of the stage -> row-major map.
+        layouts: of W-MSA and of SW-MSA; the same where nothing shifts.
         last: the layout in which the last block leaves the tokens.
     """
 
@@ -44,6 +47,7 @@ class StagePlan:
     geometries: tuple[WindowGeometry, WindowGeometry]
     turns: tuple[TokenMove, TokenMove] | None
     leave: TokenMove
+    layouts: tuple[WindowLayout, WindowLayout]
     last: WindowLayout
 
 
@@ -56,12 +60,13 @@ def plan_stage(
     device: torch.device,
     *,
     fixed: bool = True,
+    shifts: bool = True,
 ) -> StagePlan:
     """The plan of a stage of `depth` blocks on a map of `size_hw` tokens, on `device`."""
     plain = WindowLayout.of(size_hw, window_hw, device=device, fixed=fixed)
-    shift_hw = shift_for(size_hw, window_hw, rule)
+    shift_hw = shift_for(size_hw, window_hw, rule) if shifts else (0, 0)
     shifted, turns = plain, None
-    if not fixed or shift_hw != (0, 0):
+    if shifts and (not fixed or shift_hw != (0, 0)):
         shifted = WindowLayout.of(size_hw, window_hw, shift_hw, device=device, fixed=fixed)
         turns = (plain.move_to(shifted), shifted.move_to(plain))
     last = plain if depth % 2 else shifted
@@ -71,6 +76,7 @@ def plan_stage(
         (WindowGeometry.of(plain), WindowGeometry.of(shifted)),
         turns,
         last.leave(),
+        (plain, shifted),
         last,
     )
 
@@ -90,18 +96,26 @@ def shift_for(size_hw: SizeHW, window_hw: SizeHW, rule: SmallMapRule) -> SizeHW:
 
 
 def plan_stages(
-    config: SwinConfig, grid_hw: SizeHW, device: torch.device, *, fixed: bool
+    config: SwinConfig,
+    grid_hw: SizeHW,
+    device: torch.device,
+    *,
+    fixed: bool,
+    shifts: bool = True,
 ) -> list[StagePlan]:
     """The plans of all stages for an image of `grid_hw` patches.
 
     Args:
         fixed: whether the size is known; else the plans are part of a graph for any size.
+        shifts: False makes plain windows of all blocks, to see what the shift does.
     """
     plans: list[StagePlan] = []
     size_hw, rule = grid_hw, config.small_map_rule
     for window_hw, depth in zip(config.windows, config.depths, strict=True):
         before = plans[-1] if plans else None
-        plan = plan_stage(size_hw, window_hw, depth, rule, before, device, fixed=fixed)
+        plan = plan_stage(
+            size_hw, window_hw, depth, rule, before, device, fixed=fixed, shifts=shifts
+        )
         plans.append(plan)
         size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
     return plans
@@ -167,6 +181,33 @@ class SwinStage(nn.Module):
                 tokens = block(tokens, geometry)
         return tokens
 
+    def forward_seen(
+        self,
+        tokens: Tensor,
+        plan: StagePlan,
+        prefix: str,
+        names: Collection[str],
+        *,
+        through_attention: bool,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `forward`, and those named values of `SwinBackbone.intermediates` that are its own."""
+        tokens = self.enter(tokens, plan)
+        found: dict[str, Tensor] = {}
+        if f"{prefix}.merged" in names:
+            found[f"{prefix}.merged"] = _row_major(tokens, plan.layouts[0])
+        for number, block in enumerate(cast(Iterable[SwinBlock], self.blocks)):
+            tokens, geometry = self.turn(tokens, plan, number), plan.geometries[number % 2]
+            own = f"{prefix}.blocks.{number}"
+            if {f"{own}.scores", f"{own}.attention"} & set(names):
+                seen, scores, weights = block.forward_seen(tokens, geometry)
+                found |= {f"{own}.scores": scores, f"{own}.attention": weights}
+                tokens = seen if through_attention else block(tokens, geometry)
+            else:
+                tokens = block(tokens, geometry)
+            if own in names:
+                found[own] = _row_major(tokens, plan.layouts[number % 2])
+        return tokens, found
+
     def enter(self, tokens: Tensor, plan: StagePlan) -> Tensor:
         """Merge patches (not in stage 1) into the plain window order of the first block."""
         if self.merge is None:
@@ -178,3 +219,8 @@ class SwinStage(nn.Module):
         if plan.turns is None or number == 0:
             return tokens
         return move_tokens(tokens, plan.turns[(number + 1) % 2])
+
+
+def _row_major(tokens: Tensor, layout: WindowLayout) -> Tensor:
+    """`B P C` in the order of `layout` -> `B h w C`."""
+    return move_tokens(tokens, layout.leave()).unflatten(1, layout.size_hw)

@@ -122,14 +122,26 @@ class SwinBackbone(nn.Module):
             tokens = stage(tokens, plan)
         return self._norm(move_tokens(tokens, plans[-1].leave), len(self.stages) - 1)
 
-    def intermediates(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+    def intermediates(
+        self,
+        image: Tensor,
+        names: Collection[str],
+        *,
+        shifts: bool = True,
+        through_attention: bool = False,
+    ) -> dict[str, Tensor]:
         """Named values on the way, without hooks.
 
         Args:
-            names: "patch_embed" (`B h w C`), "stages.i" (before its norm and before merging,
-                `B h w C`), "norms.i" (the pyramid's map, `B h w C`), and
-                "stages.i.blocks.j.attention" (weights `B nW N T T`, windows in the order of the
-                stage's layout).
+            names: "patch_embed" (`B h w C`), "stages.i.merged" (what its first block reads),
+                "stages.i.blocks.j" (what a block gives), "stages.i" (before its norm and before
+                merging), "norms.i" (the pyramid's map), all `B h w C`;
+                "stages.i.blocks.j.scores" (of attention, before the mask) and
+                "stages.i.blocks.j.attention" (weights after softmax), `B nW N T T`, windows in the
+                order of the stage's layout.
+            shifts: False runs SW-MSA as W-MSA, to see what the shift does.
+            through_attention: later values are computed from the weights that are named, so that
+                gradients reach these; the same numbers up to rounding.
 
         >>> import torch
         >>> from swinkit import create_backbone
@@ -149,16 +161,16 @@ class SwinBackbone(nn.Module):
         if unknown:
             raise ConfigError(f"no intermediate {unknown[0]!r}; there are {', '.join(known)}")
         tokens, plans = self._embed(image)
+        if not shifts:
+            grid_hw = plans[0].size_hw
+            plans = plan_stages(self.config, grid_hw, image.device, fixed=True, shifts=False)
         found = {"patch_embed": tokens.unflatten(1, plans[0].size_hw)}
         stages = cast(Iterable[SwinStage], self.stages)
         for number, (stage, plan) in enumerate(zip(stages, plans, strict=True)):
-            tokens = stage.enter(tokens, plan)
-            for index, block in enumerate(cast(Iterable[SwinBlock], stage.blocks)):
-                tokens, geometry = stage.turn(tokens, plan, index), plan.geometries[index % 2]
-                attention = f"stages.{number}.blocks.{index}.attention"
-                if attention in names:
-                    found[attention] = block.attention_weights(tokens, geometry)
-                tokens = block(tokens, geometry)
+            tokens, own = stage.forward_seen(
+                tokens, plan, f"stages.{number}", names, through_attention=through_attention
+            )
+            found |= own
             row_major = move_tokens(tokens, plan.leave)
             found[f"stages.{number}"] = row_major.unflatten(1, plan.size_hw)
             found[f"norms.{number}"] = self._norm(row_major, number).unflatten(1, plan.size_hw)
@@ -169,11 +181,14 @@ class SwinBackbone(nn.Module):
 
         >>> from swinkit import create_backbone
         >>> create_backbone("swin_nano").intermediate_names()[:3]
-        ('patch_embed', 'stages.0.blocks.0.attention', 'stages.0.blocks.1.attention')
+        ('patch_embed', 'stages.0.merged', 'stages.0.blocks.0.scores')
         """
         names = ["patch_embed"]
         for stage, depth in enumerate(self.config.depths):
-            names += [f"stages.{stage}.blocks.{block}.attention" for block in range(depth)]
+            names.append(f"stages.{stage}.merged")
+            for block in range(depth):
+                own = f"stages.{stage}.blocks.{block}"
+                names += [f"{own}.scores", f"{own}.attention", own]
             names += [f"stages.{stage}", f"norms.{stage}"]
         return tuple(names)
 

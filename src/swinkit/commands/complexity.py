@@ -12,9 +12,9 @@ from swinkit.files import atomic_write, check_place
 from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
-    from swinkit.explain.complexity import Complexity as Cost
-    from swinkit.explain.complexity import StageCost
-    from swinkit.explain.measured import Point
+    from swinkit.explaining.complexity import Complexity as Cost
+    from swinkit.explaining.complexity import StageCost
+    from swinkit.explaining.measured import Point
 
 SIDES = (224, 320, 448, 640, 896, 1280, 2048)
 
@@ -46,7 +46,7 @@ class Complexity:
     def run(self) -> None:
         """Compute, print and write. Raises SwinkitError for unknown names or sizes."""
         from swinkit.backbones.names import get_variant
-        from swinkit.explain.complexity import complexity
+        from swinkit.explaining.complexity import complexity
 
         for side in (*self.image_size, *self.sides):
             check_range("image-size", side, 1, 16384)
@@ -67,7 +67,7 @@ class Complexity:
             print(line)
 
     def _measured(self) -> "tuple[dict[str, list[Point]], list[str]]":
-        from swinkit.explain.measured import exponent, measure_growth
+        from swinkit.explaining.measured import exponent, measure_growth
 
         points: dict[str, list[Point]] = {}
         said: list[str] = []
@@ -100,7 +100,7 @@ class Complexity:
                     lines.writerows([name, side, *_cells(*pair)] for pair in enumerate(cost.stages))
         if self.plot is not None:
             from swinkit.backbones.names import get_variant
-            from swinkit.explain.curves import draw
+            from swinkit.explaining.curves import draw
 
             draw({name: get_variant(name).config for name in self.model}, points, self.plot)
 

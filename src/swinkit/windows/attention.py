@@ -100,11 +100,21 @@ class WindowAttention(nn.Module):
             return (self.projection.in_features // self.num_heads) ** -0.5
         return self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
 
-    def weights(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention weights `B nW N T T` after softmax, for looking inside."""
-        query, key, _ = self.query_key_value(windows)
+    def forward_seen(
+        self, windows: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, by the equation, with what it passes through, for looking inside.
+
+        Returns:
+            Out `B nW T C`; the scores before the mask and the weights after softmax, `B nW N T T`,
+            both part of the graph that gives the first.
+        """
+        query, key, value = self.query_key_value(windows)
         bias = self.position_bias.current(windows.dtype)
-        return attention_weights(query, key, bias, mask, self.scale())
+        scores = attention_scores(query, key, bias, self.scale())
+        weights = masked(scores, mask).softmax(-1)
+        attended = (weights @ value).transpose(2, 3).flatten(3)  # B nW T C
+        return self.dropout(self.projection(attended)), scores, weights
 
 
 def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,16 +147,25 @@ def attention_weights(
     query: Tensor, key: Tensor, bias: Tensor, mask: Tensor | None, scale: float | Tensor
 ) -> Tensor:
     """softmax(scale * q k^T + B + mask), `B nW N T T`."""
+    return masked(attention_scores(query, key, bias, scale), mask).softmax(-1)
+
+
+def attention_scores(query: Tensor, key: Tensor, bias: Tensor, scale: float | Tensor) -> Tensor:
+    """scale * q k^T + B, `B nW N T T`."""
     if isinstance(scale, float):
         scores = (query * scale) @ key.transpose(-2, -1)
     else:
         scores = (query @ key.transpose(-2, -1)) * scale.to(query.dtype)
-    scores = scores + bias.to(scores.dtype)
-    if mask is not None:
-        interior = scores.shape[1] - mask.shape[0]  # windows without a mask
-        mask = F.pad(mask, (0, 0, 0, 0, interior, 0))  # nW T T
-        scores = scores + mask[:, None].to(scores.dtype)
-    return scores.softmax(-1)
+    return scores + bias.to(scores.dtype)
+
+
+def masked(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """`B nW N T T` scores with the (nS, T, T) mask added in the last nS windows."""
+    if mask is None:
+        return scores
+    interior = scores.shape[1] - mask.shape[0]  # windows without a mask
+    mask = F.pad(mask, (0, 0, 0, 0, interior, 0))  # nW T T
+    return scores + mask[:, None].to(scores.dtype)
 
 
 def attend_sdpa(

@@ -19,8 +19,8 @@ FORBIDDEN = -100.0
 
 
 def region_of_slots(layout: WindowLayout) -> Tensor:
-    """(P,) region number of each slot: 0 = not wrapped, 1 = C (wrapped columns), 2 = A or B's
-    row counterpart (wrapped rows), 3 = both.
+    """(P,) region number of each slot: 0 = not wrapped, 1 = wrapped columns (B in the paper's
+    figure 4), 2 = wrapped rows (C), 3 = both (A).
 
     Two tokens of one window are neighbors on the map exactly when their numbers agree. The
     references paint three bands per axis; inside a window only the last edge can be crossed, so

@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.explain.complexity import complexity
-from swinkit.explain.measured import Point
+from swinkit.explaining.complexity import complexity
+from swinkit.explaining.measured import Point
 from swinkit.pictures.drawing import save_figure
 
 SIDES = (224, 320, 448, 640, 896, 1280, 1792, 2048)

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from swinkit import SwinBackbone, SwinConfig
 from swinkit.backbones.variants import VARIANTS
 from swinkit.cli import main
-from swinkit.explain.complexity import complexity
-from swinkit.explain.measured import Point, exponent, measure_growth
+from swinkit.explaining.complexity import complexity
+from swinkit.explaining.measured import Point, exponent, measure_growth
 
 
 @settings(deadline=None, max_examples=25)
