@@ -19,6 +19,9 @@ from .images.fitting import Fit as Fit
 from .images.preprocessing import Preprocessing as Preprocessing
 from .inference import evaluate as evaluate
 from .inference import predict as predict
+from .pretraining.model import SwinMaskedImageModel as SwinMaskedImageModel
+from .pretraining.model import create_masked_image_model as create_masked_image_model
+from .pretraining.result import Reconstruction as Reconstruction
 from .probing import probe as probe
 from .registry import inspect as inspect
 from .retrieval import Embeddings as Embeddings
@@ -32,6 +35,7 @@ from .task.views import TestAugmentation as TestAugmentation
 from .training.push import push as push
 from .training.recipes import load_recipe as load_recipe
 from .training.train import TrainResult as TrainResult
+from .training.train import pretrain as pretrain
 from .training.train import train as train
 
 __version__: str

@@ -35,6 +35,7 @@ EXIT_TERMINATED = 143  # 128 + SIGTERM
 COMMANDS = {
     "inspect": "what a data set holds, and what is wrong with it",
     "train": "train a classifier, a detector or a segmenter on your own images",
+    "pretrain": "pretrain a backbone on images without labels",
     "evaluate": "measure a trained model on labeled images",
     "predict": "classify images, detect objects in them, or segment them",
     "embed": "write a vector for each image",
@@ -158,7 +159,9 @@ def _parse(name: str, arguments: list[str]) -> Any:
         raise SystemExit(0)
     arguments = ["--help" if word == "--help-all" else word for word in arguments]
     kind = getattr(module, name.capitalize())
-    defaults = {"default": module.train_defaults(arguments)} if name == "train" else {}
+    defaults = (
+        {"default": module.train_defaults(arguments)} if hasattr(module, "train_defaults") else {}
+    )
     with in_one_line(f"swinkit {name}"):
         return tyro.cli(kind, prog=f"swinkit {name}", args=arguments, **defaults)
 

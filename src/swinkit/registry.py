@@ -17,6 +17,7 @@ from swinkit.task.base import Recognized, Task
 from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
+    from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
     from swinkit.task.weights import TaskWeights
 
@@ -26,6 +27,7 @@ TASKS: dict[str, str] = {
     "detection": "swinkit.detection",
     "segmentation": "swinkit.segmentation",
     "classification": "swinkit.classification",
+    "pretraining": "swinkit.pretraining",
 }
 DEFAULT = "classification"
 
@@ -85,8 +87,25 @@ def recognize(path: str | Path, kind: str = "auto") -> Recognized:
         found = task.recognize(where)
         if found is not None:
             return found
-    *first, last = [task.layouts(where) for task in tasks]
+    *first, last = [text for task in tasks if (text := task.layouts(where))]
     raise DataError(f"{where}: no data set recognized; looked for {', '.join(first)}, and {last}")
+
+
+def find_images_of(config: "DataConfig") -> dict[str, list[Path]]:
+    """The images of a data set of any task, without labels, by split or under "all".
+
+    Raises:
+        DataError: a data set that is broken.
+        ImageError: no image.
+    """
+    from swinkit.pretraining.data import pictures_below
+
+    try:
+        found = recognize(config.path, config.kind)
+    except DataError:  # no labels that anything knows, and none are needed
+        return pictures_below(config)
+    files = get_task(found.task).images_in(config)
+    return pictures_below(config) if files is None else files
 
 
 def option_owners(options: Callable[[Task[Any, Any]], type[Any]]) -> dict[str, list[str]]:

@@ -106,8 +106,15 @@ class SwinBackbone(nn.Module):
             maps.append(normed.unflatten(1, plan.size_hw).permute(0, 3, 1, 2))  # B C h w
         return tuple(maps)
 
-    def forward_last(self, image: Tensor) -> Tensor:
+    def forward_last(
+        self, image: Tensor, *, mask: Tensor | None = None, mask_token: Tensor | None = None
+    ) -> Tensor:
         """`B in_channels H W` -> the last stage's tokens `B L C`, row-major, normed if it is.
+
+        Args:
+            mask: `B h w` bool over the patches; None hides nothing.
+            mask_token: `1 1 C`, stands in the place of a hidden patch after the norm of the patch
+                embedding and before the absolute position embedding (2111.09886).
 
         >>> import torch
         >>> from swinkit import create_backbone
@@ -117,7 +124,7 @@ class SwinBackbone(nn.Module):
         Raises:
             ImageError: as `forward`.
         """
-        tokens, plans = self._embed(image)
+        tokens, plans = self._embed(image, mask, mask_token)
         for stage, plan in zip(self.stages, plans, strict=True):
             tokens = stage(tokens, plan)
         return self._norm(move_tokens(tokens, plans[-1].leave), len(self.stages) - 1)
@@ -192,7 +199,9 @@ class SwinBackbone(nn.Module):
             names += [f"stages.{stage}", f"norms.{stage}"]
         return tuple(names)
 
-    def _embed(self, image: Tensor) -> tuple[Tensor, list[StagePlan]]:
+    def _embed(
+        self, image: Tensor, mask: Tensor | None = None, mask_token: Tensor | None = None
+    ) -> tuple[Tensor, list[StagePlan]]:
         """`B in_channels H W` -> patches `B L C`, row-major, and the plan of each stage."""
         expected = self.config.in_channels
         if image.ndim != 4 or image.shape[1] != expected or 0 in image.shape[-2:]:
@@ -202,6 +211,9 @@ class SwinBackbone(nn.Module):
             )
         grid_hw = self.patch_embed.grid_hw((image.shape[-2], image.shape[-1]))
         tokens = self.patch_embed(image)  # B L C
+        if mask is not None and mask_token is not None:
+            hidden = mask.flatten(1).unsqueeze(2)  # B h w -> B L 1
+            tokens = torch.where(hidden, mask_token.to(tokens.dtype), tokens)
         if self.absolute_position is not None:
             tokens = tokens + self._position(grid_hw)
         return self.dropout(tokens), self._plans_for(grid_hw, image.device)

@@ -93,7 +93,9 @@ def read_checkpoint(file: WeightFile) -> Checkpoint:
     report = LoadReport(origin=file.origin, source=table.title, notes=list(file.notes))
     backbone = read_backbone(table, file.tensors, report)
     backbone.tensors = _to_float32(backbone.tensors, report)
-    heads = find_heads(source, {name: file.tensors[name] for name in report.other}, file)
+    others = {name: file.tensors[name] for name in report.other}
+    unused = {name: file.tensors[name] for name in report.ignored}
+    heads = find_heads(source, others, unused, file)
     roots = {root for source in all_sources() for root in source.head_roots}
     if heads is None and roots & {name.split(".")[0] for name in report.other}:
         report.notes.append(
@@ -134,7 +136,7 @@ def small_map_rule(checkpoint: Checkpoint, task: TaskWeights[Any] | None) -> Sma
 
 def stated_sizes(checkpoint: Checkpoint, task: TaskWeights[Any] | None) -> StatedSizes | None:
     """The first of: swinkit's own table, settings beside the weights, the file's name."""
-    if task and task.head_anchor and checkpoint.backbone.version == 1:
+    if task and task.any_size and checkpoint.backbone.version == 1:
         # The heads take any size; the file's name and window say nothing about one.
         return StatedSizes(stated_by="the heads", proven=True, image_hw=(224, 224))
     file, entry = checkpoint.file, checkpoint.file.published
@@ -183,7 +185,7 @@ def model_info(
         names = _class_names(checkpoint, task, num_classes if carried else held_classes)
         metrics = entry.metrics if entry else {}
         image = replace(image, stated=_image_settings(checkpoint, image))
-        if task.head_anchor and image.stated.get("resize") == "squash":
+        if task.any_size and image.stated.get("resize") == "squash":
             checkpoint.report.notes.append(
                 "the image processor beside the weights squashes to a square; swinkit keeps the "
                 "aspect"

@@ -136,7 +136,7 @@ def _named_tensors(export: Export, source: Source, outcome: ConvertReport) -> Te
         inside = backbone_of(export.model).state_dict()
         native = {name: value for name, value in body.items() if name not in inside}
         body = {name: value for name, value in body.items() if name in inside}
-        heads = _named_heads(export, source, native, outcome)
+        heads = _named_heads(export, source, native, own, outcome)
     _refuse(table, source.obstacles(config, export.image_hw))
     written = write_backbone(table, body, config.version)
     buffers = _derived_buffers(export, source)
@@ -152,7 +152,7 @@ def _named_tensors(export: Export, source: Source, outcome: ConvertReport) -> Te
 
 
 def _named_heads(
-    export: Export, source: Source, native: Tensors, outcome: ConvertReport
+    export: Export, source: Source, native: Tensors, names: Tensors, outcome: ConvertReport
 ) -> Tensors:
     """Necks and heads under the target's names."""
     task, config = str(export.task), export.model.config
@@ -172,7 +172,7 @@ def _named_heads(
     _refuse(source.table_for(export.backbone), obstacles)
     assumed = table.settings(WeightFile(tensors={}, origin=export.target))
     outcome.notes += task_weights(task).differences(config, assumed)
-    return write_heads(table, native, export.target)
+    return write_heads(table, native, export.target, names)
 
 
 def _refuse(table: KeyTable, obstacles: list[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from swinkit.backbones.config import per_stage
 from swinkit.backbones.swin import SwinBackbone
@@ -61,6 +61,7 @@ def load(
         image_size: pixels, side or (height, width), to which the weights are moved.
         pretrained_window_size: V2, where the file does not tell: window of the bias coordinates.
         window_size: tokens; moves the weights, or for V2 files that do not tell says which it is.
+            One shrinks to small maps as the source's would; a pair for each stage does not.
         task: "classification", "detection", "segmentation" or "backbone"; None takes what the
             file holds.
         num_classes: another head, initialized anew; ImageNet-22K to 1K keeps the shared rows.
@@ -134,7 +135,8 @@ def _restore(checkpoint: Checkpoint, request: Request) -> Model:
             request.image_hw,
             request.window_size,
             report,
-            shrinks=checkpoint.table.shrinks_windows,
+            shrinks=checkpoint.table.shrinks_windows and not _exact(request.window_size),
+            tables=_bias_tables(checkpoint),
         )
         transfer.move_image(weights, request.image_hw, report)
         transfer.move_channels(weights, request.in_channels, request.channel_policy, report)
@@ -146,6 +148,16 @@ def _restore(checkpoint: Checkpoint, request: Request) -> Model:
     backbone = filled(lambda: SwinBackbone(weights.config), weights.tensors, checkpoint)
     report.summary = f"{describe_backbone(weights.config)}, backbone"
     return backbone
+
+
+def _exact(window_size: WindowSize | None) -> bool:
+    """Whether a window is given for every stage, as (height, width): another model's own."""
+    return isinstance(window_size, tuple) and all(isinstance(size, tuple) for size in window_size)
+
+
+def _bias_tables(checkpoint: Checkpoint) -> Literal["bicubic", "geometric"]:
+    """How tables of the model that the file holds move to other windows."""
+    return "bicubic" if checkpoint.task is None else task_weights(checkpoint.task).bias_tables
 
 
 def _task(checkpoint: Checkpoint, request: Request) -> str | None:

@@ -207,11 +207,14 @@ def _last_norm(names: Mapping[str, object]) -> str:
     return f"norms.{max(stages, default=0)}."
 
 
-def find_heads(source: Source, others: Tensors, file: WeightFile) -> FoundHeads | None:
+def find_heads(
+    source: Source, others: Tensors, unused: Tensors, file: WeightFile
+) -> FoundHeads | None:
     """The heads among a file's tensors, or None where they are no model that swinkit builds.
 
     Args:
         others: tensors that do not belong to the backbone, by the file's own names.
+        unused: tensors in the backbone that it has no use for, likewise.
     """
     present, guesses = source.modernize(others, file)
     for table in source.head_tables() if others else ():
@@ -223,6 +226,9 @@ def find_heads(source: Source, others: Tensors, file: WeightFile) -> FoundHeads 
             for name, entry in present.items()
             if name.startswith(prefix)
         }
+        for name, value in unused.items():
+            if table.inside and re.fullmatch(table.inside, name.removeprefix(prefix)):
+                inside[name.removeprefix(prefix)] = (name, value)
         if table.matches(inside):
             return FoundHeads(table=table, tensors=inside, guesses=guesses)
     return None
@@ -237,7 +243,9 @@ def read_heads(heads: FoundHeads, report: LoadReport) -> Tensors:
     tensors = {name: value for name, (_, value) in heads.tensors.items()}
     original = {name: key for name, (key, _) in heads.tensors.items()}
     report.guesses += heads.guesses
-    report.other = [name for name in report.other if name not in set(original.values())]
+    taken = set(original.values())
+    report.other = [name for name in report.other if name not in taken]
+    report.ignored = {name: why for name, why in report.ignored.items() if name not in taken}
     if heads.table.rows is None:
         _report_renamed({name: (name,) for name in tensors}, original, report)
         return tensors
@@ -260,13 +268,18 @@ def write_backbone(table: KeyTable, tensors: Tensors, version: Version) -> Tenso
     return _written(tensors, _rows_of(table, version), table.name)
 
 
-def write_heads(table: HeadTable, tensors: Tensors, target: str) -> Tensors:
+def write_heads(
+    table: HeadTable, tensors: Tensors, target: str, names: Mapping[str, Tensor]
+) -> Tensors:
     """Necks and heads in the table's names, relative to the whole model.
+
+    Args:
+        names: of the whole model's tensors.
 
     Raises:
         CheckpointError: a tensor that the table has no name for.
     """
-    return tensors if table.rows is None else _written(tensors, table.rows(tensors), target)
+    return tensors if table.rows is None else _written(tensors, table.rows(names), target)
 
 
 def _written(tensors: Tensors, rows: Rows, layout: str) -> Tensors:

@@ -25,8 +25,9 @@ from swinkit.task.weights import TaskConfig
 
 Model: TypeAlias = TaskModel[Fit] | TaskModel[Preprocessing] | SwinBackbone
 
-# 2 added detectors and segmenters; backbones and classifiers are still written as 1.
-FORMAT_VERSION = 2
+# 2 added detectors and segmenters, 3 masked image models; backbones and classifiers are still
+# written as 1.
+FORMAT_VERSION = 3
 FIRST_VERSION = 1
 HEADER = "swinkit"
 BACKBONE = "backbone"  # what the header calls the task of a bare one

@@ -26,7 +26,7 @@ from swinkit.checkpoints.sources.tables import Tensors
 from swinkit.errors import CheckpointError
 from swinkit.settings import SizeHW
 from swinkit.task.weights import TaskConfig, TaskWeights
-from swinkit.windows.position_bias import resize_bias_table
+from swinkit.windows.position_bias import resize_bias_table, resize_bias_table_geometric
 
 ChannelPolicy = Literal["mean", "repeat", "zeros"]
 
@@ -38,13 +38,14 @@ def move_windows(
     report: LoadReport,
     *,
     shrinks: bool = True,
+    tables: Literal["bicubic", "geometric"] = "bicubic",
 ) -> None:
     """Window per stage for a new image size or window.
 
-    V1's tables move by bicubic interpolation; V2's MLP gives the bias of any window, its
-    coordinates keep the scale of the window it was trained with. Without `window_size` a stage
-    changes only where its window had shrunk to its map, as the source's constructor would have it;
-    `shrinks` tells whether that constructor does.
+    V1's tables move by bicubic interpolation, or on SimMIM's geometric grid; V2's MLP
+    gives the bias of any window, its coordinates keep the scale of the window it was trained with.
+    Without `window_size` a stage changes only where its window had shrunk to its map, as the
+    source's constructor would have it; `shrinks` tells whether that constructor does.
     """
     config, before = weights.config, weights.config.windows
     image_hw = image_hw or weights.image_hw
@@ -66,7 +67,7 @@ def move_windows(
             pretrained[stage] = (0, 0) if trained == new else trained
             how = f"coordinates keep the scale of window {trained[0]}x{trained[1]}"
         else:
-            how = _resize_tables(weights, stage, old, new)
+            how = _resize_tables(weights, stage, old, new, tables)
         report.changed.append(
             f"stage {stage + 1}: window {old[0]}x{old[1]} to {new[0]}x{new[1]}; {how}"
         )
@@ -87,12 +88,19 @@ def _regrown(weights: BackboneWeights, image_hw: SizeHW) -> Windows:
     return tuple(windows)
 
 
-def _resize_tables(weights: BackboneWeights, stage: int, old: SizeHW, new: SizeHW) -> str:
+def _resize_tables(
+    weights: BackboneWeights,
+    stage: int,
+    old: SizeHW,
+    new: SizeHW,
+    tables: Literal["bicubic", "geometric"],
+) -> str:
     depth = weights.config.depths[stage]
+    resize = resize_bias_table if tables == "bicubic" else resize_bias_table_geometric
     for block in range(depth):
         name = f"stages.{stage}.blocks.{block}.attention.position_bias.table"
-        weights.tensors[name] = resize_bias_table(weights.tensors[name], old, new)
-    return f"{depth} bias tables resized (bicubic)"
+        weights.tensors[name] = resize(weights.tensors[name], old, new)
+    return f"{depth} bias tables resized ({tables})"
 
 
 def move_image(weights: BackboneWeights, image_hw: SizeHW | None, report: LoadReport) -> None:

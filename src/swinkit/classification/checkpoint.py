@@ -9,7 +9,14 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.task.weights import Evidence, ImageEvidence, TaskWeights, Tensors, describe_backbone
+from swinkit.task.weights import (
+    Evidence,
+    ImageEvidence,
+    TaskWeights,
+    Tensors,
+    describe_backbone,
+    fixed_size,
+)
 
 IMAGENET_22K, IMAGENET_1K = 21841, 1000
 HEAD = ("head.fc.weight", "head.fc.bias")
@@ -28,6 +35,7 @@ class ClassifierWeights(TaskWeights[ClassifierConfig]):
 
     task = "classification"
     head_anchor = None
+    any_size = False
     format_version = 1
 
     def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> ClassifierConfig:
@@ -77,12 +85,7 @@ class ClassifierWeights(TaskWeights[ClassifierConfig]):
         return tuple(Swin_T_Weights.IMAGENET1K_V1.meta["categories"])
 
     def preprocessing(self, known: ImageEvidence) -> Preprocessing:
-        """The stored one where it fits; else what is stated, on top of the official evaluation."""
-        stored, made_for = known.stored, (known.size_hw, known.channels)
-        if isinstance(stored, Preprocessing) and (stored.size_hw, stored.channels) == made_for:
-            return stored
-        base = Preprocessing.for_size(known.size_hw, channels=known.channels)
-        return replace(base, **known.stated)
+        return fixed_size(known)
 
 
 def imagenet_22k_to_1k() -> list[int]:

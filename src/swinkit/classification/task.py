@@ -113,6 +113,13 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
             )
         return None
 
+    def images_in(self, config: DataConfig) -> dict[str, list[Path]] | None:
+        """Those of a list; in folders they are what is below."""
+        if recognize_files(config.path) != "lists":
+            return None
+        found = read_files(config.path, need_train=False).by_split
+        return {split: [image.path for image in images] for split, images in found.items()}
+
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Classes and their counts."""
         from swinkit.classification.inspect import inspect_classification

@@ -67,9 +67,10 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 def _print_tables() -> None:
     console = standard_output()
-    for task in _tasks():
+    tasks = [task for task in _tasks() if task.networks()]
+    for task in tasks:
         console.print(_networks_table(task))
-    for task in _tasks():
+    for task in tasks:
         console.print(_weights_table(task))
     console.print(NOTES)
 

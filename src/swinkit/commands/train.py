@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -29,6 +29,7 @@ class Train:
     place.
     """
 
+    command: ClassVar[str] = "train"
     data: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="DATA")]] = None
     """The images; the same as --data.path."""
     recipe: str = get_task(DEFAULT).recipe
@@ -46,7 +47,9 @@ class Train:
         if self.data is not None:
             config = replace(config, data=replace(config.data, path=self.data))
         if config.data.path == NO_DATA and config.runtime.resume is None:
-            raise ConfigError("no images to train on; name their folder: swinkit train FOLDER")
+            raise ConfigError(
+                f"no images to train on; name their folder: swinkit {self.command} FOLDER"
+            )
         if config.runtime.resume is None and not os.path.exists(config.data.path):
             raise DataError(f"{config.data.path}: no such file or folder; check the path")
         if config.runtime.resume is None:

@@ -45,15 +45,15 @@ class Option:
         return f"--{self.section}.{self.name}" if self.section else f"--{self.name}"
 
 
-def help_page(config: TrainConfig, recipe: str) -> str:
+def help_page(config: TrainConfig, recipe: str, command: str = "train") -> str:
     """The page for a task, with the values that a recipe gives its settings."""
     width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
     options = list(_options(config))
     short = {option.name: option for option in options if option.short}
     lines = [
-        "usage: swinkit train DATA [--recipe NAME] [OPTIONS]",
+        f"usage: swinkit {command} DATA [--recipe NAME] [OPTIONS]",
         "",
-        *textwrap.wrap(_introduction(config.task), width),
+        *textwrap.wrap(_introduction(config.task, command), width),
         "",
         "DATA"
         + " " * 10
@@ -72,7 +72,13 @@ def help_page(config: TrainConfig, recipe: str) -> str:
     return "\n".join(lines)
 
 
-def _introduction(task: str) -> str:
+def _introduction(task: str, command: str) -> str:
+    if command != "train":
+        return (
+            "Pretrain a backbone on your own images, without labels: it learns to fill in hidden "
+            "squares. What you name takes the place of the recipe's values; go on from the result "
+            "with swinkit train DATA --weights runs/pretrain/best.safetensors."
+        )
     others = " or ".join(other for other in TASKS if other != task)
     return (
         f"Train on your own images. This is the page for {task}, with the values of the recipe; "

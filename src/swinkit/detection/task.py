@@ -136,6 +136,13 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
         return load_detection_samples(path)[1].class_names
 
+    def images_in(self, config: DataConfig) -> dict[str, list[Path]]:
+        """Those of the annotations."""
+        from swinkit.detection.data.splits import load_parts
+
+        _, parts = load_parts(config)
+        return {split: [sample.path for sample in part] for split, part in parts.items()}
+
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Objects, their sizes and crowding."""
         from swinkit.detection.inspect import inspect_detection

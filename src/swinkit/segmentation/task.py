@@ -112,6 +112,13 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
 
         return load_segmentation_samples(path)[1].class_names
 
+    def images_in(self, config: DataConfig) -> dict[str, list[Path]]:
+        """Those of the pairs; masks are no images."""
+        from swinkit.segmentation.data.splits import load_parts
+
+        _, parts = load_parts(config)
+        return {split: [sample.path for sample in part] for split, part in parts.items()}
+
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Pixels of each class."""
         from swinkit.segmentation.inspect import inspect_segmentation

@@ -26,6 +26,7 @@ Model = TypeVar("Model", bound="TaskModel")
 Result = TypeVar("Result")
 Split = Literal["train", "val", "test"]
 OnError = Literal["raise", "skip"] | Callable[[ImageError], object]
+FindImages = Callable[["DataConfig"], dict[str, list[Path]]]  # of a data set, by split or "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +233,15 @@ class Task(ABC, Generic[Model, Result]):
     @abstractmethod
     def training(self, config: Any) -> "TrainingTask[Model]":
         """A run's data, loss and measure; reads the data. Raises SwinkitError."""
+
+    def training_with(self, config: Any, find: FindImages) -> "TrainingTask[Model]":
+        """As `training`, for a task that needs no labels: `find` gives the images of any data."""
+        return self.training(config)
+
+    def images_in(self, config: "DataConfig") -> dict[str, list[Path]] | None:
+        """The images of a data set without their labels, by split or under "all"; None: they are
+        all that lie below the path. Raises DataError."""
+        return None
 
 
 def round_millions(parameters: int) -> str:

@@ -89,6 +89,10 @@ class Validation(nn.Module, ABC):
     def compute(self) -> dict[str, float]:
         """The columns of results.csv, over all processes."""
 
+    def picture(self) -> Figure | None:
+        """What the validation saw, for the run's folder; None where there is nothing to see."""
+        return None
+
 
 class TrainingTask(ABC, Generic[Model]):
     """A kind of network with its data, loss and measure.

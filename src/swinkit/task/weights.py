@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -98,6 +98,8 @@ class TaskWeights(ABC, Generic[Config]):
         takes_sizes: whether the network takes, beside images, the size of each without padding.
         exported_in_half: whether exported files may compute in float16 or INT8.
         same_answers: share of answers that an exported file must have in common with the model.
+        any_size: whether its models take images of any size; else the weights are made for one.
+        bias_tables: how V1's tables of such a model move to other windows.
     """
 
     task: ClassVar[str]
@@ -110,6 +112,8 @@ class TaskWeights(ABC, Generic[Config]):
     takes_sizes: ClassVar[bool] = False
     exported_in_half: ClassVar[bool] = True
     same_answers: ClassVar[float] = 0.0
+    any_size: ClassVar[bool] = True
+    bias_tables: ClassVar[Literal["bicubic", "geometric"]] = "bicubic"
 
     @abstractmethod
     def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> Config:
@@ -194,6 +198,16 @@ class TaskWeights(ABC, Generic[Config]):
             fit = replace(fit, short_side=short, long_side=long)
         statistics = {name: known.stated[name] for name in ("mean", "std") if name in known.stated}
         return replace(fit.for_channels(known.channels), **statistics)
+
+
+def fixed_size(known: ImageEvidence) -> Preprocessing:
+    """For a model whose images have one size: the stored one where it fits; else what is stated,
+    on top of the official evaluation."""
+    stored, made_for = known.stored, (known.size_hw, known.channels)
+    if isinstance(stored, Preprocessing) and (stored.size_hw, stored.channels) == made_for:
+        return stored
+    base = Preprocessing.for_size(known.size_hw, channels=known.channels)
+    return replace(base, **known.stated)
 
 
 def describe_backbone(config: SwinConfig) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from swinkit.data.loading import EpochDataset, build_loader
-from swinkit.registry import get_task
+from swinkit.registry import find_images_of, get_task
 from swinkit.settings import flat
 from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
@@ -70,7 +70,7 @@ def prepare(
     callbacks: Sequence[Callback],
 ) -> Run:
     """Data, network, batch size and folder."""
-    task = get_task(config.task).training(config)
+    task = get_task(config.task).training_with(config, find_images_of)
     resume, resumed = config.runtime.resume, None
     if resume is not None and RunFolder(resume).resume.is_file():
         resumed = Resumed(RunFolder(resume))

@@ -49,7 +49,8 @@ def measure(run: Run, recorder: Recorder) -> dict[str, float]:
     )
     for split, found in numbers.items():
         parts = [f"{name} {value:.2%}" for name, value in found.items() if "loss" not in name]
-        logger.info("%s: %s", split, ", ".join(parts))
+        if parts:
+            logger.info("%s: %s", split, ", ".join(parts))
     return metrics
 
 

@@ -120,10 +120,8 @@ def _data(facts: RunFacts) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:MOST_CLASSES])
     more = f", and {len(names) - MOST_CLASSES} more" if len(names) > MOST_CLASSES else ""
     counts = ", ".join(f"{count} {split}" for split, count in facts.counts.items())
-    return (
-        f"`{facts.data}`" + (f": {counts} images" if counts else "") + f".\n\n"
-        f"{len(names)} classes: {shown}{more}."
-    )
+    classes = f"\n\n{len(names)} classes: {shown}{more}." if names else ""
+    return f"`{facts.data}`" + (f": {counts} images" if counts else "") + f".{classes}"
 
 
 def _results(facts: RunFacts) -> str:

@@ -16,7 +16,7 @@ from torch.optim import AdamW, Optimizer
 from swinkit.errors import ConfigError
 from swinkit.task.train_config import OptimizerConfig
 
-NO_DECAY = ("position_bias.", "logit_scale", "absolute_position")
+NO_DECAY = ("position_bias.", "logit_scale", "absolute_position", "mask_token")
 _BLOCK = re.compile(r"(?:^|\.)stages\.(\d+)\.blocks\.(\d+)\.")
 _MERGE = re.compile(r"(?:^|\.)stages\.(\d+)\.merge\.")
 _STAGES = re.compile(r"(?:^|\.)backbone\.stages\.")
@@ -29,7 +29,8 @@ RMS_OF_ADAMW = 0.2  # the usual root mean square of an AdamW step of learning ra
 
 def decays(name: str, dimensions: int) -> bool:
     """Whether weight decay applies: not to vectors (norms, biases), position biases (V1's table,
-    V2's MLP), V2's logit scale and the absolute embedding, as in the reference's optimizer.py."""
+    V2's MLP), V2's logit scale, the absolute embedding and the mask token, as in the reference's
+    optimizer.py."""
     return dimensions > 1 and not any(part in name for part in NO_DECAY)
 
 

@@ -105,12 +105,12 @@ def announce(
     splits = task.splits
     counts = {name: len(samples) for name, samples in splits.by_name().items()}
     logger.info(
-        "%s: %.2f M parameters%s, %s pixels, %d classes, %s images, %d a step, %s",
+        "%s: %.2f M parameters%s, %s pixels, %s%s images, %d a step, %s",
         folder,
         parameters / 1e6,
         frozen,
         task.describe_size(model),
-        len(splits.class_names),
+        f"{len(splits.class_names)} classes, " if splits.class_names else "",
         " + ".join(f"{count} {name}" for name, count in counts.items()),
         images_per_step,
         where,

@@ -282,6 +282,12 @@ class Recorder(Callback):
             name: value for name, value in row.items() if name.startswith(("val_", "epoch"))
         }
         model.info = replace(model.info, metrics=measured)
+        picture = module.validation.picture() if self.preview else None
+        if picture is not None:
+            save_figure(picture, self.folder.validation)
+            log_pictures(
+                trainer.loggers, {"val_preview": self.folder.validation}, trainer.global_step
+            )
         averaged = self.average.applied(module) if self.average else contextlib.nullcontext()
         with averaged, torch.no_grad():
             if better:

@@ -33,9 +33,10 @@ LEAST_SPACE = 16 << 20  # bytes; PyTorch writes in pieces and tells no reason
 class RunFolder:
     """Paths in the folder of a run, and its text files.
 
-    config.yaml, results.csv, curves.png, batch_preview.png, best.safetensors, last.safetensors,
-    resume.ckpt, log.txt, tensorboard/, run.lock while a process trains; after the last epoch val/
-    (and test/) with the task's report and pictures, and summary.json.
+    config.yaml, results.csv, curves.png, batch_preview.png, val_preview.png of tasks that have one,
+    best.safetensors, last.safetensors, resume.ckpt, log.txt, tensorboard/, run.lock while a process
+    trains; after the last epoch val/ (and test/) with the task's report and pictures, and
+    summary.json.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -44,6 +45,7 @@ class RunFolder:
         self.results = self.path / "results.csv"
         self.curves = self.path / "curves.png"
         self.preview = self.path / "batch_preview.png"
+        self.validation = self.path / "val_preview.png"
         self.best = self.path / "best.safetensors"
         self.last = self.path / "last.safetensors"
         self.resume = self.path / "resume.ckpt"

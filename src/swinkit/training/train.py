@@ -152,6 +152,82 @@ def train(
     return _run(config, changes, callbacks, console)
 
 
+def pretrain(
+    data: str | Path | DataConfig | TrainConfig | None = None,
+    *,
+    recipe: str | Path | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    batch_size: int | Literal["auto"] | None = None,
+    lr: float | None = None,
+    image_size: int | None = None,
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    name: str | None = None,
+    weights: str | Path | None = None,
+    logger: str | Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    console: Console | None = None,
+) -> TrainResult:
+    """Pretrain a backbone on images without labels: it learns to fill in hidden squares (SimMIM,
+    2111.09886). `train(weights=result.best)` goes on from it.
+
+    Args:
+        data: a folder of images, with folders in it or without, or data of any task, whose labels
+            are left alone; or all settings of a run.
+        recipe, epochs, steps, minutes, batch_size, lr, image_size, workers, device, out, resume,
+            name, weights, logger, callbacks, console: as of `train`.
+        settings: others by name, such as {"masking.ratio": 0.5}.
+
+    Raises:
+        SwinkitError: as `train`.
+
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> photos = pathlib.Path(tempfile.mkdtemp())
+    >>> for number in range(8):
+    ...     Image.new("RGB", (32, 32), (30 * number, 90, 0)).save(photos / f"{number}.png")
+    >>> tiny = swinkit.SwinConfig(embed_dim=8, depths=(1,), num_heads=(1,), norm_stages=(0,))
+    >>> run = swinkit.pretrain(
+    ...     photos,
+    ...     steps=1,
+    ...     image_size=32,
+    ...     workers=0,
+    ...     out=photos.with_name("pretrained"),
+    ...     settings={"architecture": tiny, "runtime.preview": False},
+    ... )  # doctest: +ELLIPSIS
+    /...best.safetensors...
+    >>> sorted(run.metrics)
+    ['val_loss']
+    """
+    given = isinstance(data, TrainConfig)
+    return train(
+        data,
+        recipe=recipe,
+        task=None if given or resume is not None else "pretraining",
+        epochs=epochs,
+        steps=steps,
+        minutes=minutes,
+        batch_size=batch_size,
+        lr=lr,
+        image_size=image_size,
+        workers=workers,
+        device=device,
+        out=out,
+        resume=resume,
+        name=name,
+        weights=weights,
+        logger=logger,
+        settings=settings,
+        callbacks=callbacks,
+        console=console,
+    )
+
+
 def _settled(
     data: str | Path | DataConfig | TrainConfig | None,
     recipe: str | Path | None,

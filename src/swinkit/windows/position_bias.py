@@ -190,3 +190,61 @@ def resize_bias_table(table: Tensor, window_hw: SizeHW, new_window_hw: SizeHW) -
     size = (2 * new_window_hw[0] - 1, 2 * new_window_hw[1] - 1)
     grid = F.interpolate(grid, size=size, mode="bicubic", align_corners=False)
     return grid.flatten(2)[0].T.contiguous().to(table.dtype)
+
+
+LEAST_GROWTH, MOST_GROWTH = 1.01, 1.5  # of the geometric grid's steps
+GROWTH_PRECISION = 1e-6
+
+
+def resize_bias_table_geometric(table: Tensor, window_hw: SizeHW, new_window_hw: SizeHW) -> Tensor:
+    """V1's table moved to another window as SimMIM's fine-tuning does it.
+
+    The old offsets are taken for 0, 1, 1 + q, 1 + q + q^2, ... and their negatives, with the q by
+    which they reach as far as the new ones; a cubic spline through them is read at the new offsets.
+    So the bias of near tokens stays what it was.
+
+    Source: remap_pretrained_keys_swin in utils_simmim.py of the official repository.
+
+    Args:
+        table: ((2 Mh - 1)(2 Mw - 1), N) table of `window_hw`.
+
+    Returns:
+        The table of `new_window_hw`; `table` itself where the windows are equal.
+    """
+    if window_hw == new_window_hw:
+        return table
+    rows, columns = (
+        _spline_matrix(2 * old - 1, 2 * new - 1)
+        for old, new in zip(window_hw, new_window_hw, strict=True)
+    )
+    grid = table.double().reshape(2 * window_hw[0] - 1, 2 * window_hw[1] - 1, -1)
+    moved = torch.einsum("yh,xw,hwn->yxn", rows, columns, grid)
+    return moved.flatten(0, 1).contiguous().to(table.dtype)
+
+
+def _spline_matrix(old: int, new: int) -> Tensor:
+    """(new, old) float64: values at the new offsets of one axis from those at the old ones."""
+    if old in (1, new):
+        return torch.ones(new, 1, dtype=torch.float64) if old == 1 else torch.eye(old).double()
+    # Imported here because it takes half a second that few need.
+    from scipy.interpolate import CubicSpline
+
+    growth = _geometric_growth(old, new)
+    steps = [growth**power for power in range(old // 2)]
+    reach = [sum(steps[: count + 1]) for count in range(old // 2)]
+    places = [*(-place for place in reversed(reach)), 0.0, *reach]
+    targets = [min(max(float(t), places[0]), places[-1]) for t in range(-(new // 2), new // 2 + 1)]
+    spline = CubicSpline(places, torch.eye(old, dtype=torch.float64).numpy(), bc_type="not-a-knot")
+    return torch.from_numpy(spline(targets))
+
+
+def _geometric_growth(old: int, new: int) -> float:
+    """q with 1 + q + q^2 + ... = new // 2 over old // 2 terms, by bisection."""
+    low, high, growth = LEAST_GROWTH, MOST_GROWTH, LEAST_GROWTH
+    while high - low > GROWTH_PRECISION:
+        growth = (low + high) / 2
+        if sum(growth**power for power in range(old // 2)) > new // 2:
+            high = growth
+        else:
+            low = growth
+    return growth

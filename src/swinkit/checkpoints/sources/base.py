@@ -68,6 +68,7 @@ class HeadTable:
         settings: of the task's configuration, which the tensors do not tell, from what stands
             beside the weights, by native names.
         obstacles: why a model's configuration cannot be expressed.
+        inside: regular expression of names that belong to the heads and stand in the backbone.
     """
 
     task: str
@@ -77,6 +78,7 @@ class HeadTable:
     rows: Callable[[Mapping[str, Tensor]], Rows] | None = None
     settings: Callable[[WeightFile], dict[str, Any]] = lambda file: {}
     obstacles: Callable[[Any], list[str]] = lambda config: []
+    inside: str | None = None
 
     def matches(self, names: Mapping[str, object]) -> bool:
         return all(any_match(mark, names) for mark in self.marks)

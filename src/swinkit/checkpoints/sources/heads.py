@@ -101,6 +101,14 @@ def upernet_rows(*, norm: str, logits: str) -> Rows:
     )
 
 
+def masked_image_rows(token: str) -> Rows:
+    """Rows of a masked image model's mask token, by its foreign name, and of its decoder."""
+    return (
+        *rename("mask_token", token, leaves=()),
+        *rename("decoder.projection", "decoder.0"),
+    )
+
+
 def upernet_obstacles(config: "SegmenterConfig") -> list[str]:
     """Why a segmenter has no place among UPerNets."""
     upernet = config.decoder == "upernet"

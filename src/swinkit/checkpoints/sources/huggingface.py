@@ -19,7 +19,11 @@ from swinkit.checkpoints.sources.base import (
     WeightFile,
     shrunk_windows,
 )
-from swinkit.checkpoints.sources.heads import upernet_obstacles, upernet_rows
+from swinkit.checkpoints.sources.heads import (
+    masked_image_rows,
+    upernet_obstacles,
+    upernet_rows,
+)
 from swinkit.checkpoints.sources.huggingface_settings import (
     CONFIG,
     PROCESSOR,
@@ -36,6 +40,7 @@ from swinkit.checkpoints.sources.tables import (
     BLOCK,
     KeyRow,
     KeyTable,
+    Rows,
     Version,
     flatten_grid,
     fuse,
@@ -175,12 +180,29 @@ UPERNET = HeadTable(
 )
 
 
+def _masked_image_rows(names: Mapping[str, object]) -> Rows:
+    """V2's parts stand under another name; of V2 are swinkit's names with a logit scale."""
+    second = any(name.startswith("swinv2.") or name.endswith(".logit_scale") for name in names)
+    return masked_image_rows(f"{'swinv2' if second else 'swin'}.embeddings.mask_token")
+
+
+MASKED_IMAGE = HeadTable(
+    task="pretraining",
+    targets=("huggingface",),
+    anchor=r"decoder\.0\.weight",
+    marks=(r"swin(v2)?\.embeddings\.mask_token",),
+    inside=r"swin(v2)?\.embeddings\.mask_token",
+    rows=_masked_image_rows,
+    settings=lambda _: {"neighborhood": None},
+)
+
+
 class HuggingFace(Source):
     """Folders of `save_pretrained`, and of the hub."""
 
     name = "transformers"
     tables = (BACKBONE, MODEL)
-    heads = (UPERNET,)
+    heads = (UPERNET, MASKED_IMAGE)
     files_beside = (CONFIG, PROCESSOR)
     head_roots = frozenset({"decode_head"})
 
@@ -212,7 +234,7 @@ class HuggingFace(Source):
         return MODEL if set(config.norm_stages) <= {config.num_stages - 1} else BACKBONE
 
     def prefix(self, export: Export) -> str:
-        if export.has_heads:
+        if export.has_heads and export.task != MASKED_IMAGE.task:
             return "backbone."
         if export.task is None or self.table_for(export.backbone) is not MODEL:
             return ""
@@ -253,7 +275,9 @@ def _folder_settings(export: Export) -> tuple[dict[str, Any], dict[str, Any]]:
     """config.json and preprocessor_config.json."""
     model, config, size_hw = export.model, export.backbone, export.image_hw
     prepare = model.info.preprocessing if isinstance(model, TaskModel) else None
-    if export.has_heads:
+    if export.task == MASKED_IMAGE.task:
+        values = model_config(config, size_hw, "ForMaskedImageModeling")
+    elif export.has_heads:
         values = upernet_config(model.config, size_hw)  # type: ignore[arg-type]
     elif export.task is not None:
         values = model_config(config, size_hw, "ForImageClassification")

@@ -9,7 +9,8 @@ from typing import Any
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.infer_window import Windows, map_hw
-from swinkit.checkpoints.sources.base import Export, shrunk_windows
+from swinkit.checkpoints.sources.base import Export, HeadTable, shrunk_windows
+from swinkit.checkpoints.sources.heads import masked_image_rows
 from swinkit.checkpoints.sources.openmmlab import OpenMMLab, head_tables
 from swinkit.checkpoints.sources.tables import (
     KeyRow,
@@ -69,6 +70,14 @@ FORK = _table(
     wrapper="state_dict",
     versions=(1,),
 )
+SIMMIM = HeadTable(
+    task="pretraining",
+    targets=("microsoft",),
+    anchor=r"decoder\.0\.weight",
+    marks=(r"encoder\.mask_token",),
+    inside=r"encoder\.mask_token",
+    rows=lambda _: masked_image_rows("encoder.mask_token"),
+)
 
 
 class Microsoft(OpenMMLab):
@@ -76,7 +85,10 @@ class Microsoft(OpenMMLab):
 
     name = "microsoft"
     tables = (FORK, CLASSIFIER)
-    heads = head_tables(detection="microsoft", segmentation="microsoft", last_mask=False)
+    heads = (
+        *head_tables(detection="microsoft", segmentation="microsoft", last_mask=False),
+        SIMMIM,
+    )
     wrappers = ("model",)
     # detectron2's names, which Mask2Former and others have around the official backbone.
     head_roots = OpenMMLab.head_roots | {"proposal_generator", "roi_heads", "sem_seg_head"}
@@ -107,6 +119,8 @@ class Microsoft(OpenMMLab):
         return []
 
     def prefix(self, export: Export) -> str:
+        if export.task == SIMMIM.task:
+            return "encoder."
         return "backbone." if export.has_heads else ""
 
     def class_record(self, names: tuple[str, ...]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from swinkit.classification.data.files import read_files
 from swinkit.classification.data.folders import LabeledPath
+from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problem, describe_problems, image_problem
-from swinkit.data.scan import find_bad_images
 from swinkit.data.splits import Splits, complete_splits, name_some, select_split
 from swinkit.errors import DataError
 
@@ -131,19 +131,9 @@ def _check(
 ) -> tuple[dict[str, list[LabeledPath]], tuple[Problem, ...]]:
     """The images that can be read, and what is wrong with the others."""
     paths = [image.path for images in found.values() for image in images]
-    if config.scan == "none":
-        return found, ()
-    bad = find_bad_images(paths, scan=config.scan, channels=config.channels)
+    bad = bad_images(paths, config)
     if not bad:
         return found, ()
-    named = name_some([f"{path} ({reason})" for path, reason in bad.items()], most=3)
-    if config.on_bad_image == "refuse":
-        raise DataError(
-            f"{config.path}: {len(bad)} of {len(paths)} images are bad: {named}; "
-            "repair or remove them, or let on_bad_image skip them"
-        )
-    if all(path in bad for path in paths):
-        raise DataError(f"{config.path}: all {len(paths)} images are bad: {named}; repair them")
     good = {
         split: [image for image in images if image.path not in bad]
         for split, images in found.items()

@@ -1,0 +1,151 @@
+"""Masked-image pretraining as a task: what the rest of the package asks. Imports no PyTorch."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from swinkit.backbones.variants import VARIANTS
+from swinkit.data.config import DataConfig
+from swinkit.data.inspection import Inspection
+from swinkit.errors import DataError
+from swinkit.pretraining.result import Reconstruction
+from swinkit.pretraining.train_config import PretrainingTrainConfig
+from swinkit.settings import Progress
+from swinkit.task.base import (
+    FindImages,
+    NetworkSummary,
+    OnError,
+    Recognized,
+    Report,
+    ResultFormat,
+    Split,
+    Task,
+)
+from swinkit.task.options import EvaluateOptions, PredictOptions
+
+if TYPE_CHECKING:
+    from swinkit.pretraining.model import SwinMaskedImageModel
+    from swinkit.pretraining.train import PretrainingTraining
+
+
+class PretrainingTask(Task["SwinMaskedImageModel", Reconstruction]):
+    """Hidden squares of images, filled in; for the sake of the backbone that learns it."""
+
+    name = "pretraining"
+    model_kind = "masked image model"
+    data_kinds = ()
+    train_config = PretrainingTrainConfig
+    recipe = "pretrain"
+    creator = "create_masked_image_model"
+    predict_batch_size = 16
+    evaluate_batch_size = 32
+
+    def network_names(self) -> Sequence[str]:
+        """Every backbone, from the smallest."""
+        return tuple(VARIANTS)
+
+    def networks(self) -> list[NetworkSummary]:
+        """None of its own: the classifiers' lines tell the backbones' sizes."""
+        return []
+
+    def recognize(self, path: Path) -> Recognized | None:
+        """Nothing: any images will do, so this task is chosen by name alone."""
+        return None
+
+    def layouts(self, path: Path) -> str:
+        """None that is looked for."""
+        return ""
+
+    def names_in(self, path: Path) -> tuple[str, ...]:
+        """No classes."""
+        return ()
+
+    def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
+        """Raises DataError: without labels there is nothing to check."""
+        raise DataError(f"{config.path}: images without labels hold nothing to inspect")
+
+    def predict(
+        self,
+        model: "SwinMaskedImageModel",
+        images: Sequence[Path],
+        options: PredictOptions,
+        *,
+        batch_size: int,
+        on_error: OnError,
+        keep_images: bool,
+        progress: Progress,
+    ) -> Iterator[Reconstruction]:
+        """Each image with squares hidden and filled in."""
+        return model.predict_iter(images, batch_size=batch_size, on_error=on_error)
+
+    def result_format(
+        self, model: "SwinMaskedImageModel", options: PredictOptions, names: Mapping[str, str]
+    ) -> "ReconstructionFormat":
+        """The loss of each image."""
+        return ReconstructionFormat()
+
+    def evaluate(
+        self,
+        model: "SwinMaskedImageModel",
+        data: Any,
+        options: EvaluateOptions,
+        *,
+        split: Split | None,
+        batch_size: int,
+        out: Path | None,
+        on_bad_image: Literal["skip", "refuse"],
+        progress: Progress | None,
+    ) -> tuple[Report, list[str]]:
+        """The loss over hidden pixels."""
+        from swinkit.pretraining.evaluate import evaluate_pretraining
+
+        report = evaluate_pretraining(
+            model,
+            data,
+            split=split,
+            batch_size=batch_size,
+            out=out,
+            on_bad_image=on_bad_image,
+            progress=progress,
+        )
+        return report, []
+
+    def training(self, config: PretrainingTrainConfig) -> "PretrainingTraining":
+        """On every image below a folder."""
+        from swinkit.pretraining.train import PretrainingTraining
+
+        return PretrainingTraining(config)
+
+    def training_with(
+        self, config: PretrainingTrainConfig, find: FindImages
+    ) -> "PretrainingTraining":
+        """On the images of any task's data."""
+        from swinkit.pretraining.train import PretrainingTraining
+
+        return PretrainingTraining(config, find)
+
+
+class ReconstructionFormat(ResultFormat[Reconstruction]):
+    """The loss of an image, and how much of it was hidden."""
+
+    columns = ("loss", "hidden")
+    heading = ("loss", "hidden")
+
+    def entries(self, result: Reconstruction) -> list[dict[str, Any]]:
+        """One."""
+        return [result.to_dict()]
+
+    def rows(self, result: Reconstruction) -> list[tuple[str | int | float, ...]]:
+        """One."""
+        return [(f"{result.loss:.6f}", f"{result.hidden.mean():.6f}")]
+
+    def cells(self, result: Reconstruction) -> list[str]:
+        """Loss, and the hidden part in per cent."""
+        return [f"{result.loss:.4f}", f"{100 * result.hidden.mean():.0f}%"]
+
+    def plot(self, result: Reconstruction, path: Path) -> None:
+        """Masked, reconstructed and original."""
+        result.plot(path)
+
+
+TASK = PretrainingTask()
