@@ -163,7 +163,7 @@ def _parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(words: list[str], page: Path) -> None:
-    if words[0] == "train":
+    if words[0] in ("train", "pretrain"):
         words = [*words, "--workers", "0"]
     assert main(words) == 0, f"{page.name}: swinkit {shlex.join(words)}"
 

@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent
 COMMANDS = (
     "inspect",
     "train",
+    "pretrain",
     "evaluate",
     "predict",
     "convert",

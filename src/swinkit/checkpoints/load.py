@@ -173,7 +173,7 @@ def _task(checkpoint: Checkpoint, request: Request) -> str | None:
         return None
     if requested not in TASKS:
         raise CheckpointError(
-            f"task is {requested!r}; choose {', '.join((*reversed(TASKS), BACKBONE))}"
+            f"task is {requested!r}; choose {', '.join((*sorted(TASKS), BACKBONE))}"
         )
     if requested == held:
         return held

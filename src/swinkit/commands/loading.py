@@ -31,7 +31,9 @@ def with_task_options(command: type[Command], options: Options, doc: str) -> typ
         options: which options of a task.
         doc: what the command does, for its help.
     """
-    bases = tuple(options(task) for task in all_tasks())
+    kinds = [options(task) for task in all_tasks()]
+    # A task without options of its own has those that the others' derive from.
+    bases = [kind for kind in kinds if not any(kind in other.__mro__[1:] for other in kinds)]
     name = command.__name__
     joined = type(name, (*dict.fromkeys(bases), command), {"__doc__": doc})
     return dataclass(frozen=True, kw_only=True)(joined)

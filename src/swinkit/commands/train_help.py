@@ -50,6 +50,7 @@ def help_page(config: TrainConfig, recipe: str, command: str = "train") -> str:
     width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
     options = list(_options(config))
     short = {option.name: option for option in options if option.short}
+    usual = [short[name.replace("_", "-")] for name in SHORT]
     lines = [
         f"usage: swinkit {command} DATA [--recipe NAME] [OPTIONS]",
         "",
@@ -62,11 +63,10 @@ def help_page(config: TrainConfig, recipe: str, command: str = "train") -> str:
         *_cut([f"    {name:<24}{does}" for name, does in recipes_of(config.task).items()], width),
         "",
     ]
-    for name in (short_name.replace("_", "-") for short_name in SHORT):
-        option = short[name]
-        lines += _full(f"--{name} {option.value}", f"{option.help} ({option.long})", width)
+    for option in usual:
+        lines += _full(f"--{option.name} {option.value}", f"{option.help} ({option.long})", width)
     for section in dict.fromkeys(option.section for option in options):
-        group = [option for option in options if option.section == section and not option.short]
+        group = [option for option in options if option.section == section and option not in usual]
         lines += ["", f"{section or 'more'}:", *_cut(map(_line, group), width)]
     lines += ["", "--help-all shows the same settings with all that is to say of them."]
     return "\n".join(lines)
