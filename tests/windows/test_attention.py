@@ -204,3 +204,16 @@ def test_attention_dropout_acts_in_training_only_and_keeps_the_mean(kernel: str)
         many = attention(windows.expand(4000, -1, -1, -1), mask)
     assert float(many.std(0).max()) > 1e-2
     assert float((many.mean(0) - exact[0]).abs().max()) <= 0.1 * float(exact.std())
+
+
+@pytest.mark.parametrize("qkv_bias", [True, False])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_scale_in_the_query_changes_rounding_alone(version: int, qkv_bias: bool) -> None:
+    attention = build(version, "sdpa", qkv_bias=qkv_bias).double().eval()
+    windows, _ = data(2, 0, torch.float64)
+    with torch.no_grad():
+        expected = attention(windows)
+        for _ in range(2):  # once is enough
+            attention.put_scale_in_query()
+            assert torch.allclose(attention(windows), expected, atol=1e-12)
+    assert isinstance(attention.scale(), float) == (version == 1)

@@ -23,6 +23,7 @@ from swinkit.exporting import Precision
 from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
+from swinkit.windows.attention import WindowAttention
 
 INPUT = "images"
 SIZES_INPUT = "sizes_hw"
@@ -73,6 +74,9 @@ def trace(model: Model, image_hw: SizeHW, *, dynamic: bool, precision: Precision
     if isinstance(model, TaskModel):
         model.need_weights()
     model = copy.deepcopy(model).cpu().float().eval()
+    for module in model.modules():
+        if isinstance(module, WindowAttention):
+            module.put_scale_in_query()
     network, outputs = _network(model)
     if dynamic:
         image_hw = _large_enough(backbone_of(model))

@@ -56,6 +56,7 @@ class WindowAttention(nn.Module):
         self.version = version
         self.kernel = kernel
         self.attention_dropout = attention_dropout
+        self.scale_is_in_query = False
         self.position_bias: PositionBiasTable | PositionBiasMLP
         if version == 1:
             self.qkv = nn.Linear(channels, 3 * channels, bias=qkv_bias)
@@ -96,9 +97,26 @@ class WindowAttention(nn.Module):
 
     def scale(self) -> float | Tensor:
         """What multiplies q k^T: 1 / sqrt(d) in V1, a learned (N, 1, 1) in V2."""
+        if self.scale_is_in_query:
+            return 1.0
         if self.version == 1:
             return (self.projection.in_features // self.num_heads) ** -0.5
         return self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+
+    def put_scale_in_query(self) -> None:
+        """Scale V1's query by its weights: a product less at every call, equal but for rounding.
+
+        For a graph's copy of a model: the weights are then no longer those of a weight file.
+        """
+        scale = self.scale()
+        if not isinstance(scale, float) or self.scale_is_in_query:
+            return
+        channels = self.projection.in_features
+        with torch.no_grad():
+            self.qkv.weight[:channels] *= scale
+            if self.qkv.bias is not None:
+                self.qkv.bias[:channels] *= scale
+        self.scale_is_in_query = True
 
     def forward_seen(
         self, windows: Tensor, mask: Tensor | None = None
@@ -119,8 +137,9 @@ class WindowAttention(nn.Module):
 
 def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
     """`B nW T 3C` -> query, key, value `B nW N T d`; query and key of unit length if `cosine`."""
-    rows = qkv.flatten(0, 1).unflatten(-1, (3, num_heads, -1))  # B*nW T 3 N d
-    query, key, value = rows.transpose(1, 3).unbind(2)  # B*nW N T d
+    rows = qkv.flatten(0, 1).chunk(3, dim=-1)  # B*nW T C each
+    query, key, value = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in rows)
+    # B*nW N T d each
     if cosine:
         # Normalizing computes in float32 under autocast; attention wants one type.
         query = F.normalize(query, dim=-1).to(value.dtype)
@@ -193,7 +212,8 @@ def attend_sdpa(
     # B*nW N T d without a mask, B nW*N T d with one
     query, key, value = (x.flatten(*merged) for x in (query, key, value))
     if torch.compiler.is_exporting():  # its kernel's checks would tie a graph to one batch size
-        attended = ((query * scale) @ key.transpose(-2, -1) + added).softmax(-1) @ value
+        query = query if scale == 1.0 else query * scale
+        attended = (query @ key.transpose(-2, -1) + added).softmax(-1) @ value
     else:
         attended = F.scaled_dot_product_attention(
             query, key, value, attn_mask=added, dropout_p=dropout, scale=scale
