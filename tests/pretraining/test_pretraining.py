@@ -93,6 +93,7 @@ def test_the_command(photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[
     weights = str(out / "best.safetensors")
     assert main(["predict", str(photos / "c"), "--weights", weights, "--plot", str(tmp_path)]) == 0
     assert "50%" in capfd.readouterr().out
+    assert main(["predict", str(photos / "c"), "--weights", weights, "--precision", "bf16"]) == 0
     assert main(["evaluate", "--weights", weights, "--data", str(photos)]) == 0
     assert "loss of hidden pixels" in capfd.readouterr().out
     assert main(["pretrain", "--resume", str(out), "--steps", "2"]) == 0
@@ -147,6 +148,15 @@ def test_any_variant_size_and_number_of_bands(version: int) -> None:
     image = torch.rand(1, 4, 40, 56)
     assert model(image, mask).shape == image.shape
     assert model.loss(image, mask).item() > 0
+
+
+def test_it_is_no_model_to_export(tmp_path: Path) -> None:
+    import swinkit
+
+    model = create_masked_image_model("swin_nano", image_size=32)
+    with pytest.raises(SwinkitError, match="a masked image model is not exported") as error:
+        swinkit.export(model, tmp_path / "m.onnx", to="onnx")
+    assert "\n" not in str(error.value)
 
 
 def test_what_is_hidden_is_not_seen() -> None:

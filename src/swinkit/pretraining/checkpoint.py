@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from torch import nn
+
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import CheckpointError, ConfigError
 from swinkit.images.preprocessing import Preprocessing
@@ -64,6 +66,13 @@ class MaskedImageWeights(TaskWeights[MaskedImageConfig]):
         from swinkit.pretraining.model import SwinMaskedImageModel
 
         return SwinMaskedImageModel(config)
+
+    def graph(self, model: Any) -> tuple[nn.Module, tuple[str, ...]]:
+        """Raises CheckpointError: what predicts is trained from such a model."""
+        raise CheckpointError(
+            "a masked image model is not exported, as it takes a mask beside each image; export "
+            "what is trained from it, or its backbone: swinkit.load(FILE, task='backbone')"
+        )
 
     def describe(self, config: MaskedImageConfig) -> str:
         decoder = f"decoder of {config.out_channels} channels for masked images"

@@ -58,7 +58,7 @@ def settle_patch(size_hw: SizeHW, wanted: int | None, model_patch: int) -> int:
     fitting = [
         side
         for side in range(model_patch, min(size_hw) + 1, model_patch)
-        if size_hw[0] % side == 0 and size_hw[1] % side == 0
+        if size_hw[0] % side == 0 and size_hw[1] % side == 0 and side < max(size_hw)
     ]
     if wanted is not None:
         if wanted in fitting:

@@ -133,7 +133,8 @@ class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
         self, images: Tensor, mask: Tensor, sources: Sequence[str | None] | None = None
     ) -> list[Reconstruction]:
         """Prepared images `B C H W` with their masks `B h w` as results that can be looked at."""
-        values, targets = self(images, mask).float(), self.targets(images)
+        values = self.run(images, mask).float().to(images.device)
+        targets = self.targets(images)
         hidden = self.hidden(mask, images)
         losses = [
             float(masked_l1(values[i : i + 1], targets[i : i + 1], hidden[i : i + 1]))

@@ -65,6 +65,8 @@ class MaskedImageNetwork(nn.Module):
         Without a mask the network sees the whole image. Of a network with normalized targets the
         reconstruction is normalized; see `targets`.
         """
+        if mask is not None:
+            mask = mask.to(image.device)
         tokens = self.backbone.forward_last(image, mask=mask, mask_token=self.mask_token)
         return self.decoder(tokens, (image.shape[2], image.shape[3]))
 
