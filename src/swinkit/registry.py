@@ -124,6 +124,8 @@ def inspect(
     scan: Scan = "header",
     pictures: int = 16,
     seed: int = 0,
+    channels: int | Literal["auto"] = "auto",
+    shown_bands: tuple[int, ...] | None = None,
     out: str | Path | None = None,
 ) -> "Inspection":
     """Look at a data set of any task before training: counts, sizes, problems, and pictures.
@@ -134,6 +136,8 @@ def inspect(
         scan: check of every image: "header" is fast, "full" decodes each, "none" trusts them.
         pictures: how many samples to draw with their annotations.
         seed: chooses them.
+        channels: of the images; "auto" looks.
+        shown_bands: the one or three bands, counted from 1, to draw; None: the first.
         out: folder for index.html and pictures.png.
 
     Returns:
@@ -161,7 +165,9 @@ def inspect(
     check_range("pictures", pictures, 0)
     check_range("seed", seed, 0)
     found = recognize(data, kind)
-    config = from_plain(DataConfig, {"path": str(data), "kind": kind, "scan": scan})
+    shown = None if shown_bands is None else list(shown_bands)
+    settings = {"path": str(data), "kind": kind, "scan": scan}
+    config = from_plain(DataConfig, {**settings, "channels": channels, "shown_bands": shown})
     inspection = get_task(found.task).inspect(config, pictures=pictures, seed=seed)
     if out is not None:
         write_page(inspection, Path(out))

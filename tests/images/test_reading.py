@@ -13,7 +13,7 @@ from PIL import Image
 
 from swinkit.data.scan import find_bad_images
 from swinkit.errors import ImageError
-from swinkit.images import reading
+from swinkit.images import bands
 from swinkit.images.reading import read_image
 
 
@@ -273,7 +273,7 @@ def test_huge_arrays_stay_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     values = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     np.save(tmp_path / "huge.npy", values)
     assert not isinstance(read_image(tmp_path / "huge.npy"), np.memmap)
-    monkeypatch.setattr(reading, "MAPPED_FROM", 100)
+    monkeypatch.setattr(bands, "MAPPED_FROM", 100)
     mapped = read_image(tmp_path / "huge.npy")
     assert isinstance(mapped, np.memmap)
     assert np.array_equal(mapped, values)

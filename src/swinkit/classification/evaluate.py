@@ -78,7 +78,7 @@ def evaluate_classifier(
     loader = build_loader(dataset, batch_size=batch_size, shuffle=False, workers=workers)
     report = _measure(model, loader, samples, worst, progress)
     if out is not None:
-        report.write(Path(out), channels=model.config.in_channels)
+        report.write(Path(out), model.preprocessing)
     return report
 
 

@@ -5,6 +5,7 @@ from swinkit.classification.data.splits import (
     ClassificationSplits,
     load_classification,
 )
+from swinkit.data.bands import SeenBands, see_bands
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import (
     DrawnImage,
@@ -14,7 +15,6 @@ from swinkit.data.inspection import (
     select_samples,
     sizes_table,
 )
-from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import on_canvas
 
 
@@ -34,6 +34,7 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
     splits = load_classification(config)
     shown = select_samples(splits.by_name(), pictures, seed, lambda sample: [sample.label])
     shown.sort(key=lambda pair: pair[1].label)
+    bands = see_bands(config, splits.by_name(), splits.channels)
     return Inspection(
         path=config.path,
         title="classification",
@@ -45,10 +46,11 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
                     for split, part in splits.by_name().items()
                 }
             ),
+            *bands.tables,
         ),
         notes=splits.notes,
         problems=splits.problems,
-        pictures=tuple(_draw(split, sample, splits.class_names) for split, sample in shown),
+        pictures=tuple(_draw(split, sample, splits.class_names, bands) for split, sample in shown),
     )
 
 
@@ -59,8 +61,10 @@ def _counts(splits: ClassificationSplits) -> FactTable:
     return FactTable(title="Images per class", header=("class", *counts), rows=tuple(rows))
 
 
-def _draw(split: str, sample: ClassificationSample, class_names: tuple[str, ...]) -> DrawnImage:
-    image = to_8bit(read_image(sample.path, channels=3))
+def _draw(
+    split: str, sample: ClassificationSample, class_names: tuple[str, ...], bands: SeenBands
+) -> DrawnImage:
+    image = bands.read(sample.path)
     size_hw = (image.shape[0], image.shape[1])
     return DrawnImage(
         caption=f"{class_names[sample.label]}, {split}, {size_hw[0]}x{size_hw[1]}: "

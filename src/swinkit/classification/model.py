@@ -141,7 +141,7 @@ class ClassificationPredictor(Predictor[Preprocessing, np.ndarray, Classificatio
                 class_names=self.class_names,
                 probabilities=row,
                 source=image.name,
-                image_rgb=image.picture(keep_images),
+                image_rgb=self.picture(image, keep_images),
                 seconds=seconds,
             )
             for image, row in zip(batch, probabilities, strict=True)

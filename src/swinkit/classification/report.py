@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from swinkit.errors import ImageError, SwinkitError
-from swinkit.images.reading import read_image
+from swinkit.errors import SwinkitError
+from swinkit.images.preprocessing import Normalization
 from swinkit.pictures.drawing import save_figure
 from swinkit.pictures.figures import confusion_matrix, image_grid, shorten
 from swinkit.task.evaluating import finite, write_numbers
@@ -143,11 +143,11 @@ class ClassificationReport:
         )
         return "\n".join(lines)
 
-    def write(self, folder: Path, *, channels: int = 3) -> None:
+    def write(self, folder: Path, preprocessing: Normalization | None = None) -> None:
         """report.json, per_class.csv, and pictures of the confusion and of the worst mistakes.
 
         Args:
-            channels: bands of the images.
+            preprocessing: the model's, which tells how its images are shown; None: as pictures.
 
         Raises:
             SwinkitError: the system refuses.
@@ -155,17 +155,20 @@ class ClassificationReport:
         write_numbers(folder, self.to_dict(), [asdict(score) for score in self.per_class])
         confusion = confusion_matrix(self.confusion, self.class_names)
         save_figure(confusion, folder / "confusion_matrix.png")
-        save_figure(worst_mistakes(self.mistakes, channels), folder / "worst_mistakes.png")
+        save_figure(worst_mistakes(self.mistakes, preprocessing), folder / "worst_mistakes.png")
 
 
-def worst_mistakes(mistakes: Sequence[Mistake], channels: int = 3) -> Figure:
+def worst_mistakes(
+    mistakes: Sequence[Mistake], preprocessing: Normalization | None = None
+) -> Figure:
     """The pictures that were classified worst, with the wrong and the right name.
 
     Args:
         mistakes: worst first; an image that is gone by now leaves its place empty.
-        channels: to read; of more than three bands the first three are shown.
+        preprocessing: see `ClassificationReport.write`.
     """
-    shown = [_picture(Path(mistake.path), channels) for mistake in mistakes]
+    read = (preprocessing or Normalization()).read_picture
+    shown = [read(mistake.path) for mistake in mistakes]
     titles = [
         f"{shorten(item.predicted)} {item.confidence:.0%}\n"
         f"is {shorten(item.truth)} {item.truth_probability:.0%}\n{shorten(Path(item.path).name)}"
@@ -173,13 +176,3 @@ def worst_mistakes(mistakes: Sequence[Mistake], channels: int = 3) -> Figure:
     ]
     heading = "worst mistakes: what was said, what it is, which file"
     return image_grid(shown, titles, heading if mistakes else "no mistakes")
-
-
-def _picture(path: Path, channels: int) -> np.ndarray | None:
-    try:
-        pixels = read_image(path, channels=channels)
-    except ImageError:
-        return None
-    if pixels.shape[2] not in (1, 3):
-        pixels = pixels[:, :, :3] if pixels.shape[2] > 3 else pixels[:, :, :1]
-    return pixels

@@ -24,6 +24,7 @@ from swinkit.classification.data.splits import (
 )
 from swinkit.classification.model import SwinClassifier, create_model
 from swinkit.classification.train_config import ClassificationTrainConfig
+from swinkit.data.bands import channels_of
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures.figures import ScorePanel, image_grid, shorten
@@ -68,7 +69,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             return self._from_weights(config.model.weights, load)
         if config.architecture is not None:
             size = config.model.image_size or DEFAULT_SIZE
-            preprocessing = Preprocessing.for_size(size, channels=config.data.channels)
+            preprocessing = Preprocessing.for_size(size, channels=channels_of(config.data))
             info = ModelInfo(class_names=names, preprocessing=preprocessing)
             architecture = adapt_backbone(config.architecture, config)
             return SwinClassifier(architecture, num_classes=len(names), info=info)
@@ -77,7 +78,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             num_classes=len(names),
             class_names=names,
             image_size=config.model.image_size,
-            in_channels=config.data.channels,
+            in_channels=channels_of(config.data),
             window_size=config.model.window_size,
             drop_path_rate=config.model.drop_path_rate,
             gradient_checkpointing=config.model.gradient_checkpointing,
@@ -91,14 +92,14 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             window_size=config.model.window_size,
             task=SwinClassifier.task,
             num_classes=len(names),
-            in_channels=config.data.channels,
+            in_channels=channels_of(config.data),
         )
         if not isinstance(loaded, SwinClassifier):
             raise ConfigError(f"{weights} did not give a classifier; choose other weights")
         preprocessing = adapt_preprocessing(loaded.preprocessing, config)
         info = replace(loaded.info, class_names=names, preprocessing=preprocessing)
         architecture = loaded.config.adapted(
-            in_channels=config.data.channels,
+            in_channels=channels_of(config.data),
             drop_path_rate=config.model.drop_path_rate,
             gradient_checkpointing=config.model.gradient_checkpointing,
         )
@@ -116,7 +117,7 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             train_transform(self.config.augmentation, preprocessing)
             if train
             else EvalTransform(preprocessing),
-            channels=self.config.data.channels,
+            channels=channels_of(self.config.data),
             seed=self.config.runtime.seed,
             on_bad_image=self.config.data.on_bad_image,
         )

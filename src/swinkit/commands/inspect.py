@@ -41,6 +41,10 @@ class Inspect:
     """Exit with an error if there is any problem, after everything was shown."""
     seed: int = 0
     """Chooses the pictures."""
+    channels: int | Literal["auto"] = "auto"
+    """Channels of the images: 3 color, 1 gray, or the number of bands; auto looks."""
+    shown_bands: tuple[int, ...] | None = None
+    """The one or three bands, counted from 1, that pictures are drawn from; None: the first."""
 
     def run(self) -> None:
         """Inspect, print, write.
@@ -55,6 +59,8 @@ class Inspect:
             scan=self.scan,
             pictures=self.pictures,
             seed=self.seed,
+            channels=self.channels,
+            shown_bands=self.shown_bands,
             out=self.out,
         )
         _print(inspection)

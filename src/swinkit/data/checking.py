@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from swinkit.data.bands import channels_of
 from swinkit.data.config import DataConfig
 from swinkit.data.scan import find_bad_images
 from swinkit.data.splits import name_some
@@ -17,7 +18,7 @@ def bad_images(paths: Sequence[Path], config: DataConfig) -> dict[Path, str]:
     """
     if config.scan == "none":
         return {}
-    bad = find_bad_images(paths, scan=config.scan, channels=config.channels)
+    bad = find_bad_images(paths, scan=config.scan, channels=channels_of(config))
     if not bad:
         return {}
     named = name_some([f"{path} ({reason})" for path, reason in bad.items()], most=3)

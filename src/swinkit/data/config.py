@@ -29,7 +29,12 @@ class DataConfig:
         scan: check of every image before the start: "header" is fast and finds most damage,
             "full" decodes each image, "none" trusts them.
         workers: processes that read images, beside the main one; 0 reads in the main one.
-        channels: channels of the images: 3 color, 1 gray, or the number of bands.
+        channels: channels of the images: 3 color, 1 gray, or the number of bands; "auto" looks.
+        shown_bands: the one or three bands, counted from 1, that pictures are drawn from; None
+            takes the first three, or of two the first.
+        statistics: what images are normalized by: the "data"'s own mean and standard deviation
+            per band, those of the "weights", or "auto": the data's own for bands other than gray
+            and RGB, and for pictures that use few of their bits.
 
     Raises:
         ConfigError: a value outside its range.
@@ -46,7 +51,9 @@ class DataConfig:
     strict: bool = False
     scan: Literal["header", "full", "none"] = "header"
     workers: Annotated[int, arg(aliases=("--workers",))] = 2
-    channels: int = 3
+    channels: int | Literal["auto"] = "auto"
+    shown_bands: tuple[int, ...] | None = None
+    statistics: Literal["auto", "data", "weights"] = "auto"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", expand_user(Path(self.path)))
@@ -67,7 +74,10 @@ class DataConfig:
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} "
                 "leave nothing to train on; make them smaller"
             )
-        if self.workers < 0 or self.channels < 1:
+        one_of("statistics", self.statistics, ("auto", "data", "weights"))
+        if self.shown_bands is not None:
+            object.__setattr__(self, "shown_bands", tuple(self.shown_bands))
+        if self.workers < 0 or (self.channels != "auto" and self.channels < 1):
             raise ConfigError(
                 f"workers is {self.workers} and channels {self.channels}; "
                 "workers must be >= 0 and channels >= 1"

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from swinkit.errors import ImageError
+from swinkit.images.bands import band_facts
 from swinkit.images.reading import (
+    BAND_SUFFIXES,
     CHANNELS_OF_PICTURES,
     SMALLEST_SIDE,
     check_size,
@@ -89,10 +89,10 @@ def _check_fully(path: Path, channels: int) -> str | None:
 
 def _check_header(path: Path, channels: int) -> str | None:
     try:
-        if path.suffix.lower() == ".npy":
-            return _check_npy(path, channels)
         if channels not in (1, 3) or not path.exists() or path.stat().st_size == 0:
-            return _check_fully(path, channels)
+            return _check_bands(path, channels)
+        if path.suffix.lower() in BAND_SUFFIXES:
+            return _check_bands(path, channels)
         with open_image(path) as image:
             kind = image.format
             check_size(image.height, image.width, str(path))
@@ -111,11 +111,14 @@ def _check_header(path: Path, channels: int) -> str | None:
     return None
 
 
-def _check_npy(path: Path, channels: int) -> str | None:
-    shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    bands = shape[2] if len(shape) == 3 else len(shape) - 1
-    fits = bands == channels or (channels in (1, 3) and bands in CHANNELS_OF_PICTURES)
-    sound = fits and len(shape) in (2, 3) and min(shape[:2]) >= SMALLEST_SIDE
+def _check_bands(path: Path, channels: int) -> str | None:
+    """An array by its header, which tells all but the values; others by decoding."""
+    if path.suffix.lower() != ".npy":
+        return _check_fully(path, channels)
+    facts = band_facts(path)
+    assert facts is not None
+    fits = facts.bands == channels or {facts.bands, channels} <= set(CHANNELS_OF_PICTURES)
+    sound = fits and channels != 4 and min(facts.size_hw) >= SMALLEST_SIDE
     return None if sound else _check_fully(path, channels)
 
 
@@ -127,11 +130,12 @@ def _tail(path: Path) -> bytes:
 
 def _size(path: Path) -> SizeHW | str:
     try:
-        if path.suffix.lower() == ".npy":
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-            return (int(shape[0]), int(shape[1]))
         if path.stat().st_size == 0:
             return "is empty (0 bytes)"
+        suffix = path.suffix.lower()
+        facts = band_facts(path) if suffix in BAND_SUFFIXES else None
+        if facts is not None and (suffix == ".npy" or not (facts.picture or facts.by_page)):
+            return facts.size_hw
         with open_image(path) as image:
             turned = image.getexif().get(ORIENTATION) in TURNED
             return (image.width, image.height) if turned else (image.height, image.width)

@@ -47,6 +47,7 @@ class Splits(ABC, Generic[Sample]):
         class_names: K names; a sample's label is an index into them.
         notes: remarks on what was read, one line each.
         problems: what was wrong, item by item.
+        channels: of the images, as read.
     """
 
     train: list[Sample] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Splits(ABC, Generic[Sample]):
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    channels: int = 3
 
     def by_name(self) -> dict[str, list[Sample]]:
         """The splits that exist, under their names."""

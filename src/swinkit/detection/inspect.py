@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from swinkit.data.bands import SeenBands, see_bands
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import (
     DrawnImage,
@@ -15,7 +16,6 @@ from swinkit.data.inspection import (
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.splits import DetectionSplits, Parts, load_parts, object_counts
 from swinkit.images.masks import compact_masks
-from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_objects
 
 SMALL, LARGE = 32**2, 96**2  # pixels: COCO's bounds between small, medium and large
@@ -35,6 +35,7 @@ def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspec
     """
     loaded, parts = load_parts(replace(config, strict=False))
     shown = select_samples(parts, pictures, seed, lambda sample: sample.labels.tolist())
+    bands = see_bands(config, parts, loaded.channels)
     return Inspection(
         path=config.path,
         title=f"detection, {loaded.kind}, {'boxes and masks' if loaded.has_masks else 'boxes'}",
@@ -43,10 +44,11 @@ def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspec
             sizes_table({split: [s.size_hw for s in part] for split, part in parts.items()}),
             _crowding(parts),
             _object_sizes(loaded, parts),
+            *bands.tables,
         ),
         notes=loaded.notes,
         problems=loaded.problems,
-        pictures=tuple(_draw(split, sample, loaded.class_names) for split, sample in shown),
+        pictures=tuple(_draw(split, sample, loaded.class_names, bands) for split, sample in shown),
     )
 
 
@@ -117,15 +119,19 @@ def _object_sizes(loaded: DetectionSplits, parts: Parts) -> FactTable:
     )
 
 
-def _draw(split: str, sample: DetectionSample, class_names: tuple[str, ...]) -> DrawnImage:
+def _draw(
+    split: str, sample: DetectionSample, class_names: tuple[str, ...], bands: SeenBands
+) -> DrawnImage:
     height, width = sample.size_hw
     return DrawnImage(
         caption=f"{split}, {len(sample)} objects, {height}x{width}: {sample.path.name}",
-        image_rgb=draw_sample(sample, class_names),
+        image_rgb=draw_sample(sample, class_names, bands),
     )
 
 
-def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.ndarray:
+def draw_sample(
+    sample: DetectionSample, class_names: tuple[str, ...], bands: SeenBands | None = None
+) -> np.ndarray:
     """(h, w, 3) uint8: the image with its boxes and masks; regions to ignore are named so.
 
     Where there is one class only, each object has its own color, so that touching ones are seen.
@@ -133,7 +139,7 @@ def draw_sample(sample: DetectionSample, class_names: tuple[str, ...]) -> np.nda
     Raises:
         ImageError: the image cannot be read.
     """
-    image = to_8bit(read_image(sample.path, channels=3))
+    image = (bands or SeenBands()).read(sample.path)
     names, labels = (
         (*class_names, IGNORED),
         np.where(sample.is_crowd, len(class_names), sample.labels),

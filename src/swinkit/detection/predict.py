@@ -80,7 +80,7 @@ class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
             ]
         seconds = watch.share(len(batch))
         return [
-            replace(one, image_rgb=image.picture(keep_images), seconds=seconds)
+            replace(one, image_rgb=self.picture(image, keep_images), seconds=seconds)
             for image, one in zip(batch, found, strict=True)
         ]
 

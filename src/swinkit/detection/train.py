@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from swinkit.data.bands import channels_of
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
@@ -218,7 +219,8 @@ def build_detector(
         ConfigError: no such model, or one that needs what the data does not have.
         CheckpointError: starting weights that cannot be used.
     """
-    whole = load_whole(config.model, SwinDetector, load)  # type: ignore[type-abstract]
+    channels = channels_of(config.data)
+    whole = load_whole(config.model, SwinDetector, load, channels)  # type: ignore[type-abstract]
     if whole is not None:
         architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:

@@ -80,7 +80,7 @@ class Fit(Normalization):
         if channels == self.channels:
             return self
         mean, std = sum(self.mean) / self.channels, sum(self.std) / self.channels
-        return replace(self, mean=(mean,) * channels, std=(std,) * channels)
+        return replace(self, mean=(mean,) * channels, std=(std,) * channels, shown_bands=None)
 
     def of_size(self, side: int | Literal["original"]) -> "Fit":
         """The same with another short side, the limit of the long side in proportion; "original"

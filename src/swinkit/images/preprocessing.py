@@ -1,14 +1,15 @@
 """From an image as read to a classifier's input. H W map, C channels; NumPy and Pillow only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from swinkit.errors import ConfigError
-from swinkit.images.reading import check_size, from_array, to_channels
+from swinkit.errors import ConfigError, ImageError
+from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
 from swinkit.settings import SizeHW, from_plain, to_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -26,7 +27,20 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+SPREAD = 2.0  # standard deviations on each side of the mean that a picture of bands shows
+DIM = 0.25  # of the range: pictures that end below it would look black
 SQUASH_FROM = 384  # pixels; the official evaluation crops nothing at this size and above
+
+
+def check_shown_bands(shown: Sequence[int], channels: int | None = None) -> None:
+    """Raises ConfigError unless it names one or three bands, counted from 1."""
+    most = channels or max(shown, default=0)
+    if len(shown) not in (1, 3) or not all(1 <= band <= most for band in shown):
+        of = "" if channels is None else f" of {channels}"
+        raise ConfigError(
+            f"shown_bands is {' '.join(map(str, shown))}; name one band or three{of}, counted "
+            "from 1"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +50,8 @@ class Normalization:
     Attributes:
         mean: per channel, of values in 0..1; its length is the number of channels.
         std: per channel.
+        shown_bands: numbers, from 1 on, of the one or three bands that pictures are drawn from;
+            None: the first three, or of two the first.
 
     Raises:
         ConfigError: lists of different lengths, or values that are no such numbers.
@@ -43,6 +59,7 @@ class Normalization:
 
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    shown_bands: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
@@ -54,22 +71,64 @@ class Normalization:
             )
         if not np.isfinite(self.mean + self.std).all() or min(self.std) <= 0:
             raise ConfigError(f"mean {self.mean} and std {self.std} must be finite, std above 0")
+        if self.shown_bands is not None:
+            object.__setattr__(self, "shown_bands", tuple(int(band) for band in self.shown_bands))
+            check_shown_bands(self.shown_bands, self.channels)
 
     @property
     def channels(self) -> int:
         """Channels of the input that this makes."""
         return len(self.mean)
 
+    @property
+    def dim(self) -> bool:
+        """Whether images use few of their type's bits, as those of 12 bits in 16 do."""
+        return max(m + SPREAD * s for m, s in zip(self.mean, self.std, strict=True)) < DIM
+
+    @property
+    def has_colors(self) -> bool:
+        """Whether images are pictures: gray or RGB, in the usual range."""
+        return self.channels in (1, 3) and not self.dim
+
     def restore(self, values: np.ndarray) -> np.ndarray:
-        """(C, H, W) normalized values back as an (H, W, C) uint8 image, to be shown."""
+        """(C, H, W) normalized values back as a uint8 image to be shown: (H, W, C) of gray and
+        RGB, (H, W, 3) of other bands; see `picture`."""
         mean = np.asarray(self.mean, np.float32)[:, None, None]
         std = np.asarray(self.std, np.float32)[:, None, None]
-        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1)
-        return np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
+        pixels = np.clip(np.asarray(values, np.float32) * std + mean, 0, 1).transpose(1, 2, 0)
+        return to_8bit(pixels) if self.has_colors else self.picture(pixels)
+
+    def picture(self, pixels: np.ndarray) -> np.ndarray:
+        """An image as read, (H, W, C) uint8 or 0..1 float, as (H, W, 3) uint8 to be shown.
+
+        Of other than gray and RGB, and of images that use few of their bits, `shown_bands` are
+        stretched: two standard deviations around the mean become black to white.
+        """
+        if self.has_colors and self.shown_bands is None:
+            shown = to_8bit(pixels)
+        else:
+            bands = np.array(self.shown_bands or ((1, 2, 3) if self.channels > 2 else (1,))) - 1
+            values = pixels[:, :, bands].astype(np.float32)
+            if pixels.dtype == np.uint8:
+                values /= np.float32(255)
+            mean, std = (np.asarray(part, np.float32)[bands] for part in (self.mean, self.std))
+            low, high = np.maximum(mean - SPREAD * std, 0), np.minimum(mean + SPREAD * std, 1)
+            shown = to_8bit(np.clip((values - low) / (high - low), 0, 1))
+        return shown if shown.shape[2] == 3 else shown.repeat(3, axis=2)
+
+    def read_picture(self, path: str | Path) -> np.ndarray | None:
+        """`picture` of a file; None where it cannot be read."""
+        try:
+            return self.picture(read_image(path, channels=self.channels))
+        except ImageError:
+            return None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return to_plain(self)
+        values: dict[str, Any] = to_plain(self)
+        if self.shown_bands is None:  # as files without a choice have always been
+            values.pop("shown_bands")
+        return values
 
     @classmethod
     def from_dict(cls: type[Own], values: Mapping[str, Any]) -> Own:

@@ -7,13 +7,12 @@ import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from swinkit.errors import ImageError, SwinkitError
-from swinkit.images.reducing import LARGE_PIXELS, Reduced, reduce_image, turn_upright
+from swinkit.images.reducing import LARGE_PIXELS, Reduced, reduce_image, upright
 from swinkit.images.sources import HEIF_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -24,8 +23,8 @@ ImageSource = str | Path | np.ndarray | Image.Image
 
 SMALLEST_SIDE = 4  # pixels: one patch of the network
 RANGE_TOLERANCE = 1e-3  # resampled floats overshoot 0..1 a little
-MAPPED_FROM = 1 << 28  # bytes of an .npy file from which it stays on the disk, read as needed
 CHANNELS_OF_PICTURES = (1, 3, 4)  # gray, RGB, RGBA: these convert into each other
+BAND_SUFFIXES = (".npy", ".tif", ".tiff")
 HEIF_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 )  # of a file that is laid out like an MP4
@@ -38,8 +37,8 @@ def read_image(
 
     Files: everything Pillow decodes, and `.npy`. The first frame counts, EXIF rotation is
     applied, transparency is laid on white, CMYK and palettes become RGB. Images of several
-    bands come from `.npy`, from files of that many bands, and from multi-page TIFF with one page
-    per band. Arrays: (H, W) or (H, W, C), of bool, uint8, uint16, or floats in 0..1.
+    bands come from `.npy`, from TIFF of that many bands (with tifffile) or of one page per band.
+    Arrays: (H, W) or (H, W, C), of bool, uint8, uint16, or floats in 0..1.
 
     Args:
         source: path, array or Pillow image.
@@ -179,6 +178,8 @@ def from_array(values: np.ndarray, name: str) -> np.ndarray:
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.int16 and values.min() >= 0:
+        values = values.astype(np.uint16)
     if values.dtype == np.uint16:
         return values.astype(np.float32) / np.float32(65535)
     if not np.issubdtype(values.dtype, np.floating):
@@ -227,7 +228,7 @@ def pillow_to_array(image: Image.Image, channels: int, name: str) -> np.ndarray:
     pages = getattr(image, "n_frames", 1)
     if channels not in CHANNELS_OF_PICTURES and pages == channels and len(image.getbands()) == 1:
         return _pages_as_bands(image, pages, name)
-    image = _upright(image)
+    image = upright(image)
     if image.mode.startswith("I;16"):
         return from_array(np.asarray(image).astype(np.uint16), name)
     if image.mode == "I":
@@ -253,9 +254,12 @@ def _read_file(path: Path, channels: int, reduced: Reduced | None) -> np.ndarray
         raise ImageError(f"{path}: is no regular file; name an image file")
     if facts.st_size == 0:
         raise ImageError(f"{path}: is empty (0 bytes); remove it or copy it again")
-    if path.suffix.lower() == ".npy":
-        mapped: Literal["r"] | None = "r" if facts.st_size >= MAPPED_FROM else None
-        return from_array(np.load(path, mmap_mode=mapped, allow_pickle=False), str(path))
+    if path.suffix.lower() in BAND_SUFFIXES:
+        from swinkit.images import bands  # and with it Pillow's reader of TIFF
+
+        pixels = bands.read_bands(path)
+        if pixels is not None:
+            return from_array(pixels, str(path))
     with open_image(path) as image:
         large = image.width * image.height > LARGE_PIXELS
         if large and reduced is not None and channels in (1, 3):
@@ -290,12 +294,6 @@ def explain(error: Exception, formats: str = "PNG or JPEG") -> str:
         return f"cannot be read ({error.strerror}); check the path"
     reason = str(error) or type(error).__name__
     return f"cannot be decoded ({reason}); it is damaged or truncated: remove it or copy it again"
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    turn = turn_upright(image)
-    return image if turn is None else image.transpose(turn)
 
 
 def _pages_as_bands(image: Image.Image, pages: int, name: str) -> np.ndarray:

@@ -57,3 +57,10 @@ def turn_upright(image: Image.Image) -> Image.Transpose | None:
         return TURNS.get(int(image.getexif().get(ExifTags.Base.Orientation, 1)))
     except Exception:  # a damaged EXIF block says nothing about the pixels, which are decoded
         return None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The decoded picture, turned as its EXIF block says."""
+    image.load()
+    turn = turn_upright(image)
+    return image if turn is None else image.transpose(turn)

@@ -289,4 +289,4 @@ def segmentation_preview(
 
 
 def _three(image: np.ndarray) -> np.ndarray:
-    return image if image.shape[2] == 3 else image[:, :, :1].repeat(3, axis=2)
+    return image if image.shape[2] == 3 else image.repeat(3, axis=2)

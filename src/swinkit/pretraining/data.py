@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
+from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
 from swinkit.data.loading import EpochDataset
@@ -70,7 +71,9 @@ def load_pictures(config: DataConfig, find: FindImages) -> PretrainingSplits:
         DataError: too few images, or bad ones where they are refused.
     """
     parts = find(config)
-    bad = bad_images([path for paths in parts.values() for path in paths], config)
+    found = [path for paths in parts.values() for path in paths]
+    config, seen = recognize_bands(config, found)
+    bad = bad_images(found, config)
     good = {
         split: [PictureSample(path) for path in sorted(dict.fromkeys(paths)) if path not in bad]
         for split, paths in parts.items()
@@ -83,7 +86,8 @@ def load_pictures(config: DataConfig, find: FindImages) -> PretrainingSplits:
         )
     problems = tuple(image_problem(path, reason) for path, reason in bad.items())
     kept = {split: samples for split, samples in good.items() if samples}
-    return fill_splits(PretrainingSplits(problems=problems), kept, config)
+    splits = PretrainingSplits(problems=problems, notes=tuple(seen), channels=channels_of(config))
+    return fill_splits(splits, kept, config)
 
 
 class CropAndFlip:

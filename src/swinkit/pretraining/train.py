@@ -12,6 +12,7 @@ from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.names import get_variant
+from swinkit.data.bands import channels_of
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures.figures import ScorePanel
 from swinkit.pretraining.config import PUBLISHED_PATCH, MaskedImageConfig
@@ -82,7 +83,7 @@ class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
 
     def _moved(self, whole: SwinMaskedImageModel, load: LoadWeights) -> SwinMaskedImageModel:
         """The model in the weights on the windows, size and bands of the run."""
-        wanted, channels = self.config.model, self.config.data.channels
+        wanted, channels = self.config.model, channels_of(self.config.data)
         own = whole.config.backbone.in_channels
         if wanted.window_size is None and wanted.image_size is None and channels == own:
             return whole
@@ -97,7 +98,7 @@ class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
 
     def _architecture(self) -> tuple[SwinConfig, Preprocessing]:
         """Of the settings, or of the variant's name."""
-        config, channels = self.config, self.config.data.channels
+        config, channels = self.config, channels_of(self.config.data)
         if config.architecture is not None:
             return config.architecture, Preprocessing.for_size(DEFAULT_SIZE, channels=channels)
         variant = get_variant(config.model.name)
@@ -120,7 +121,7 @@ class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
             normalize = backbone.version == 2
         return MaskedImageConfig(
             backbone=backbone,
-            out_channels=self.config.data.channels,
+            out_channels=channels_of(self.config.data),
             mask_patch=side,
             mask_ratio=masking.ratio,
             neighborhood=masking.neighborhood if normalize else None,

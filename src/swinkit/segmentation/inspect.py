@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from swinkit.data.bands import SeenBands, see_bands
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import (
     DrawnImage,
@@ -12,7 +13,6 @@ from swinkit.data.inspection import (
     select_samples,
     sizes_table,
 )
-from swinkit.images.reading import read_image, to_8bit
 from swinkit.pictures.annotating import draw_regions
 from swinkit.pictures.drawing import class_colors
 from swinkit.segmentation.data.splits import (
@@ -39,19 +39,21 @@ def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Ins
     """
     loaded, parts = load_parts(replace(config, strict=False))
     shown = select_samples(parts, pictures, seed, _classes_on)
+    bands = see_bands(config, parts, loaded.channels)
     return Inspection(
         path=config.path,
         title=f"segmentation, {loaded.kind}",
         tables=(
             _frequencies(loaded, parts),
             sizes_table({split: [s.size_hw for s in part] for split, part in parts.items()}),
+            *bands.tables,
         ),
         notes=loaded.notes,
         problems=loaded.problems,
         pictures=tuple(
             DrawnImage(
                 caption=_caption(split, sample, loaded.class_names),
-                image_rgb=draw_labels(sample, loaded),
+                image_rgb=draw_labels(sample, loaded, bands),
             )
             for split, sample in shown
         ),
@@ -101,13 +103,15 @@ def _caption(split: str, sample: SegmentationSample, class_names: tuple[str, ...
     return f"{split}, {height}x{width}, {', '.join(named)}: {sample.path.name}"
 
 
-def draw_labels(sample: SegmentationSample, loaded: SegmentationSplits) -> np.ndarray:
+def draw_labels(
+    sample: SegmentationSample, loaded: SegmentationSplits, bands: SeenBands | None = None
+) -> np.ndarray:
     """(h, w, 3) uint8: the image under its classes' colors; what does not count stays clear.
 
     Raises:
         ImageError: the image or its mask cannot be read.
     """
-    image = to_8bit(read_image(sample.path, channels=3))
+    image = (bands or SeenBands()).read(sample.path)
     return draw_regions(image, sample.labels(), _colors(loaded), OPACITY)
 
 

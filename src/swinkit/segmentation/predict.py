@@ -65,7 +65,7 @@ class SegmentationPredictor(Predictor[Fit, SizeHW, SemanticMap]):
                     labels=labels,
                     probabilities=probabilities,
                     source=image.name,
-                    image_rgb=image.picture(keep_images),
+                    image_rgb=self.picture(image, keep_images),
                     seconds=seconds,
                 )
                 for image, (labels, probabilities) in zip(images, found, strict=True)

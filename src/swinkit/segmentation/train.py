@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
+from swinkit.data.bands import channels_of
 from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel, segmentation_preview
 from swinkit.segmentation.config import SegmenterConfig
@@ -228,7 +229,7 @@ def build_segmenter(
         ConfigError: no such model, or settings that contradict each other.
         CheckpointError: starting weights that cannot be used.
     """
-    whole = load_whole(config.model, SwinSegmenter, load)
+    whole = load_whole(config.model, SwinSegmenter, load, channels_of(config.data))
     if whole is not None:
         architecture, info, fit = whole.config, whole.info, whole.preprocessing
     else:

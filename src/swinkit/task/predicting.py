@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from swinkit.errors import ConfigError, ImageError
-from swinkit.images.reading import ImageSource, LoggedErrors, describe, read_image, to_8bit
+from swinkit.images.reading import ImageSource, LoggedErrors, describe, read_image
 from swinkit.images.reducing import Reduced
 from swinkit.images.sources import find_images
 from swinkit.task.base import OnError
@@ -39,13 +39,6 @@ class InputImage(Generic[Prepared]):
     name: str | None
     pixels: np.ndarray
     prepared: Prepared
-
-    def picture(self, keep: bool) -> np.ndarray | None:
-        """The pixels as (H, W, 3) uint8 for a result's `image_rgb`; None where nobody sees them."""
-        if not keep or self.pixels.shape[2] not in (1, 3):
-            return None
-        pixels = to_8bit(self.pixels)
-        return pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
 
 
 def list_sources(source: Source) -> list[ImageSource]:
@@ -137,6 +130,10 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
     def place(self, images: Tensor) -> Tensor:
         """A batch where the network is, and of its type."""
         return images if self.runner else images.to(next(self.network.parameters()))
+
+    def picture(self, image: InputImage[Prepared], keep: bool) -> np.ndarray | None:
+        """The pixels as (H, W, 3) uint8 for a result's `image_rgb`; None where nobody sees them."""
+        return self.preprocessing.picture(image.pixels) if keep else None
 
     @property
     def run(self) -> Callable[..., Any]:

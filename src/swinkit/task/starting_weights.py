@@ -6,6 +6,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.data.bands import channels_of
 from swinkit.errors import ConfigError
 from swinkit.task.model import Prepare
 from swinkit.task.train_config import ModelConfig, TrainConfig
@@ -20,7 +21,7 @@ def adapt_backbone(backbone: SwinConfig, config: TrainConfig) -> SwinConfig:
     """An architecture with the settings of a run in the place of its own."""
     wanted = config.model
     return backbone.adapted(
-        in_channels=config.data.channels,
+        in_channels=channels_of(config.data),
         window_size=wanted.window_size,
         drop_path_rate=wanted.drop_path_rate,
         gradient_checkpointing=wanted.gradient_checkpointing,
@@ -31,12 +32,19 @@ def adapt_preprocessing(preprocessing: Prepare, config: TrainConfig) -> Prepare:
     """The preprocessing of a run's images: their size and channels, else as it was."""
     if config.model.image_size is not None:
         preprocessing = preprocessing.of_size(config.model.image_size)
-    return preprocessing.for_channels(config.data.channels)
+    return preprocessing.for_channels(channels_of(config.data))
 
 
-def load_whole(config: ModelConfig, kind: type[Whole], load: LoadWeights) -> Whole | None:
-    """The model in the weights, if it is of that kind; None without weights or of another kind."""
-    loaded = None if config.weights is None else load(config.weights)
+def load_whole(
+    config: ModelConfig, kind: type[Whole], load: LoadWeights, channels: int | None = None
+) -> Whole | None:
+    """The model in the weights, if it is of that kind; None without weights or of another kind.
+
+    Args:
+        channels: of the run's images, which the model is moved to; None leaves it as it is.
+    """
+    weights = config.weights
+    loaded = None if weights is None else load(weights, in_channels=channels)
     return loaded if isinstance(loaded, kind) else None
 
 

@@ -12,12 +12,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, distributed, nn
 
+from swinkit.data.bands import own_normalization
 from swinkit.data.loading import EpochDataset
 from swinkit.data.problems import describe_problems
 from swinkit.data.splits import Splits
 from swinkit.pictures.figures import ScorePanel
 from swinkit.settings import SizeHW
-from swinkit.task.model import TaskModel
+from swinkit.task.model import Prepare, TaskModel
 from swinkit.task.options import EvaluateOptions
 from swinkit.task.train_config import TrainConfig
 
@@ -114,6 +115,10 @@ class TrainingTask(ABC, Generic[Model]):
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.splits: Any = self.load()
+        data = replace(config.data, channels=self.splits.channels)
+        self.config = replace(config, data=data)
+        paths = [sample.path for sample in self.splits.train]
+        self.normalization = own_normalization(data, paths)
         if config.train_on == "train+val":
             merged = [*self.splits.train, *self.splits.val]
             self.splits = replace(self.splits, train=merged)
@@ -133,6 +138,14 @@ class TrainingTask(ABC, Generic[Model]):
             ConfigError: no such model, or settings that contradict each other.
             CheckpointError: starting weights that cannot be used.
         """
+
+    def normalized(self, preprocessing: Prepare) -> Prepare:
+        """A preprocessing of the run's images with its own statistics and choice of bands."""
+        shown = self.config.data.shown_bands
+        if self.normalization is not None:
+            own = self.normalization
+            preprocessing = replace(preprocessing, mean=own.mean, std=own.std)
+        return replace(preprocessing, shown_bands=shown)
 
     @abstractmethod
     def dataset(self, model: Model, samples: list[Any], *, train: bool) -> EpochDataset:

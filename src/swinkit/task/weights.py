@@ -207,6 +207,9 @@ def fixed_size(known: ImageEvidence) -> Preprocessing:
     if isinstance(stored, Preprocessing) and (stored.size_hw, stored.channels) == made_for:
         return stored
     base = Preprocessing.for_size(known.size_hw, channels=known.channels)
+    if isinstance(stored, Preprocessing) and stored.channels == known.channels != 3:
+        # Of bands the data's own statistics are all that is known, whatever the size.
+        base = replace(base, mean=stored.mean, std=stored.std, shown_bands=stored.shown_bands)
     return replace(base, **known.stated)
 
 

@@ -43,7 +43,8 @@ def build_model(task: TrainingTask[Any]) -> TaskModel[Any]:
         "started_from": config.model.weights or "random weights",
         "data": str(config.data.path),
     }
-    model.info = replace(model.info, provenance=provenance, metrics={})
+    prepared = task.normalized(model.preprocessing)
+    model.info = replace(model.info, preprocessing=prepared, provenance=provenance, metrics={})
     freeze(model, config.model.frozen_stages)
     return model
 

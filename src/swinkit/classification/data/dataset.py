@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from swinkit.classification.data.splits import ClassificationSample
 from swinkit.classification.train_config import AugmentationConfig
 from swinkit.data.loading import EpochDataset
+from swinkit.data.photometric import jitter_colors
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
 from swinkit.settings import SizeHW
@@ -72,13 +73,17 @@ class TrainTransform:
     """The recipe of the paper, section 4.1: a random crop, flip, RandAugment, random erasing.
 
     RGB and gray images take the way through Pillow, as evaluation does. RandAugment and color
-    jitter work on 8 bits, so finer images are rounded to 8 bits where one of them is on. Images of
-    other numbers of bands get neither, because both assume colors; crop, flips and erasing apply.
+    jitter work on 8 bits, so finer images are rounded to 8 bits where one of them is on. Both
+    assume colors: images of other bands, and those that use few of their bits, get
+    `jitter_colors` in their place, as strong as the color jitter, or as half of RandAugment.
     """
 
     def __init__(self, config: AugmentationConfig, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self.pictures = preprocessing.channels in (1, 3)
+        self.pictures = preprocessing.has_colors
+        self.band_jitter = 0.0
+        if not self.pictures:
+            self.band_jitter = config.color_jitter or (0.5 if config.rand_augment_ops else 0.0)
         self.colors = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
         self.geometry = v2.Compose(_geometry(config, preprocessing.size_hw))
         self.color = v2.Compose(_color(config, preprocessing) if self.colors else [_nothing()])
@@ -100,6 +105,9 @@ class TrainTransform:
         check_size(pixels.shape[0], pixels.shape[1], name)
         if self.colors:
             pixels = to_8bit(pixels)
+        if self.band_jitter:
+            rng = np.random.default_rng(int(torch.randint(2**62, ())))
+            pixels = jitter_colors(pixels, rng, self.band_jitter)
         augmented = self.color(self.geometry(self._prepared(pixels)))
         if isinstance(augmented, Image.Image):
             augmented = v2.functional.pil_to_tensor(augmented)

@@ -8,6 +8,7 @@ import numpy as np
 
 from swinkit.classification.data.files import read_files
 from swinkit.classification.data.folders import LabeledPath
+from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problem, describe_problems, image_problem
@@ -63,7 +64,9 @@ def load_classification(
             another split has, or bad images where they are refused.
     """
     files = read_files(config.path, config.kind)
-    notes = files.notes
+    images = [image.path for part in files.by_split.values() for image in part]
+    config, seen = recognize_bands(config, images)
+    notes = files.notes + seen
     found, problems = _check(files.by_split, config)
     lost = sorted(_classes(files.by_split) - _classes(found))
     if lost:
@@ -91,6 +94,7 @@ def load_classification(
         class_names=names,
         notes=tuple(notes),
         problems=(*files.problems, *problems),
+        channels=channels_of(config),
     )
 
 

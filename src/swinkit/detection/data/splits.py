@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 
+from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problems, refuse_problems, refuse_unsound
 from swinkit.data.scan import check_images
@@ -193,8 +194,9 @@ def load_parts(
             f"{path}: none of its {len(listed)} images was found: {name_some(listed, most=1)}; "
             "put them there"
         )
+    config, seen = recognize_bands(config, paths)
     stated = {image.path: image.size_hw for image in images if image.path and image.size_hw}
-    checked = check_images(paths, scan=config.scan, channels=config.channels, stated=stated)
+    checked = check_images(paths, scan=config.scan, channels=channels_of(config), stated=stated)
     ordered = {name: raw[name] for name in (*SPLIT_NAMES, "all") if name in raw}
     names, numbers, labels = _classes(ordered, path, class_names, problems)
     masks, notes = _decide_masks(raw, path)
@@ -216,7 +218,8 @@ def load_parts(
         category_ids=numbers,
         kind=files.kind,
         has_masks=masks,
-        notes=(*files.notes, *notes),
+        notes=(*files.notes, *seen, *notes),
+        channels=channels_of(config),
         problems=tuple(problems),
     )
     return loaded, parts

@@ -14,6 +14,7 @@ from swinkit.detection.evaluate import pictures as detection_pictures
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.evaluate.report import DetectionReport, report_of
 from swinkit.detection.model import SwinDetector
+from swinkit.images.preprocessing import Normalization
 from swinkit.pictures.drawing import save_figure
 from swinkit.settings import Progress
 from swinkit.task.base import Split
@@ -92,13 +93,17 @@ def evaluate_detector(
     seconds = time.perf_counter() - started
     report = report_of(evaluator, seconds=seconds, score=score, worst=worst)
     if out is not None:
-        write_report(report, Path(out))
+        write_report(report, Path(out), model.preprocessing)
     return report
 
 
-def write_report(report: DetectionReport, folder: Path) -> None:
-    """The report's files and pictures. Raises SwinkitError where the system refuses."""
+def write_report(report: DetectionReport, folder: Path, shown: Normalization | None = None) -> None:
+    """The report's files and pictures, as the model's preprocessing shows images.
+
+    Raises:
+        SwinkitError: the system refuses.
+    """
     report.write(folder)
     save_figure(detection_pictures.precision_recall(report), folder / "pr_curves.png")
-    save_figure(detection_pictures.predictions(report), folder / "predictions.png")
-    save_figure(detection_pictures.worst_misses(report), folder / "worst_misses.png")
+    save_figure(detection_pictures.predictions(report, shown), folder / "predictions.png")
+    save_figure(detection_pictures.worst_misses(report, shown), folder / "worst_misses.png")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,8 @@ from swinkit.detection.evaluate.coco import encode_truth
 from swinkit.detection.evaluate.errors import IGNORED, RIGHT
 from swinkit.detection.evaluate.report import DetectionReport, Example, Miss
 from swinkit.detection.evaluate.scores import RECALLS
-from swinkit.errors import ImageError
 from swinkit.images.masks import compact_masks, place_crops
-from swinkit.images.reading import read_image, to_8bit
+from swinkit.images.preprocessing import Normalization
 from swinkit.pictures.annotating import draw_objects
 from swinkit.pictures.drawing import class_colors
 from swinkit.pictures.figures import BLUE, GRAY, shorten
@@ -78,8 +78,13 @@ def _curves(axes: Axes, names: Sequence[str], curves: np.ndarray, values: Sequen
             text.set_parse_math(False)
 
 
-def predictions(report: DetectionReport) -> Figure:
-    """Images with their true objects, each beside what was found from the chosen score on."""
+def predictions(report: DetectionReport, shown: Normalization | None = None) -> Figure:
+    """Images with their true objects, each beside what was found from the chosen score on.
+
+    Args:
+        report: of the evaluation.
+        shown: the model's preprocessing, which tells how its images are shown.
+    """
     examples = report.examples
     pairs_per_row = 1 if len(examples) == 1 else 2
     rows = max(1, math.ceil(len(examples) / pairs_per_row))
@@ -93,14 +98,17 @@ def predictions(report: DetectionReport) -> Figure:
     for axes in places:
         axes.set_axis_off()
     for example, left, right in zip(examples, figure.axes[::2], figure.axes[1::2], strict=False):
-        _pair(left, right, example, report.class_names, report.overall.score)
+        image = _read(example.sample.path, shown)
+        _pair((left, right), image, example, report)
     figure.suptitle(f"truth, and what was found with score {report.overall.score:.2f} or more")
     return figure
 
 
-def _pair(left: Axes, right: Axes, example: Example, names: tuple[str, ...], score: float) -> None:
+def _pair(
+    places: tuple[Axes, Axes], image: np.ndarray | None, example: Example, report: DetectionReport
+) -> None:
+    (left, right), names, score = places, report.class_names, report.overall.score
     sample, found, matching = example.sample, example.found, example.matching
-    image = _read(sample.path)
     counted = np.flatnonzero(~sample.is_crowd)
     truth = draw_objects(
         image,
@@ -141,8 +149,9 @@ def _masks(
     return place_crops((rle_tools.decode(rles[row]) for row in rows), [(0, 0)] * len(rows), size_hw)
 
 
-def worst_misses(report: DetectionReport) -> Figure:
-    """Wrong detections of the highest scores, and the largest objects that nothing answers."""
+def worst_misses(report: DetectionReport, shown: Normalization | None = None) -> Figure:
+    """Wrong detections of the highest scores, and the largest objects that nothing answers; see
+    `predictions`."""
     groups = (
         ("wrong, highest score first", report.wrong),
         ("missed, largest object first", report.missed),
@@ -152,7 +161,7 @@ def worst_misses(report: DetectionReport) -> Figure:
     parts = figure.subfigures(2, 1, height_ratios=rows, squeeze=False)
     for part, count, (heading, misses) in zip(parts.flat, rows, groups, strict=True):
         part.suptitle(heading if misses else f"{heading}: none", fontsize=12)
-        _views(part, count, misses, report)
+        _views(part, count, misses, report, shown)
     lines = [
         Line2D([], [], color=color, linewidth=2, label=text)
         for color, text in (
@@ -166,7 +175,13 @@ def worst_misses(report: DetectionReport) -> Figure:
     return figure
 
 
-def _views(part: SubFigure, rows: int, misses: Sequence[Miss], report: DetectionReport) -> None:
+def _views(
+    part: SubFigure,
+    rows: int,
+    misses: Sequence[Miss],
+    report: DetectionReport,
+    shown: Normalization | None,
+) -> None:
     grid = part.subplots(rows, PER_ROW, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -174,11 +189,10 @@ def _views(part: SubFigure, rows: int, misses: Sequence[Miss], report: Detection
         name = shorten(report.class_names[miss.label])
         said = name if miss.score is None else f"{name} {miss.score:.2f}: {miss.kind}"
         axes.set_title(f"{said}\n{shorten(miss.sample.path.name)}", fontsize=8, parse_math=False)
-        _view(axes, miss, report.overall.score)
+        _view(axes, miss, report.overall.score, _read(miss.sample.path, shown))
 
 
-def _view(axes: Axes, miss: Miss, score: float) -> None:
-    image = _read(miss.sample.path)
+def _view(axes: Axes, miss: Miss, score: float, image: np.ndarray | None) -> None:
     if image is None:
         axes.text(0.5, 0.5, "gone", ha="center", va="center", color=GRAY)
         return
@@ -236,12 +250,9 @@ def _outlines(
             axes.contour(x, y, mask, levels=[0.5], colors=[color], linewidths=[width])
 
 
-def _read(path: object) -> np.ndarray | None:
-    """(H, W, 3) uint8; None for a file that is gone, or of more bands than a picture has."""
-    try:
-        return to_8bit(read_image(str(path)))
-    except ImageError:
-        return None
+def _read(path: Path, shown: Normalization | None) -> np.ndarray | None:
+    """(H, W, 3) uint8; None for a file that is gone."""
+    return (shown or Normalization()).read_picture(path)
 
 
 def _percent(value: float) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problems, image_problem, refuse_unsound
 from swinkit.data.scan import check_images
@@ -196,7 +197,8 @@ def load_parts(
     meaning = _renamed(_meaning(files, facts, path), class_names, path)
     checker = _Checker(files, meaning, facts, problems)
     images = [pair.path for pairs in files.pairs.by_split.values() for pair in pairs]
-    checked = check_images(images, scan=config.scan, channels=config.channels)
+    config, seen = recognize_bands(config, images)
+    checked = check_images(images, scan=config.scan, channels=channels_of(config))
     parts = {
         split: [s for pair in pairs if (s := checker.sample(pair, checked[pair.path])) is not None]
         for split, pairs in files.pairs.by_split.items()
@@ -208,7 +210,8 @@ def load_parts(
         class_names=meaning.names,
         palette=palette,
         kind=files.kind,
-        notes=(*files.pairs.notes, *meaning.notes, *_remarks(files, path)),
+        channels=channels_of(config),
+        notes=(*files.pairs.notes, *seen, *meaning.notes, *_remarks(files, path)),
         problems=tuple(problems),
     )
     return loaded, parts

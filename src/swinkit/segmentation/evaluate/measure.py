@@ -104,7 +104,7 @@ def evaluate_segmenter(
             unreadable.add(error)
     report = counter.report(time.perf_counter() - started)
     if out is not None:
-        report.write(Path(out))
+        report.write(Path(out), model.preprocessing)
     return report
 
 

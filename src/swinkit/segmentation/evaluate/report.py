@@ -11,9 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from swinkit.errors import ImageError
-from swinkit.images.preprocessing import resize_pixels
-from swinkit.images.reading import read_image, to_8bit
+from swinkit.images.preprocessing import Normalization, resize_pixels
 from swinkit.pictures.drawing import class_colors, save_figure
 from swinkit.pictures.figures import GRAY, confusion_matrix, shorten
 from swinkit.segmentation.evaluate.scores import SegmentationScores
@@ -126,8 +124,12 @@ class SegmentationReport:
         )
         return "\n".join(lines)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, preprocessing: Normalization | None = None) -> None:
         """report.json, per_class.csv, and pictures of the confusion and of some images.
+
+        Args:
+            folder: where.
+            preprocessing: the model's, which tells how its images are shown; None: as pictures.
 
         Raises:
             SwinkitError: the system refuses.
@@ -136,8 +138,10 @@ class SegmentationReport:
         confusion = confusion_matrix(self.scores.confusion, self.class_names, unit="pixels")
         save_figure(confusion, folder / "confusion_matrix.png")
         heading = "the image, its truth, what was found, and where that is wrong"
-        save_figure(compare_labels(self, self.examples, heading), folder / "predictions.png")
-        worst = compare_labels(self, self.worst, f"lowest mean IoU first: {heading}")
+        save_figure(
+            compare_labels(self, self.examples, heading, preprocessing), folder / "predictions.png"
+        )
+        worst = compare_labels(self, self.worst, f"lowest mean IoU first: {heading}", preprocessing)
         save_figure(worst, folder / "worst_images.png")
 
 
@@ -146,7 +150,10 @@ def _percent(value: float) -> str:
 
 
 def compare_labels(
-    report: SegmentationReport, shown: Sequence[MeasuredImage], heading: str
+    report: SegmentationReport,
+    shown: Sequence[MeasuredImage],
+    heading: str,
+    preprocessing: Normalization | None = None,
 ) -> Figure:
     """A row for each one: the image, the truth, the prediction, and the wrong pixels in red.
 
@@ -163,7 +170,8 @@ def compare_labels(
         axes.set_axis_off()
     colors = class_colors(len(report.class_names))
     for row, each in zip(grid, shown, strict=False):
-        _row(row, each, colors, report.ignore_index)
+        image = _read(each.path, each.truth.shape, preprocessing or Normalization())
+        _row(row, image, each, colors, report.ignore_index)
     handles = [
         Patch(color=colors[label] / 255, label=shorten(report.class_names[label]))
         for label in present[:LEGEND_CLASSES]
@@ -180,8 +188,13 @@ def compare_labels(
     return figure
 
 
-def _row(row: Sequence[Axes], each: MeasuredImage, colors: np.ndarray, ignore_index: int) -> None:
-    read = _read(each.path, each.truth.shape)
+def _row(
+    row: Sequence[Axes],
+    read: np.ndarray | None,
+    each: MeasuredImage,
+    colors: np.ndarray,
+    ignore_index: int,
+) -> None:
     image = _blank(each.truth.shape) if read is None else read
     void = each.truth == ignore_index
     wrong = (each.predicted != each.truth) & ~void
@@ -231,10 +244,7 @@ def _present(report: SegmentationReport, shown: Sequence[MeasuredImage]) -> list
     return sorted(label for label in labels if label < len(report.class_names))
 
 
-def _read(path: Path, size_hw: tuple[int, ...]) -> np.ndarray | None:
-    """(h, w, 3) uint8 of the kept size; None for a file that is gone or has other bands."""
-    try:
-        pixels = to_8bit(read_image(path))
-    except ImageError:
-        return None
-    return resize_pixels(pixels, (size_hw[0], size_hw[1]), "bicubic")
+def _read(path: Path, size_hw: tuple[int, ...], shown: Normalization) -> np.ndarray | None:
+    """(h, w, 3) uint8 of the kept size; None for a file that is gone."""
+    pixels = shown.read_picture(path)
+    return None if pixels is None else resize_pixels(pixels, (size_hw[0], size_hw[1]), "bicubic")
