@@ -106,6 +106,15 @@ class Classification:
         """`to_dict` as one line of JSON, letters of every script kept readable."""
         return json.dumps(self.to_dict(k), ensure_ascii=False)
 
+    def draw(self, k: int = 1) -> np.ndarray:
+        """The image with its `k` best classes written on it, (h, w, 3) uint8 RGB, in a size to
+        display; gray where no image was kept."""
+        from swinkit.pictures.annotating import on_canvas, write_lines
+
+        size_hw = (480, 640) if self.image_rgb is None else self.image_rgb.shape[:2]
+        picture = on_canvas(self.image_rgb, (size_hw[0], size_hw[1]))
+        return write_lines(picture, [f"{label} {value:.0%}" for label, value in self.top(k)])
+
     def plot(self, path: str | Path | None = None, k: int = 5) -> "Figure":
         """The image beside bars of its `k` best classes.
 

@@ -12,6 +12,7 @@ from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import DataError
+from swinkit.images.sources import Stream
 from swinkit.settings import Progress
 from swinkit.task.base import (
     NetworkSummary,
@@ -129,7 +130,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
     def predict(
         self,
         model: "SwinClassifier",
-        images: Sequence[Path],
+        images: Sequence[Stream],
         options: ClassificationPredictOptions,
         *,
         batch_size: int,

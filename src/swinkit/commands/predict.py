@@ -3,7 +3,9 @@
 import contextlib
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,13 +25,21 @@ from swinkit.commands.outputs import (
     is_standard_output,
     open_output,
 )
+from swinkit.commands.streams import (
+    DrawnVideos,
+    ImageNames,
+    as_stream,
+    count_images,
+    split_frame,
+)
 from swinkit.console import ImagesBar
 from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError, ImageError
 from swinkit.files import check_place
-from swinkit.images.sources import find_images, names_below
+from swinkit.images.sources import Stream, find_images
 from swinkit.registry import get_task
 from swinkit.task.base import OnError, ResultFormat, Task, name_first
+from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
     from swinkit.task.model import TaskModel
@@ -48,7 +58,8 @@ class PredictCommand:
     sources: tyro.conf.Positional[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
     ]
-    """Images, folders of images or video frames, or quoted patterns such as 'photos/**/*.jpg'."""
+    """Images, folders of images or video frames, quoted patterns such as 'photos/**/*.jpg', videos,
+    https addresses of pictures, or the number of a camera."""
     weights: str
     """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
     json: Path | None = None
@@ -57,7 +68,9 @@ class PredictCommand:
     csv: Path | None = None
     """Write the results to this file: a line per class, object, or class present."""
     plot: Path | None = None
-    """Draw each image with its result into this folder."""
+    """Draw each image with its result into this folder; of a video a video."""
+    frames: int | None = None
+    """Stop after this many images and frames in all; a camera needs it."""
     skip_bad: bool = False
     """Leave unreadable images out and name them; without this the first one stops the command."""
     batch_size: int | None = None
@@ -87,7 +100,7 @@ class PredictCommand:
         check_place(self.plot, folder=True)
         check_place(getattr(self, "masks", None), folder=True)
         images, unreadable = self._find()
-        names = names_below(self.sources, images)
+        names = ImageNames(self.sources, images)
         with contextlib.ExitStack() as files:
             # Opened before the weights, so that a refusal comes at once.
             json_file = files.enter_context(open_output(self.json))
@@ -109,25 +122,29 @@ class PredictCommand:
         if not any(is_standard_output(path) for path in (self.json, self.csv)):
             writer.print_table()
 
-    def _find(self) -> tuple[list[Path], list[ImageError]]:
+    def _find(self) -> tuple[list[Stream], list[ImageError]]:
         """The images, and with `skip_bad` the errors of sources that hold none."""
-        images: list[Path] = []
+        images: list[Stream] = []
         unreadable = []
         for source in self.sources:
             try:
-                images += find_images(source)
+                stream = as_stream(source)
+                images += find_images(source) if stream is None else [stream]
             except ImageError as error:
                 if not self.skip_bad:
                     raise
                 unreadable.append(error)
         if not images:
             raise ConfigError(f"no image in {name_first(self.sources)}; name others")
+        check_range("frames", self.frames, 1)
+        if self.frames is None and any(isinstance(image, int) for image in images):
+            raise ConfigError("a camera has no end; say by --frames how many pictures to take")
         return images, unreadable
 
     def _write_each(
         self,
         model: "TaskModel[Any]",
-        images: list[Path],
+        images: list[Stream],
         names: Mapping[str, str],
         options: Any,
         format_: ResultFormat[Any],
@@ -136,7 +153,8 @@ class PredictCommand:
     ) -> None:
         task, pictures = get_task(model.task), PictureNames()
         masks: Path | None = getattr(options, "masks", None)
-        with ImagesBar() as bar:
+        drawn = nullcontext() if self.plot is None else DrawnVideos(self.plot, names)
+        with ImagesBar() as bar, drawn as videos:
             results = task.predict(
                 model,
                 images,
@@ -146,15 +164,19 @@ class PredictCommand:
                 keep_images=self.plot is not None,
                 progress=bar.piece,
             )
-            bar.images(0, len(images))
-            for number, result in enumerate(results, start=1):
+            total = min(count_images(images) or sys.maxsize, self.frames or sys.maxsize)
+            bar.images(0, total)
+            for number, result in enumerate(islice(results, self.frames), start=1):
                 writer.add(result)
+                stream, frame = split_frame(result.source)
                 name = pictures.of(names[result.source])
-                if self.plot is not None:
+                if videos is not None and frame is not None:
+                    videos.add(stream, format_.draw(result))
+                elif self.plot is not None:
                     format_.plot(result, self.plot / name)
                 if masks is not None:
                     format_.write_mask(result, masks / name)
-                bar.images(number, len(images))
+                bar.images(number, max(total, number))
 
 
 def _report_skipped(unreadable: list[ImageError]) -> None:

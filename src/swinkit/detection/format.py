@@ -88,7 +88,7 @@ class DetectionFormat(ResultFormat[Detections]):
         source = result.source or ""
         name = self.names[source]
         categories = self.ids.categories(result.class_names)
-        entries = result.to_coco(self.ids.of_images[source], categories)
+        entries = result.to_coco(self.ids.of_images.get(source, name), categories)
         return [
             {**entry, "file_name": name, "category_name": label}
             for entry, label in zip(entries, result.names, strict=True)

@@ -19,6 +19,7 @@ from swinkit.detection.result import Detections
 from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, PARAMETERS
 from swinkit.errors import ConfigError
+from swinkit.images.sources import Stream
 from swinkit.settings import Progress
 from swinkit.task.base import (
     NetworkSummary,
@@ -152,7 +153,7 @@ class DetectionTask(Task["SwinDetector", Detections]):
     def predict(
         self,
         model: "SwinDetector",
-        images: Sequence[Path],
+        images: Sequence[Stream],
         options: DetectionPredictOptions,
         *,
         batch_size: int,

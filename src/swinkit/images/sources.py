@@ -33,6 +33,26 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
+Stream = str | Path | int  # a video, an address, or the number of a camera
+
+
+def is_address(source: object) -> bool:
+    """Whether it is the address of a picture; also one that will be refused."""
+    return isinstance(source, str) and source.lower().startswith(("https://", "http://"))
+
+
+def is_video(source: object) -> bool:
+    """Whether a name says that it is a video."""
+    named = isinstance(source, (str, Path)) and not is_address(source)
+    return named and Path(str(source)).suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_stream(source: object) -> bool:
+    """Whether it is a video, a camera's number or an address: what `read_stream` takes."""
+    camera = isinstance(source, int) and not isinstance(source, bool)
+    return camera or is_address(source) or is_video(source)
+
+
 def is_file(path: Path) -> bool:
     """Whether there is such a file; no name that anybody writes makes this fail."""
     try:
@@ -166,7 +186,7 @@ def _kind_of(name: str) -> str:
     if suffix in RAW_SUFFIXES:
         return "raw files of cameras: save them as JPEG to use them"
     if suffix in VIDEO_SUFFIXES:
-        return "videos: save their frames as JPEG to use them"
+        return "videos: name them one by one to predict, or save their frames as JPEG"
     if suffix in PACKED_SUFFIXES:
         return "archives: unpack them to use what is inside"
     if suffix in DRAWN_SUFFIXES:

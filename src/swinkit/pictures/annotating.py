@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
+from swinkit.errors import printable
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
 from swinkit.pictures.drawing import as_fractions, class_colors, readable_on
@@ -160,6 +162,19 @@ def on_canvas(image_rgb: np.ndarray | None, size_hw: SizeHW) -> np.ndarray:
     if image_rgb.shape[:2] == (height, width):
         return np.array(image_rgb)
     return resize_pixels(image_rgb, (height, width), "lanczos" if wanted < longest else "bicubic")
+
+
+def write_lines(picture_rgb: np.ndarray, lines: Sequence[str]) -> np.ndarray:
+    """A copy with lines of text in its upper left corner, white on black."""
+    image = Image.fromarray(picture_rgb)
+    size_hw = (picture_rgb.shape[0], picture_rgb.shape[1])
+    font = ImageFont.truetype(_font(), 2 * _font_size(size_hw, len(lines)))
+    pen, text = ImageDraw.Draw(image), "\n".join(map(printable, lines))
+    margin = font.size // 2
+    left, top, right, bottom = pen.textbbox((margin, margin), text, font=font)
+    pen.rectangle((left - margin, top - margin, right + margin, bottom + margin), fill="black")
+    pen.text((margin, margin), text, font=font, fill="white")
+    return np.asarray(image)
 
 
 def as_figure(picture_rgb: np.ndarray) -> "Figure":

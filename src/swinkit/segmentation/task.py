@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
+from swinkit.images.sources import Stream
 from swinkit.segmentation.data.files import LAYOUTS, is_segmentation
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
@@ -128,7 +129,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
     def predict(
         self,
         model: "SwinSegmenter",
-        images: Sequence[Path],
+        images: Sequence[Stream],
         options: SegmentationPredictOptions,
         *,
         batch_size: int,

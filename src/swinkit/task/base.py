@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from swinkit.errors import ImageError
+from swinkit.images.sources import Stream
 from swinkit.settings import Progress
 from swinkit.task.options import EvaluateOptions, PredictOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
     from swinkit.task.model import TaskModel
@@ -106,6 +109,11 @@ class ResultFormat(ABC, Generic[Result]):
     def plot(self, result: Result, path: Path) -> None:
         """Draw the image with its result. Raises SwinkitError where the system refuses."""
 
+    def draw(self, result: Result) -> "np.ndarray":
+        """(h, w, 3) uint8: the image with its result drawn on it, as a frame of a video."""
+        drawn: Any = result
+        return drawn.draw()
+
     def write_mask(self, result: Result, path: Path) -> None:
         """Write a PNG whose pixels are the result; for tasks with the option `masks`."""
         raise NotImplementedError
@@ -181,7 +189,7 @@ class Task(ABC, Generic[Model, Result]):
     def predict(
         self,
         model: Model,
-        images: Sequence[Path],
+        images: Sequence[Stream],
         options: Any,
         *,
         batch_size: int,

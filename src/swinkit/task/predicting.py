@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.reading import ImageSource, LoggedErrors, describe, read_image
 from swinkit.images.reducing import Reduced
-from swinkit.images.sources import find_images
+from swinkit.images.sources import Stream, find_images, is_address, is_stream
 from swinkit.task.base import OnError
 from swinkit.task.model import Prepare
 
-Source = ImageSource | Sequence[ImageSource]
+Input = ImageSource | Stream
+Source = Input | Sequence[Input]
 
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -41,13 +42,17 @@ class InputImage(Generic[Prepared]):
     prepared: Prepared
 
 
-def list_sources(source: Source) -> list[ImageSource]:
+def list_sources(source: Source) -> list[Input]:
     """Everything that `source` means, in its order; folders and patterns become their files.
 
     Raises:
         ImageError: nothing found, or something that is no image.
     """
     if isinstance(source, (np.ndarray, Image.Image)):
+        return [source]
+    if isinstance(source, int) and is_stream(source):
+        return [source]
+    if isinstance(source, str) and is_address(source):
         return [source]
     if isinstance(source, (str, Path)):
         return list(find_images(source))
@@ -142,7 +147,7 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
 
     def _predict_each(
         self,
-        sources: Sequence[ImageSource],
+        sources: Sequence[Input],
         on_error: OnError,
         device: str | torch.device | None,
         keep_images: bool,
@@ -161,12 +166,14 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
             self.network.train(was_training)
 
     def _read_each(
-        self, sources: Sequence[ImageSource], on_error: OnError, keep_images: bool
+        self, sources: Sequence[Input], on_error: OnError, keep_images: bool
     ) -> Iterator[InputImage[Prepared]]:
         refused = LoggedErrors().add if on_error == "skip" else on_error
-        for source in sources:
-            name = str(source) if isinstance(source, (str, Path)) else None
+        images = (image for source in sources for image in _opened(source))
+        for name, source in images:
             try:
+                if isinstance(source, ImageError):
+                    raise source
                 pixels = read_image(
                     source, channels=self.preprocessing.channels, reduced=self.reduced_size()
                 )
@@ -179,6 +186,25 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
             if not keep_images and not self.needs_pixels:
                 pixels = np.empty((0, 0, pixels.shape[2]), pixels.dtype)
             yield InputImage(name, pixels, prepared)
+
+
+def _opened(source: Input) -> Iterator[tuple[str | None, ImageSource | ImageError]]:
+    """The image itself, or the images of a stream one by one, with their names.
+
+    What ends a stream early comes as its last item: the sources after it go on.
+    """
+    if not is_stream(source):
+        assert not isinstance(source, int)
+        yield (str(source) if isinstance(source, (str, Path)) else None), source
+        return
+    # Only streams need it, and what decodes them.
+    from swinkit.images.streams import read_stream
+
+    assert isinstance(source, (str, Path, int))
+    try:
+        yield from read_stream(source)
+    except ImageError as error:
+        yield None, error
 
 
 class Stopwatch:
