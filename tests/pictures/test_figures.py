@@ -67,7 +67,10 @@ def test_worst_mistakes_with_gray_bands_and_missing_files(tmp_path):
     figure = worst_mistakes([mistake("gray.png"), mistake("missing.png")])
     assert "gone" in texts(figure)
     assert "dog 80%\nis cat 10%\ngray.png" in texts(figure)
-    save_figure(worst_mistakes([mistake("bands.npy")], channels=5), tmp_path / "a.png")
+    save_figure(
+        worst_mistakes([mistake("bands.npy")], Preprocessing.for_size(8, channels=5)),
+        tmp_path / "a.png",
+    )
     save_figure(worst_mistakes([]), tmp_path / "none.png")
 
 
