@@ -71,7 +71,6 @@ def prepare(
 ) -> Run:
     """Data, network, batch size and folder."""
     task = get_task(config.task).training_with(config, find_images_of)
-    config = task.config  # with what was recognized in the data
     resume, resumed = config.runtime.resume, None
     if resume is not None and RunFolder(resume).resume.is_file():
         resumed = Resumed(RunFolder(resume))
