@@ -8,6 +8,7 @@ from swinkit.backbones.variants import VARIANTS
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import DataError
+from swinkit.images.sources import Stream
 from swinkit.pretraining.result import Reconstruction
 from swinkit.pretraining.train_config import PretrainingTrainConfig
 from swinkit.settings import Progress
@@ -67,7 +68,7 @@ class PretrainingTask(Task["SwinMaskedImageModel", Reconstruction]):
     def predict(
         self,
         model: "SwinMaskedImageModel",
-        images: Sequence[Path],
+        images: Sequence[Stream],
         options: PredictOptions,
         *,
         batch_size: int,
