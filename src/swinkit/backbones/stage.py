@@ -40,6 +40,7 @@ class StagePlan:
         leave: last order of the stage -> row-major map.
         layouts: of W-MSA and of SW-MSA; the same where nothing shifts.
         last: the layout in which the last block leaves the tokens.
+        depth: blocks.
     """
 
     size_hw: SizeHW
@@ -49,6 +50,7 @@ class StagePlan:
     leave: TokenMove
     layouts: tuple[WindowLayout, WindowLayout]
     last: WindowLayout
+    depth: int
 
 
 def plan_stage(
@@ -78,6 +80,7 @@ def plan_stage(
         last.leave(),
         (plain, shifted),
         last,
+        depth,
     )
 
 
