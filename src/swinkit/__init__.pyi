@@ -14,6 +14,8 @@ from .detection.model import create_detector as create_detector
 from .detection.result import Detections as Detections
 from .detection.result import InstanceMasks as InstanceMasks
 from .errors import SwinkitError as SwinkitError
+from .explaining.explanation import Explanation as Explanation
+from .explaining.explanation import explain as explain
 from .exporting.export import export as export
 from .images.fitting import Fit as Fit
 from .images.preprocessing import Preprocessing as Preprocessing

@@ -45,6 +45,7 @@ COMMANDS = {
     "export": "write a model for ONNX Runtime, OpenVINO or torch.export, with proof",
     "benchmark": "what runs a network how fast on this machine",
     "complexity": "what windows cost beside global attention, term by term",
+    "explain": "what a model does with one image, as a page",
     "models": "the published networks and their weights",
 }
 

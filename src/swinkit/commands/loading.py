@@ -54,11 +54,16 @@ def task_options(command: Any, model: "TaskModel", options: Options, weights: st
 
 def check_common(command: Any) -> None:
     """What predict and evaluate have in common, before anything is loaded. Raises ConfigError."""
-    if not command.weights.strip():
-        raise ConfigError("weights is an empty name; name a weight file, a published name or a URL")
     check_range("batch-size", command.batch_size, 1)
-    if command.image_size != "original":
-        check_range("image-size", command.image_size, SMALLEST_SIDE, LARGEST_SIDE)
+    check_weights_and_size(command.weights, command.image_size)
+
+
+def check_weights_and_size(weights: str, image_size: ImageSize) -> None:
+    """What every command that loads a model is told. Raises ConfigError."""
+    if not weights.strip():
+        raise ConfigError("weights is an empty name; name a weight file, a published name or a URL")
+    if image_size != "original":
+        check_range("image-size", image_size, SMALLEST_SIDE, LARGEST_SIDE)
 
 
 def load_model(

@@ -6,12 +6,13 @@ Legend: H W pixels of the input, h w tokens of a map, nW windows, N heads, T tok
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.stage import StagePlan, plan_stages
 from swinkit.backbones.swin import SwinBackbone
 from swinkit.errors import ConfigError
@@ -58,6 +59,10 @@ class Scene:
         """Windows of a block."""
         return self.plans[stage].layouts[block % 2]
 
+    def block(self, stage: int, block: int) -> SwinBlock:
+        """A block of the backbone."""
+        return cast(SwinBlock, self.backbone.get_submodule(f"stages.{stage}.blocks.{block}"))
+
     def token(self, stage: int) -> SizeHW:
         """(row, column) on a stage's map of the token that holds the chosen pixel."""
         stride = self.backbone.strides[stage]
@@ -93,11 +98,11 @@ def prepare_scene(
         raise ConfigError(f"patch is {row} {column}; give row and column as shares, 0 to below 1")
     fit: Any = model.preprocessing.for_channels(model.backbone.config.in_channels)
     name = describe(source)
-    prepared = fit(read_image(source, channels=fit.channels), name=name)
-    if isinstance(prepared, FittedImage):
-        prepared, inside = prepared.values, prepared.size_hw
+    fitted: Any = fit(read_image(source, channels=fit.channels), name=name)
+    if isinstance(fitted, FittedImage):
+        prepared, inside = fitted.values, fitted.size_hw
     else:
-        inside = prepared.shape[1:]
+        prepared, inside = fitted, fitted.shape[1:]
     picture = fit.restore(prepared)
     if picture.shape[2] != 3:
         picture = picture[:, :, :1].repeat(3, axis=2)

@@ -1,0 +1,69 @@
+"""`swinkit explain`: what a model does with one image, as a page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from swinkit.commands.loading import Device, ImageSize, check_weights_and_size, load_model
+from swinkit.errors import ConfigError
+from swinkit.files import check_place
+from swinkit.task.options import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explain:
+    """Show what happens to one image inside a model: windows, masks, attention, receptive fields.
+
+    The page is one HTML file that needs no network.
+    """
+
+    image: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IMAGE")]]
+    """The image."""
+    weights: str
+    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    out: Path = Path("explanation.html")
+    """The page."""
+    patch: tuple[float, float] = (0.5, 0.5)
+    """Row and column of the place to look at, as shares of height and width."""
+    stage: int = 1
+    """Whose attention the figures show; counted from 1, as block and head are."""
+    block: int = 2
+    """Block of that stage; the even ones are shifted."""
+    head: int = 1
+    """Head of that block."""
+    image_size: ImageSize = None
+    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
+    model's own."""
+    device: Device = "auto"
+    """auto takes the GPU where there is one."""
+
+    def run(self) -> None:
+        """Explain and write.
+
+        Raises:
+            SwinkitError: an unreadable image, unusable weights, a stage, block, head or place that
+                does not exist, or a refused write.
+        """
+        check_weights_and_size(self.weights, self.image_size)
+        if self.out.suffix.lower() not in (".html", ".htm"):
+            raise ConfigError(
+                f"{self.out}: an explanation is a page; name a file that ends in .html"
+            )
+        check_place(self.out)
+        for name in ("stage", "block", "head"):
+            check_range(name, getattr(self, name), 1)
+        from swinkit.explaining.explanation import explain
+
+        model = load_model(self.weights, self.image_size, self.device, "eager", "fp32")
+        found = explain(
+            model,
+            self.image,
+            patch=self.patch,
+            stage=self.stage - 1,
+            block=self.block - 1,
+            head=self.head - 1,
+        )
+        found.save(self.out)
+        print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB, needs no network")

@@ -1,0 +1,57 @@
+"use strict";
+const TOUR = [
+  ["A picture becomes patches: each small square is one token. Click one, or use the arrow keys.", { stage: 0, block: 0 }, "steps", 0],
+  ["W-MSA: the map is cut into windows, and a token attends to those of its own window alone.", { stage: 0, block: 0 }, "steps", 2],
+  ["The next block shifts the windows by half of their side. The strips A, B and C would be small windows of their own.", { stage: 0, block: 1 }, "steps", 0],
+  ["The cyclic shift rolls them to the other side instead, so that all windows are whole again.", { stage: 0, block: 1 }, "steps", 1],
+  ["Now windows at the seam hold tokens that are no neighbors in the picture.", { stage: 0, block: 1 }, "steps", 2],
+  ["The mask adds -100 to the scores of such pairs: after softmax nothing of them is left.", { stage: 0, block: 1 }, "steps", 3],
+  ["Scores, bias and mask go through softmax: this is where the chosen patch looks.", { stage: 0, block: 1 }, "steps", 4],
+  ["The reverse roll brings every token back to its place in the picture.", { stage: 0, block: 1 }, "steps", 5],
+  ["Patch merging joins four tokens into one: the same window covers twice the side in the next stage.", { stage: 1, block: 0 }, "attention", 0],
+  ["After a few blocks a token has seen most of the picture. Tick “receptive field without the shift”: then, windows never exchange a thing.", { stage: 1, block: 1 }, "field", 0],
+];
+let stop = -1;
+function visit(next) {
+  stop = Math.max(0, Math.min(TOUR.length - 1, next));
+  const [text, change, view, step] = TOUR[stop];
+  $("tour").textContent = `${stop + 1} of ${TOUR.length}. ${text}`;
+  $("view").value = view; $("step").value = step;
+  choose({ ...change, stage: Math.min(change.stage, data.stages.length - 1) });
+}
+function start() {
+  for (const name of ["stage", "block", "head"]) $(name).onchange = (event) => choose({ [name]: Number(event.target.value) });
+  for (const name of ["view", "still"]) $(name).onchange = draw;
+  $("step").oninput = draw; $("side").oninput = drawCosts;
+  $("tour-next").onclick = () => visit(stop + 1); $("tour-back").onclick = () => visit(stop - 1);
+  let timer = 0;
+  $("play").onclick = () => {
+    clearInterval(timer); $("step").value = 0; draw();
+    timer = setInterval(() => {
+      $("step").value = Number($("step").value) + 1; draw();
+      if (Number($("step").value) >= 5) clearInterval(timer);
+    }, 1100);
+  };
+  $("map").onclick = (event) => {
+    const stage = data.stages[state.stage], canvas = $("map"), step = Number($("step").value);
+    const rolled = $("view").value === "steps" && step >= 1 && step <= 4, shift = rolled ? shiftOf(stage, state.block) : [0, 0];
+    const row = Math.floor(event.offsetY / canvas.clientHeight * stage.padded[0]) + shift[0];
+    const column = Math.floor(event.offsetX / canvas.clientWidth * stage.padded[1]) + shift[1];
+    move(row % stage.padded[0], column % stage.padded[1]);
+  };
+  $("map").onkeydown = (event) => {
+    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!steps) return;
+    event.preventDefault();
+    const token = tokenOf(data.stages[state.stage]);
+    move(token[0] + steps[0], token[1] + steps[1]);
+  };
+  drawCosts(); visit(0);
+}
+function move(row, column) {
+  const stage = data.stages[state.stage];
+  if (row < 0 || column < 0 || row >= stage.size[0] || column >= stage.size[1]) return;
+  choose({ row: row * stage.stride, column: column * stage.stride });
+}
+picture.onload = start;
+picture.src = data.image;

@@ -1,0 +1,153 @@
+"""The page of an explanation holds the model's numbers, for every task, and needs no network."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import swinkit
+from swinkit.backbones.config import SwinConfig
+from swinkit.classification.model import SwinClassifier
+from swinkit.cli import main
+from swinkit.explaining import payload
+from swinkit.explaining.complexity import complexity
+from swinkit.task.model import ModelInfo
+
+
+def tiny(version: int) -> SwinClassifier:
+    torch.manual_seed(version)
+    config = SwinConfig(
+        version=version, patch_size=2, embed_dim=8, depths=(2, 2), num_heads=(2, 4),
+        window_size=4, norm_stages=(1,),
+    )  # fmt: skip
+    fit = swinkit.Preprocessing(size_hw=(40, 52), resize="squash")
+    model = SwinClassifier(config, num_classes=3, info=ModelInfo(preprocessing=fit))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def photo() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (60, 70, 3)).astype(np.uint8)
+
+
+def data_of(page: str) -> dict[str, Any]:
+    found = re.search(r"id='data'>(.*?)</script>", page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def numbers(text: str, kind: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), kind)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("most", [payload.MOST_VALUES, 30_000])
+def test_numbers_of_the_page_are_the_models(
+    version: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload, "MOST_VALUES", most)
+    found = swinkit.explain(tiny(version), photo(), patch=(0.3, 0.6))
+    data = data_of(found.to_html())
+    whole = []
+    for s, stage in enumerate(data["stages"]):
+        for b, block in enumerate(stage["blocks"]):
+            layout, heads = found.scene.layout(s, b), stage["heads"]
+            scores = numbers(block["scores"], "<f2").reshape(-1, heads, 16).astype(np.float32)
+            shown = torch.from_numpy(scores + numbers(block["top"], "<f4").reshape(-1, heads, 1))
+            whole.append(block["rows"] is None)
+            rows = range(len(shown)) if block["rows"] is None else numbers(block["rows"], "<i4")
+            name = f"stages.{s}.blocks.{b}"
+            for own, place in zip(shown, rows, strict=True):
+                row, column = divmod(int(place), stage["size"][1])
+                slot = layout.padded_to_slot[row * layout.padded_hw[1] + column]
+                window, token = divmod(int(slot), 16)
+                true = found.scores[name][window, :, token]
+                # The page shows two digits behind the point.
+                torch.testing.assert_close(own.softmax(-1), true.softmax(-1), rtol=0, atol=2e-3)
+                assert float((own - true).abs().max()) < 5e-3
+            bias = found.scene.block(s, b).attention.position_bias.table_rows()
+            assert np.array_equal(numbers(block["bias"], "<f4"), bias.detach().flatten().numpy())
+    assert all(whole) == (most > 30_000)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_found(version: int) -> None:
+    model = tiny(version)
+    found = swinkit.explain(model, photo(), patch=(0.9, 0.1), stage=1, block=1, head=2)
+    for name, weights in found.attention.items():
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+        layout = found.scene.layout(int(name[7]), int(name[-1]))
+        if layout.num_seam:
+            mask = payload_mask(layout)
+            assert float((weights[-layout.num_seam :] * mask[:, None]).max()) < 1e-6
+    cost = complexity(model.config, (40, 52)).total
+    assert sum(step.multiply_adds for step in found.steps[:-1]) == cost
+    assert found.steps[-1].parameters == sum(p.numel() for p in model.parameters())
+    assert any("padded" in step.note for step in found.steps)
+    for field in found.fields:
+        assert not (field.measured & ~field.theory).any()
+        assert not (field.without_shift & ~field.theory).any()
+    assert len(found.figures) > 20
+
+
+def payload_mask(layout: Any) -> torch.Tensor:
+    from swinkit.windows.shift_mask import shift_mask
+
+    mask = shift_mask(layout)
+    assert mask is not None
+    return (mask < 0).float()
+
+
+@pytest.mark.parametrize("name", ["retinanet_swin_nano", "upernet_swin_nano"])
+def test_other_tasks(name: str, tmp_path: Path) -> None:
+    create = swinkit.create_segmenter if "upernet" in name else swinkit.create_detector
+    model = create(name, num_classes=2)
+    model.set_image_size(48)
+    found = swinkit.explain(model, photo())
+    found.save(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    assert data_of(page)["size"] == list(found.scene.image_hw)
+    assert len(page) < 12e6
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    weights, image, page = (tmp_path / name for name in ("w.safetensors", "a.png", "p.html"))
+    swinkit.save(tiny(1), weights)
+    Image.fromarray(photo()).save(image)
+    words = ["explain", str(image), "--weights", str(weights), "--out", str(page)]
+    assert main([*words, "--stage", "2", "--head", "4"]) == 0
+    assert "needs no network" in capsys.readouterr().out
+    assert page.stat().st_size > 100_000
+    for bad, said in (
+        (["--stage", "3"], "stage"), (["--head", "9"], "head"),
+        (["--patch", "0.5", "1.5"], "patch"), (["--out", "x.png"], ".html"),
+    ):  # fmt: skip
+        assert main([*words, *bad]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+
+
+def test_the_scripts_are_sound(tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no chromium here")
+    page = tmp_path / "page.html"
+    swinkit.explain(tiny(1), photo()).save(page)
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000",
+         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "1 of 10." in done.stdout  # the tour has begun
+    assert "Patch at row 10, column 13" in done.stdout
