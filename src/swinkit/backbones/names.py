@@ -62,7 +62,7 @@ def best_weights(variant: Variant) -> str | None:
     The large ones and those of moved windows were pretrained on ImageNet-22K, and 192 pixels were
     its only training.
     """
-    if variant.name == "swin_nano":
+    if variant.name.startswith("swin_nano"):
         return None
     if variant.image_size == 192:
         return f"{variant.name}.in22k"

@@ -257,14 +257,15 @@ def create_backbone(
     in_channels: int = 3,
     window_size: int | SizeHW | None = None,
     drop_path_rate: float | None = None,
-    norm_stages: Sequence[int] = (0, 1, 2, 3),
+    norm_stages: Sequence[int] | None = None,
     attention: Kernel | None = None,
     gradient_checkpointing: bool = False,
     pretrained: bool = False,
 ) -> SwinBackbone:
     """A bare backbone with fresh weights, giving a pyramid of normed maps.
 
-    Args are those of `create_model`; `norm_stages` are the stages whose map is layer-normed.
+    Args are those of `create_model`; `norm_stages` are the stages whose map is layer-normed, by
+    default all.
     `swinkit.load` gives trained weights.
 
     >>> import torch
@@ -284,4 +285,5 @@ def create_backbone(
         attention=attention,
         gradient_checkpointing=gradient_checkpointing,
     )
-    return SwinBackbone(replace(config, norm_stages=tuple(norm_stages)))
+    stages = range(config.num_stages) if norm_stages is None else norm_stages
+    return SwinBackbone(replace(config, norm_stages=tuple(stages)))

@@ -1,5 +1,6 @@
 """Training a classifier. B batch, C channels, H W map, K classes."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
+from swinkit.classification.auto_name import AUTO, variant_for
 from swinkit.classification.data.dataset import (
     ClassificationDataset,
     EvalTransform,
@@ -34,6 +36,7 @@ from swinkit.task.options import WorkerOptions
 from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
+logger = logging.getLogger(__name__)
 DEFAULT_SIZE = 224  # pixels, of an architecture without a name
 
 
@@ -73,8 +76,13 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             info = ModelInfo(class_names=names, preprocessing=preprocessing)
             architecture = adapt_backbone(config.architecture, config)
             return SwinClassifier(architecture, num_classes=len(names), info=info)
+        name = config.model.name
+        if name == AUTO:
+            paths = [sample.path for sample in self.splits.train]
+            name, reason = variant_for(paths, channels_of(config.data))
+            logger.info("network: %s", reason)
         return create_model(
-            config.model.name,
+            name,
             num_classes=len(names),
             class_names=names,
             image_size=config.model.image_size,
