@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import swinkit
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.cli import main
+from swinkit.detection.variants import DETECTORS
 from swinkit.explaining import payload
 from swinkit.explaining.complexity import complexity
+from swinkit.segmentation.variants import SEGMENTERS
 from swinkit.task.model import ModelInfo
 
 
@@ -107,12 +110,21 @@ def payload_mask(layout: Any) -> torch.Tensor:
     return (mask < 0).float()
 
 
-@pytest.mark.parametrize("name", ["retinanet_swin_nano", "upernet_swin_nano"])
+@pytest.mark.parametrize(
+    "name", ["retinanet_swin_nano", "mask_rcnn_swin_nano", "upernet_swin_nano", "unet_swin_nano"]
+)
 def test_other_tasks(name: str, tmp_path: Path) -> None:
-    create = swinkit.create_segmenter if "upernet" in name else swinkit.create_detector
-    model = create(name, num_classes=2)
+    if name in SEGMENTERS:
+        model: Any = swinkit.create_segmenter(name, num_classes=2)
+    else:  # without training no box scores high
+        config = replace(DETECTORS[name], num_classes=2)
+        config = replace(config, output=replace(config.output, score_threshold=0.0))
+        model = swinkit.SwinDetector.from_config(config)
     model.set_image_size(48)
     found = swinkit.explain(model, photo())
+    assert found.evidence is not None
+    assert all(float(heat.min()) >= 0 for heat in found.evidence.heat.values())
+    assert all(0 <= area <= 1 for area in found.evidence.deletion.values())
     found.save(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
@@ -151,3 +163,50 @@ def test_the_scripts_are_sound(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "1 of 10." in done.stdout  # the tour has begun
     assert "Patch at row 10, column 13" in done.stdout
+
+
+class Bright(torch.nn.Module):
+    """Mean of the first channel of the tokens, as the first of two logits."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        level = tokens[..., 0].mean(1)
+        return torch.stack([level, -level], -1)
+
+
+def test_evidence_lies_where_the_class_does() -> None:
+    torch.manual_seed(0)
+    config = SwinConfig(
+        patch_size=2, embed_dim=8, depths=(1,), num_heads=(2,), window_size=4, norm_stages=(),
+        patch_norm=False,
+    )  # fmt: skip
+    fit = swinkit.Preprocessing(size_hw=(32, 32), resize="squash")
+    model = SwinClassifier(config, num_classes=2, info=ModelInfo(preprocessing=fit))
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.nn.init.ones_(model.backbone.patch_embed.projection.weight[:1])
+    model.head = Bright()  # type: ignore[assignment]
+    pixels = np.full((32, 32, 3), (124, 116, 104), np.uint8)  # the mean color, rounded
+    pixels[4:12, 16:24] = 255
+    found = swinkit.explain(model, pixels).evidence
+    assert found is not None
+    heat = found.heat["Grad-CAM"]
+    assert float(heat[2:6, 8:12].sum() / heat.sum()) > 0.95
+    assert found.deletion["Grad-CAM"] < found.deletion["at random"]
+    assert found.insertion["Grad-CAM"] > found.insertion["at random"]
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn_swin_nano", "retinanet_swin_nano"])
+def test_a_box_has_the_score_that_the_detector_gave(name: str) -> None:
+    torch.manual_seed(0)
+    model = swinkit.create_detector(name, num_classes=2).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        maps = model.backbone(images)
+        found = model.candidates(model.features_of(maps), [(64, 64)], 0.0)[0]
+        place = int(found.scores.argmax())
+        box, label = found.boxes_xyxy[place], int(found.labels[place])
+        asked = model.class_probability(model.features_of(maps), box, label, (64, 64))
+        both = asked(model.features_of([torch.cat([own, own]) for own in maps]))
+    assert both.shape == (2,)
+    if "retina" in name:  # an R-CNN looks at the box itself where it had looked at a proposal
+        torch.testing.assert_close(both, found.scores[place].expand(2))

@@ -28,8 +28,11 @@ from swinkit.task.class_names import read_names
 from swinkit.task.options import PredictOptions, WorkerOptions, check_range
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from swinkit.classification.model import SwinClassifier
     from swinkit.classification.train import ClassificationTraining
+    from swinkit.task.evidence import Answer
 
 
 IMAGENET = Path(__file__).with_name("imagenet.txt")
@@ -182,6 +185,14 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
             progress=progress,
         )
         return report, remarks
+
+    def answers(
+        self, model: "SwinClassifier", images: "Tensor", maps: "Sequence[Tensor]"
+    ) -> "Sequence[Answer]":
+        """Its classes."""
+        from swinkit.classification.evidence import class_answers
+
+        return class_answers(model, images, maps)
 
     def training(self, config: ClassificationTrainConfig) -> "ClassificationTraining":
         """Cross-entropy on labeled images."""

@@ -29,10 +29,12 @@ class Explain:
     """Row and column of the place to look at, as shares of height and width."""
     stage: int = 1
     """Whose attention the figures show; counted from 1, as block and head are."""
-    block: int = 2
-    """Block of that stage; the even ones are shifted."""
+    block: int | None = None
+    """Block of that stage; the even ones are shifted. None takes the second."""
     head: int = 1
     """Head of that block."""
+    answer: int = 1
+    """Whose evidence is shown: 1 is the best class or box, or the largest segment."""
     image_size: ImageSize = None
     """Side of the input in pixels, of detectors and segmenters the short one; None takes the
     model's own."""
@@ -52,7 +54,7 @@ class Explain:
                 f"{self.out}: an explanation is a page; name a file that ends in .html"
             )
         check_place(self.out)
-        for name in ("stage", "block", "head"):
+        for name in ("stage", "block", "head", "answer"):
             check_range(name, getattr(self, name), 1)
         from swinkit.explaining.explanation import explain
 
@@ -62,8 +64,9 @@ class Explain:
             self.image,
             patch=self.patch,
             stage=self.stage - 1,
-            block=self.block - 1,
+            block=None if self.block is None else self.block - 1,
             head=self.head - 1,
+            answer=self.answer - 1,
         )
         found.save(self.out)
         print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB, needs no network")

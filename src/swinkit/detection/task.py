@@ -40,8 +40,11 @@ from swinkit.task.options import (
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from swinkit.detection.model import SwinDetector
     from swinkit.detection.train import DetectionTraining
+    from swinkit.task.evidence import Answer
 
 COUNTED_HW = (800, 1280)  # the size that the papers count at
 
@@ -220,6 +223,14 @@ class DetectionTask(Task["SwinDetector", Detections]):
             progress=progress,
         )
         return report, problems
+
+    def answers(
+        self, model: "SwinDetector", images: "Tensor", maps: "Sequence[Tensor]"
+    ) -> "Sequence[Answer]":
+        """Its boxes."""
+        from swinkit.detection.evidence import box_answers
+
+        return box_answers(model, images, maps)
 
     def training(self, config: DetectionTrainConfig) -> "DetectionTraining":
         """The detector's own losses on images with objects."""

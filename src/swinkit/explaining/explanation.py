@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.stage import plan_stages
 from swinkit.errors import ConfigError
 from swinkit.explaining.attention import rollout, spatial_reach, stitched
+from swinkit.explaining.evidence import find_evidence
 from swinkit.explaining.findings import Field, Findings
 from swinkit.explaining.forward import forward_steps
 from swinkit.explaining.page import as_html, figures_of
@@ -56,8 +58,9 @@ def explain(
     *,
     patch: tuple[float, float] | None = None,
     stage: int = 0,
-    block: int = 1,
+    block: int | None = None,
     head: int = 0,
+    answer: int = 0,
 ) -> Explanation:
     """Look at what a model of any task does with one image.
 
@@ -66,7 +69,9 @@ def explain(
         image: a path, an array or a Pillow image.
         patch: (row, column) of the place to look at, as shares of height and width; None takes
             the center.
-        stage, block, head: whose attention the page shows first, from 0.
+        stage, block, head: whose attention the page shows first, from 0; the block by
+            default the stage's second, if it has one.
+        answer: whose evidence is shown: 0 is the best class, box or the largest segment.
 
     Returns:
         The numbers, and a page by its `save`.
@@ -84,24 +89,33 @@ def explain(
         >>> found.stitched["stages.0.blocks.1"].shape
         torch.Size([2, 16, 16])
     """
-    config = model.backbone.config
-    for what, value, count in (
-        ("stage", stage, config.num_stages),
-        ("block", block, config.depths[min(max(stage, 0), config.num_stages - 1)]),
-        ("head", head, config.num_heads[min(max(stage, 0), config.num_stages - 1)]),
-    ):
-        if not 0 <= value < count:
-            raise ConfigError(f"{what} is {value}; the model has 0 to {count - 1} there")
+    depths = model.backbone.config.depths
+    if block is None:
+        block = min(1, depths[min(max(stage, 0), len(depths) - 1)] - 1)
+    _check(model.backbone.config, stage, block, head, answer)
     was_training = model.training
     model.eval()
     try:
         scene = prepare_scene(model, image, patch)
-        return _look(scene, stage, block, head)
+        return _look(scene, stage, block, head, answer)
     finally:
         model.train(was_training)
 
 
-def _look(scene: Scene, stage: int, block: int, head: int) -> Explanation:
+def _check(config: SwinConfig, stage: int, block: int, head: int, answer: int) -> None:
+    if answer < 0:
+        raise ConfigError(f"answer is {answer}; count from 0, the best one")
+    within = min(max(stage, 0), config.num_stages - 1)
+    for what, value, count in (
+        ("stage", stage, config.num_stages),
+        ("block", block, config.depths[within]),
+        ("head", head, config.num_heads[within]),
+    ):
+        if not 0 <= value < count:
+            raise ConfigError(f"{what} is {value}; the model has 0 to {count - 1} there")
+
+
+def _look(scene: Scene, stage: int, block: int, head: int, answer: int) -> Explanation:
     places = {f"stages.{s}.blocks.{b}": (s, b) for s, b in scene.blocks()}
     kinds = ("scores", "attention")
     seen = scene.look([f"{name}.{kind}" for name in places for kind in kinds])
@@ -131,6 +145,7 @@ def _look(scene: Scene, stage: int, block: int, head: int) -> Explanation:
         stitched=own,
         reach=reach,
         rollout=rollout(by_stage, [plan.layouts for plan in scene.plans], seed),
+        evidence=find_evidence(scene, answer),
         fields=_fields(scene),
     )
 

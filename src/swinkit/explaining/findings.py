@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from swinkit.explaining.evidence import Evidence
 from swinkit.explaining.forward import Step
 from swinkit.explaining.scene import Scene
 
@@ -44,6 +45,7 @@ class Findings:
         stitched: by the same names, (N, h, w): where the chosen patch looks.
         reach: by the same names, (N,) pixels.
         rollout: (h, w) of the first map, seeded at the chosen patch of the last.
+        evidence: for the model's best answer, or None where it has none.
         fields: receptive fields of the chosen patch, block by block.
     """
 
@@ -58,4 +60,5 @@ class Findings:
     stitched: Mapping[str, Tensor]
     reach: Mapping[str, Tensor]
     rollout: Tensor
+    evidence: Evidence | None
     fields: list[Field]

@@ -24,6 +24,8 @@ SECTIONS = {
     "The kinds of windows after the shift": "Black pairs of query (row) and key (column) get -100 "
     "before softmax. Means over the heads and windows of the kind.",
     "Relative position bias": "What a block adds to its scores, by the distance of key and query.",
+    "Evidence for the answer": "What speaks for the best class, box or segment. Deletion: area "
+    "under its probability while that goes first (small is good); insertion: while it comes first.",
     "Attention of the chosen patch": "Stitched over windows and un-shifted, heads sorted by how "
     "far they look; and its rollout through all blocks from the last map.",
     "Receptive field of the chosen patch": "Bright pixels have a gradient; the shift is what lets "
@@ -70,6 +72,7 @@ def figures_of(found: Findings) -> Iterator[Figure]:
     yield from _windows(found)
     yield from _kinds(found)
     yield from _bias(found)
+    yield from _evidence(found)
     yield from _attention(found)
     yield from _receptive(found)
     yield from _merging(found)
@@ -139,6 +142,16 @@ def _bias(found: Findings) -> Iterator[Figure]:
     center = (high // 2) * wide + wide // 2
     seen = found.biases[name][found.head, center].unflatten(0, (high, wide))
     yield section, f"head {found.head + 1}, seen from the central token", matrix_picture(seen)
+
+
+def _evidence(found: Findings) -> Iterator[Figure]:
+    own, stride = found.evidence, found.scene.backbone.strides[0]
+    if own is None:
+        return
+    for name, heat in own.heat.items():
+        areas = f"deletion {own.deletion[name]:.3f}, insertion {own.insertion[name]:.3f}"
+        drawn = heat_picture(found.scene.picture_rgb, heat, stride)
+        yield "Evidence for the answer", f"{own.answer}, {name}: {areas}", drawn
 
 
 def _attention(found: Findings) -> Iterator[Figure]:

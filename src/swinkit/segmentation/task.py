@@ -35,8 +35,11 @@ from swinkit.task.options import (
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from swinkit.segmentation.model import SwinSegmenter
     from swinkit.segmentation.train import SegmentationTraining
+    from swinkit.task.evidence import Answer
 
 COUNTED_HW = (512, 2048)  # the size that the paper counts at
 
@@ -192,6 +195,14 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
             progress=progress,
         )
         return report, problems
+
+    def answers(
+        self, model: "SwinSegmenter", images: "Tensor", maps: "Sequence[Tensor]"
+    ) -> "Sequence[Answer]":
+        """Its segments."""
+        from swinkit.segmentation.evidence import segment_answers
+
+        return segment_answers(model, images, maps)
 
     def training(self, config: SegmentationTrainConfig) -> "SegmentationTraining":
         """Cross-entropy and its relatives on images with masks."""

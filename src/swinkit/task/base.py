@@ -17,9 +17,11 @@ from swinkit.task.options import EvaluateOptions, PredictOptions
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
+    from swinkit.task.evidence import Answer
     from swinkit.task.model import TaskModel
     from swinkit.task.train_config import TrainConfig
     from swinkit.task.training import TrainingTask
@@ -237,6 +239,17 @@ class Task(ABC, Generic[Model, Result]):
             data: a path, a `DataConfig`, or the task's splits or samples.
             options: an `evaluate_options`.
         """
+
+    def answers(
+        self, model: Model, images: "Tensor", maps: "Sequence[Tensor]"
+    ) -> "Sequence[Answer]":
+        """What a model says of one image, best first, for explanations; none by default.
+
+        Args:
+            images: `1 C H W`, prepared.
+            maps: the backbone's of it.
+        """
+        return ()
 
     @abstractmethod
     def training(self, config: Any) -> "TrainingTask[Model]":

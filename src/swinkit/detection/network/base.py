@@ -4,7 +4,7 @@ Legend: B batch, C channels, H W image, h w map, N detections of an image, s sid
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -147,8 +147,7 @@ class DetectionNetwork(nn.Module, ABC):
             raise ConfigError(f"{len(sizes_hw)} sizes for a batch of {images.shape[0]} images")
         output = output or self.config.output
         features = self.feature_maps(images)
-        candidates = self.candidates(features, sizes_hw, output.score_threshold)
-        found = [best_detections(own, output) for own in candidates]
+        found = self.best(features, sizes_hw, output)
         if not self.config.has_masks:
             return found
         masks = self.masks(
@@ -189,14 +188,43 @@ class DetectionNetwork(nn.Module, ABC):
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """`B C H W` -> the feature pyramid's maps, finest first."""
-        maps = self.backbone(images)[self.first_stage :]
+        return self.pyramid_of(self.backbone(images))
+
+    def pyramid_of(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The backbone's maps of all stages -> the feature pyramid's, finest first."""
+        maps = maps[self.first_stage :]
         if torch.compiler.is_exporting():  # else convolutions ask which order memory has
             maps = [level.contiguous() for level in maps]
         return self.fpn(maps)
 
     def feature_maps(self, images: Tensor) -> Features:
         """What the heads read of `B C H W` images."""
-        return Features(self.pyramid(images))
+        return self.features_of(self.backbone(images))
+
+    def features_of(self, maps: Sequence[Tensor]) -> Features:
+        """What the heads read, from the backbone's maps."""
+        return Features(self.pyramid_of(maps))
+
+    def best(
+        self,
+        features: Features,
+        sizes_hw: Sequence[SizeHW],
+        output: OutputConfig | None = None,
+    ) -> list[RawDetections]:
+        """The detections that are kept of each image, without masks."""
+        output = output or self.config.output
+        candidates = self.candidates(features, sizes_hw, output.score_threshold)
+        return [best_detections(own, output) for own in candidates]
+
+    @abstractmethod
+    def class_probability(
+        self, features: Features, box_xyxy: Tensor, label: int, size_hw: SizeHW
+    ) -> Callable[[Features], Tensor]:
+        """How probable a class is in a (4,) box that was found among `features` of one image.
+
+        Returns:
+            From features of B images of the same size to (B,) probabilities, differentiable.
+        """
 
     @abstractmethod
     def candidates(

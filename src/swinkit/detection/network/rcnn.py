@@ -6,7 +6,7 @@ Legend: B batch, H W image, C channels, N boxes of an image, R sampled RoIs of a
 P positives among them, K classes, s side of a mask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -50,9 +50,20 @@ class RCNN(RoIHeads):
         self.rpn = RPNHead(channels, config.rpn, self.strides)
         self.add_heads()
 
-    def feature_maps(self, images: Tensor) -> Features:
-        maps = self.pyramid(images)
-        return Features(maps, None if self.semantic is None else self.semantic(maps)[1])
+    def features_of(self, maps: Sequence[Tensor]) -> Features:
+        levels = self.pyramid_of(maps)
+        return Features(levels, None if self.semantic is None else self.semantic(levels)[1])
+
+    def class_probability(
+        self, features: Features, box_xyxy: Tensor, label: int, size_hw: SizeHW
+    ) -> Callable[[Features], Tensor]:
+        def probability(features: Features) -> Tensor:
+            count = features.maps[0].shape[0]
+            boxes = [box_xyxy[None]] * count  # as if the region proposals were this box
+            _, found = self.classify(features, boxes, [size_hw] * count)
+            return torch.stack([own[0, label] for own in found])
+
+        return probability
 
     def propose(self, features: Features, sizes_hw: Sequence[SizeHW]) -> list[Tensor]:
         """(N, 4) boxes of each image that may hold an object, best first."""

@@ -5,12 +5,13 @@ N anchors of all levels, L anchors of a level.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 
 from swinkit.detection.boxes.anchors import (
     AnchorGrid,
@@ -217,6 +218,21 @@ class RetinaNet(DetectionNetwork):
         return self.retina.candidates(
             outputs, sizes_hw, self.config.retina.pre_nms, score_threshold
         )
+
+    def class_probability(
+        self, features: Features, box_xyxy: Tensor, label: int, size_hw: SizeHW
+    ) -> Callable[[Features], Tensor]:
+        with torch.no_grad():
+            outputs = self.retina(features.maps)
+            anchors = torch.cat(self.retina.anchors(map_sizes(outputs[0]), box_xyxy.device))
+            moved = self.retina.coder.decode(anchors, all_levels(outputs[1], 4)[0], size_hw)
+            anchor = int(box_iou(box_xyxy[None], moved)[0].argmax())  # that became the box
+
+        def probability(features: Features) -> Tensor:
+            logits = all_levels(self.retina(features.maps)[0], self.num_classes)
+            return logits[:, anchor, label].sigmoid()
+
+        return probability
 
     def candidates_in_batch(
         self, features: Features, sizes_hw: Tensor, score_threshold: float

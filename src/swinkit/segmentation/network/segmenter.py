@@ -62,14 +62,14 @@ class SegmentationNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """`B C H W` -> logits `B K H W`, upsampled bilinearly from the decoder's size."""
-        logits = self._decoded(images, self.backbone(images))
+        logits = self.decode_maps(images, self.backbone(images))
         return resize(logits, (images.shape[2], images.shape[3]))
 
     def decode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits as the heads give them: UPerNet's at the finest map's size (a quarter), the
         U-Net's at full size; and the auxiliary head's at its stage's, or None without one."""
         maps = self.backbone(images)
-        logits = self._decoded(images, maps)
+        logits = self.decode_maps(images, maps)
         stage = self.config.auxiliary_stage
         if self.auxiliary is None or stage is None:
             return logits, None
@@ -108,5 +108,6 @@ class SegmentationNetwork(nn.Module):
             losses["auxiliary"] = segmentation_losses(upsampled, labels, only)["cross_entropy"]
         return losses
 
-    def _decoded(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def decode_maps(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """Logits as the head gives them, from images and the backbone's maps of them."""
         return self.head(images, (*maps[:-1], self.ppm(maps[-1])))
