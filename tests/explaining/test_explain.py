@@ -210,3 +210,14 @@ def test_a_box_has_the_score_that_the_detector_gave(name: str) -> None:
     assert both.shape == (2,)
     if "retina" in name:  # an R-CNN looks at the box itself where it had looked at a proposal
         torch.testing.assert_close(both, found.scores[place].expand(2))
+
+
+def test_the_lens_ends_with_the_models_answer() -> None:
+    model = tiny(1)
+    found = swinkit.explain(model, photo())
+    with torch.no_grad():
+        true = model(found.scene.image).softmax(-1)[0].sort(descending=True).values
+    assert len(found.lens) == 4
+    last = list(found.lens[-1].probabilities.values())
+    assert last == pytest.approx(true.tolist(), abs=1e-5)
+    assert sum(found.lens[0].probabilities.values()) == pytest.approx(1.0, abs=1e-5)

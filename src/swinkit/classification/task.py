@@ -63,6 +63,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
     predict_options = ClassificationPredictOptions
     evaluate_options = WorkerOptions
     name_lists = {"imagenet": IMAGENET}  # noqa: RUF012
+    reads_last_map = True
     predict_batch_size = 16
     evaluate_batch_size = 32
 

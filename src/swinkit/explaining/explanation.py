@@ -16,6 +16,7 @@ from swinkit.explaining.attention import rollout, spatial_reach, stitched
 from swinkit.explaining.evidence import find_evidence
 from swinkit.explaining.findings import Field, Findings
 from swinkit.explaining.forward import forward_steps
+from swinkit.explaining.lens import logit_lens
 from swinkit.explaining.page import as_html, figures_of
 from swinkit.explaining.receptive import gradients, is_seen, seen_pixels
 from swinkit.explaining.scene import Scene, prepare_scene
@@ -146,6 +147,7 @@ def _look(scene: Scene, stage: int, block: int, head: int, answer: int) -> Expla
         reach=reach,
         rollout=rollout(by_stage, [plan.layouts for plan in scene.plans], seed),
         evidence=find_evidence(scene, answer),
+        lens=logit_lens(scene),
         fields=_fields(scene),
     )
 

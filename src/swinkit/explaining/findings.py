@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swinkit.explaining.evidence import Evidence
 from swinkit.explaining.forward import Step
+from swinkit.explaining.lens import LensRow
 from swinkit.explaining.scene import Scene
 
 
@@ -46,6 +47,7 @@ class Findings:
         reach: by the same names, (N,) pixels.
         rollout: (h, w) of the first map, seeded at the chosen patch of the last.
         evidence: for the model's best answer, or None where it has none.
+        lens: the best answers read after each block; empty where the head reads several maps.
         fields: receptive fields of the chosen patch, block by block.
     """
 
@@ -61,4 +63,5 @@ class Findings:
     reach: Mapping[str, Tensor]
     rollout: Tensor
     evidence: Evidence | None
+    lens: list[LensRow]
     fields: list[Field]

@@ -60,6 +60,7 @@ def as_html(found: Findings) -> str:
         _steps_html(found),
         *_figures_html(found),
         _fields_html(found),
+        _lens_html(found),
         f"<script type='application/json' id='data'>{data}</script>",
         *(f"<script>{script}</script>" for script in scripts),
         "</body></html>\n",
@@ -237,6 +238,21 @@ def _fields_html(found: Findings) -> str:
         for one in found.fields
     ]  # fmt: skip
     return "<h3>Share of the picture that it sees</h3>" + _table(heads, rows)
+
+
+def _lens_html(found: Findings) -> str:
+    if not found.lens:
+        return ""
+    heads = ("after", *found.lens[0].probabilities)
+    rows = [
+        (
+            f"stage {row.stage + 1}, block {row.block + 1}",
+            *(f"{value:.3f}" for value in row.probabilities.values()),
+        )
+        for row in found.lens
+    ]
+    text = "What the head answers if the network had no further blocks, only patch merging."
+    return f"<h2>Logit lens</h2><p>{text}</p>" + _table(heads, rows)
 
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

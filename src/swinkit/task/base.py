@@ -135,6 +135,7 @@ class Task(ABC, Generic[Model, Result]):
         predict_options, evaluate_options: dataclasses whose fields become options of the commands;
             a field that several tasks share comes from a common base class.
         name_lists: files of class names that evaluations can be told by a word.
+        reads_last_map: whether its head reads nothing but the backbone's last map.
         predict_batch_size, evaluate_batch_size: images in one forward pass by default.
     """
 
@@ -148,6 +149,7 @@ class Task(ABC, Generic[Model, Result]):
     predict_options: ClassVar[type[PredictOptions]] = PredictOptions
     evaluate_options: ClassVar[type[EvaluateOptions]] = EvaluateOptions
     name_lists: ClassVar[Mapping[str, Path]] = {}
+    reads_last_map: ClassVar[bool] = False
     predict_batch_size: ClassVar[int] = 1
     evaluate_batch_size: ClassVar[int] = 1
 
