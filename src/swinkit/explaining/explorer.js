@@ -203,14 +203,15 @@ function drawRows() {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     grid(canvas, values, columns, low, high);
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${name}, from ${low.toFixed(2)} to ${high.toFixed(2)}`);
+    const range = `${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}`;
+    canvas.setAttribute("aria-label", `${name}, from ${range}`);
     canvas.onpointermove = (event) => {
       const x = Math.floor(event.offsetX / canvas.clientWidth * columns);
       const n = Math.floor(event.offsetY / canvas.clientHeight * stage.window[0]) * columns + x;
       if (values[n] !== undefined) $("value").textContent = `${name}, key at row ${row.tokens[n][0]}, column ${row.tokens[n][1]}: ${values[n].toFixed(2)}`;
     };
     const caption = document.createElement("figcaption");
-    caption.textContent = `${name}: ${low.toFixed(2)} to ${high.toFixed(2)}`;
+    caption.textContent = `${name}: ${range}`;
     figure.append(canvas, caption);
     return figure;
   }));
