@@ -13,7 +13,6 @@ import torch
 
 from swinkit.checkpoints.artifact import open_engine, runner_of
 from swinkit.checkpoints.save import HEADER, Model, header_of
-from swinkit.engines.base import Engine
 from swinkit.errors import ConfigError, SwinkitError, one_line
 from swinkit.exporting import SUFFIX, Precision, Target
 from swinkit.exporting.graph import INPUT, Graph, trace
@@ -113,33 +112,50 @@ def export(
     with tempfile.TemporaryDirectory(prefix="swinkit-export-") as folder:
         draft = Path(folder) / f"draft{SUFFIX[to]}"
         say(f"writing {to}")
-        if to == "torch-export":
-            with _drafting(draft):
-                write_program(graph, metadata, draft)
-            engine: Engine | None = Program(draft) if verify else None
-            quantized: list[Quantized] = []
-        else:
-            network = to_onnx(graph)
-            if to == "openvino":
-                network = to_openvino(network)
-            quantized = []
-            if images is not None:
-                say(f"quantizing twice on {len(images)} images")
-                quantized = _quantized(_whole(model), network, images, to, draft)
-            network = quantized[0].model if quantized else network
-            _write(network, metadata, draft, to, fp16=precision == "fp16")
-            engine = open_engine(str(draft)) if verify else None
-        for one in quantized:
-            say(str(one))
+        quantized = _draft(model, graph, metadata, draft, to, precision, images, say)
         verification = None
-        if engine is not None:
+        if verify:
             say("comparing it with PyTorch")
+            engine = Program(draft) if to == "torch-export" else open_engine(str(draft))
             verification = compare_at(model, engine, sizes)
             say(verification.table())
             if int8 is None:
                 _refuse_if_off(model, verification, to, precision)
         _keep(draft, path)
     return Exported(path=path, verification=verification, quantized=tuple(quantized))
+
+
+def _draft(
+    model: Model,
+    graph: Graph,
+    metadata: dict[str, str],
+    path: Path,
+    to: Target,
+    precision: Precision,
+    images: list[torch.Tensor] | None,
+    say: Say,
+) -> list[Quantized]:
+    """Write what is not compared yet; the INT8 networks that were compared, the written one first.
+
+    Args:
+        images: for INT8; None leaves it out.
+    """
+    if to == "torch-export":
+        with _drafting(path):
+            write_program(graph, metadata, path)
+        return []
+    network = to_onnx(graph)
+    if to == "openvino":
+        network = to_openvino(network)
+    quantized: list[Quantized] = []
+    if images is not None:
+        say(f"quantizing twice on {len(images)} images")
+        quantized = _quantized(_whole(model), network, images, to, path)
+        network = quantized[0].model
+        for one in quantized:
+            say(str(one))
+    _write(network, metadata, path, to, fp16=precision == "fp16")
+    return quantized
 
 
 def _refuse_if_off(model: Model, found: Verification, to: Target, precision: Precision) -> None:
