@@ -23,8 +23,7 @@ class ModelConfig:
     """Which network, and where its weights start."""
 
     name: Annotated[str, arg(aliases=("--name",))] = "swin_t"
-    """A variant of `swinkit models`; of a classifier "auto", by the size of the pictures. Ignored
-    where weights give a model of the run's task."""
+    """A variant of `swinkit models`, of classifiers "auto" too; unused beside a model's weights."""
     weights: Annotated[str | None, arg(aliases=("--weights",))] = None
     """Start from these: a file, a published name, a hub id or a URL. A detector or a segmenter may
     start from a classifier's backbone. None starts from scratch."""

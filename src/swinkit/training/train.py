@@ -188,7 +188,8 @@ def pretrain(
 
     >>> import pathlib, tempfile
     >>> from PIL import Image
-    >>> photos = pathlib.Path(tempfile.mkdtemp())
+    >>> photos = pathlib.Path(tempfile.mkdtemp()) / "photos"
+    >>> photos.mkdir()
     >>> for number in range(8):
     ...     Image.new("RGB", (32, 32), (30 * number, 90, 0)).save(photos / f"{number}.png")
     >>> tiny = swinkit.SwinConfig(embed_dim=8, depths=(1,), num_heads=(1,), norm_stages=(0,))
@@ -197,8 +198,8 @@ def pretrain(
     ...     steps=1,
     ...     image_size=32,
     ...     workers=0,
-    ...     out=photos.with_name("pretrained"),
-    ...     settings={"architecture": tiny, "runtime.preview": False},
+    ...     out=photos.with_name("run"),
+    ...     settings={"architecture": tiny, "runtime.preview": False, "masking.patch": 8},
     ... )  # doctest: +ELLIPSIS
     /...best.safetensors...
     >>> sorted(run.metrics)
