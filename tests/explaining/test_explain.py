@@ -221,3 +221,16 @@ def test_the_lens_ends_with_the_models_answer() -> None:
     last = list(found.lens[-1].probabilities.values())
     assert last == pytest.approx(true.tolist(), abs=1e-5)
     assert sum(found.lens[0].probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_stages_of_one_block_shift_nothing(tmp_path: Path) -> None:
+    config = SwinConfig(
+        patch_size=2, embed_dim=8, depths=(1, 2), num_heads=(1, 2), window_size=4, norm_stages=(1,)
+    )
+    model = SwinClassifier(config, num_classes=2)
+    swinkit.explain(model, photo()).save(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Stage 1: W-MSA" in page
+    assert "Stage 1: SW-MSA" not in page
+    assert "Stage 2: SW-MSA" in page
+    assert "The kinds of windows after the shift" in page

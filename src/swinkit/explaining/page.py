@@ -83,19 +83,18 @@ def _windows(found: Findings) -> Iterator[Figure]:
     scene, section = found.scene, "Windows and shifted windows"
     for stage, plan in enumerate(scene.plans):
         stride, token = scene.backbone.strides[stage], scene.token(stage)
-        shifted = plan.layouts[1].shift_hw != (0, 0)
         for name, layout, rolled in (
             ("W-MSA", plan.layouts[0], False),
             ("SW-MSA on the picture", plan.layouts[1], False),
             ("SW-MSA after the roll", plan.layouts[1], True),
         ):
-            if name == "W-MSA" or shifted:
+            if name == "W-MSA" or scene.is_shifted(stage):
                 drawn = windows_picture(scene.picture_rgb, layout, stride, token, rolled=rolled)
                 yield section, f"Stage {stage + 1}: {name}", drawn
 
 
 def _kinds(found: Findings) -> Iterator[Figure]:
-    stages = [n for n, plan in enumerate(found.scene.plans) if plan.layouts[1].shift_hw != (0, 0)]
+    stages = [stage for stage in range(len(found.scene.plans)) if found.scene.is_shifted(stage)]
     if not stages:
         return
     stage, section = stages[0], "The kinds of windows after the shift"

@@ -55,6 +55,11 @@ class Scene:
         grid_hw = self.backbone.patch_embed.grid_hw(self.image_hw)
         return plan_stages(self.backbone.config, grid_hw, torch.device("cpu"), fixed=True)
 
+    def is_shifted(self, stage: int) -> bool:
+        """Whether a block of the stage shifts its windows: the second, if there is one."""
+        depth = self.backbone.config.depths[stage]
+        return depth > 1 and self.plans[stage].layouts[1].shift_hw != (0, 0)
+
     def layout(self, stage: int, block: int) -> WindowLayout:
         """Windows of a block."""
         return self.plans[stage].layouts[block % 2]
