@@ -36,7 +36,7 @@ from swinkit.images.fitting import Fit
 from swinkit.task.model import ModelInfo
 from swinkit.task.views import TestAugmentation
 
-SIZES = ((5, 7), (9, 70), (37, 53), (64, 48), (130, 97))
+SIZES = ((5, 7), (9, 70), (65, 48))
 OUTPUT = OutputConfig(score_threshold=0.3, max_per_image=8)
 NAMES = ("cat", "dog", "hen")
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")

@@ -217,16 +217,6 @@ class DetectionNetwork(nn.Module, ABC):
         return [best_detections(own, output) for own in candidates]
 
     @abstractmethod
-    def class_probability(
-        self, features: Features, box_xyxy: Tensor, label: int, size_hw: SizeHW
-    ) -> Callable[[Features], Tensor]:
-        """How probable a class is in a (4,) box that was found among `features` of one image.
-
-        Returns:
-            From features of B images of the same size to (B,) probabilities, differentiable.
-        """
-
-    @abstractmethod
     def candidates(
         self, features: Features, sizes_hw: Sequence[SizeHW], score_threshold: float
     ) -> list[RawDetections]:
@@ -244,6 +234,19 @@ class DetectionNetwork(nn.Module, ABC):
             ConfigError: a network that does not say how.
         """
         raise ConfigError("this detector cannot be exported")
+
+    def class_probability(
+        self, features: Features, box_xyxy: Tensor, label: int, size_hw: SizeHW
+    ) -> Callable[[Features], Tensor]:
+        """How probable a class is in a (4,) box that was found among `features` of one image.
+
+        Returns:
+            From features of B images of the same size to (B,) probabilities, differentiable.
+
+        Raises:
+            ConfigError: a network that does not say how.
+        """
+        raise ConfigError("this detector does not tell how probable a class is in a box")
 
     def masks_in_batch(self, features: Features, rois: Tensor, classes: Tensor) -> Tensor:
         """(N, s, s) mask probabilities of (N, 5) RoIs, image and box, for their (N,) classes.
