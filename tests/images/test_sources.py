@@ -85,7 +85,8 @@ def test_files_passed_over_are_counted_by_kind_and_named(tmp_path: Path) -> None
         "passed over: 1 .2 files (v1.2)",
         "passed over: 1 files without a suffix (noext)",
         "passed over: 1 raw files of cameras (pic.dng); save them as JPEG to use them",
-        "passed over: 1 videos (clip.MOV); save their frames as JPEG to use them",
+        "passed over: 1 videos (clip.MOV); name them one by one to predict, or save their frames "
+        "as JPEG",
         "passed over: 3 hidden files and those of the system (.DS_Store, ._a.jpg, Thumbs.db)",
     ]
     (tmp_path / "raw").mkdir()
