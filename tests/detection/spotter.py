@@ -34,10 +34,10 @@ class Spotter(SwinDetector):
         self.batches: list[tuple[int, ...]] = []
 
     def candidates(self, *_: Any) -> list[RawDetections]:
-        raise NotImplementedError
+        raise AssertionError("a spotter answers in `forward`, and does not learn")
 
     def losses(self, *_: Any) -> dict[str, Tensor]:
-        raise NotImplementedError
+        raise AssertionError("a spotter answers in `forward`, and does not learn")
 
     def forward(
         self, images: Tensor, sizes_hw: list[tuple[int, int]], output: OutputConfig

@@ -12,7 +12,7 @@ from PIL import Image
 
 from swinkit import create_detector, create_model, create_segmenter, save
 from swinkit.cli import main
-from swinkit.errors import ImageError
+from swinkit.errors import ImageError, SwinkitError
 from swinkit.images import streams
 from swinkit.images.fitting import Fit
 from swinkit.images.streams import VideoWriter, fetch_image, frame_rate, frames_of, read_stream
@@ -198,3 +198,13 @@ def test_a_camera_gives_rgb_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ImageError, match="camera 3: gave no more pictures after 2"):
         next(frames)
     assert Camera.left == -99  # given back
+
+
+def test_a_video_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    writer = VideoWriter(tmp_path / "clip.mp4", Fraction(5))
+    with pytest.raises(SwinkitError, match="cannot be written") as caught:
+        writer.add(np.zeros((1, 1, 3), np.uint8))
+    writer.close(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -207,7 +207,7 @@ def test_settings_need_no_pytorch() -> None:
         "import sys; import swinkit.segmentation.variants, swinkit.segmentation.variants, "
         "swinkit.segmentation.config; assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_predict_gives_maps_in_original_pixels() -> None:

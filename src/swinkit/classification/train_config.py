@@ -6,21 +6,17 @@ from typing import Annotated, Literal
 import tyro
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.data.cropping import CropAndFlipConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import one_of, probabilities
+from swinkit.settings import probabilities
 from swinkit.task.train_config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationConfig:
+class AugmentationConfig(CropAndFlipConfig):
     """How training images are augmented; the defaults are the recipe of the paper, section 4.1.
 
     Attributes:
-        crop_scale: range of the part of the image's area that a random crop keeps.
-        crop_ratio: range of the crop's width over its height.
-        interpolation: filter that resizes the crop.
-        horizontal_flip: probability of mirroring left and right.
-        vertical_flip: probability of mirroring top and bottom.
         rand_augment_ops: operations that RandAugment draws per image; 0 switches it off.
         rand_augment_probability: chance that a drawn operation is applied.
         rand_augment_magnitude: their strength, 0 to 10.
@@ -38,11 +34,6 @@ class AugmentationConfig:
         ConfigError: a value outside its range.
     """
 
-    crop_scale: tuple[float, float] = (0.08, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    horizontal_flip: float = 0.5
-    vertical_flip: float = 0.0
     rand_augment_ops: int = 2
     rand_augment_probability: float = 0.5
     rand_augment_magnitude: float = 9.0
@@ -56,20 +47,15 @@ class AugmentationConfig:
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "crop_scale", tuple(self.crop_scale))
-        object.__setattr__(self, "crop_ratio", tuple(self.crop_ratio))
-        one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
-        flips = ("horizontal_flip", "vertical_flip", "color_jitter", "erasing_probability")
-        mixing = ("rand_augment_probability", "mix_probability", "mix_switch_probability")
-        probabilities(self, *flips, *mixing)
+        super().__post_init__()
+        probabilities(self, "color_jitter", "erasing_probability", "rand_augment_probability")
+        probabilities(self, "mix_probability", "mix_switch_probability")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 1)")
         if min(self.mixup_alpha, self.cutmix_alpha, self.rand_augment_std) < 0:
             raise ConfigError("mixup_alpha, cutmix_alpha and rand_augment_std must be >= 0")
         if self.rand_augment_ops < 0 or not 0 <= self.rand_augment_magnitude <= 10:
             raise ConfigError("rand_augment_ops must be >= 0, rand_augment_magnitude in 0..10")
-        _ordered("crop_scale", self.crop_scale, 1.0)
-        _ordered("crop_ratio", self.crop_ratio, float("inf"))
 
     @classmethod
     def off(cls) -> "AugmentationConfig":
@@ -84,11 +70,6 @@ class AugmentationConfig:
             cutmix_alpha=0.0,
             label_smoothing=0.0,
         )
-
-
-def _ordered(name: str, bounds: tuple[float, ...], most: float) -> None:
-    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= most:
-        raise ConfigError(f"{name} is {bounds}; give two values, 0 < first <= second <= {most:g}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,6 +67,8 @@ class Explain:
             block=None if self.block is None else self.block - 1,
             head=self.head - 1,
             answer=self.answer - 1,
+            say=print,
         )
+        print("drawing the page")
         found.save(self.out)
         print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB, needs no network")

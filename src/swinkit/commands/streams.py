@@ -1,7 +1,6 @@
 """Videos, cameras and addresses among the sources of `swinkit predict`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
@@ -96,6 +95,5 @@ class DrawnVideos:
             if self._writer is not None:
                 self._writer.close()
             path = self._folder / Path(self._names[stream]).with_suffix(".mp4")
-            rate = frame_rate(stream) if is_video(stream) else Fraction(25)
-            self._stream, self._writer = stream, VideoWriter(path, rate)
+            self._stream, self._writer = stream, VideoWriter(path, frame_rate(stream))
         self._writer.add(picture_rgb)

@@ -174,33 +174,32 @@ def see_bands(
         DataError: none of the images can be read.
     """
     paths = [sample.path for part in parts.values() for sample in part]
-    own = own_normalization(replace(config, channels=channels), paths)
-    shown = config.shown_bands
-    if own is None:
-        return SeenBands(shown=replace(_published(channels), shown_bands=shown))
-    return SeenBands(shown=own, tables=(measure_bands(paths, channels).table(),))
+    own = own_statistics(replace(config, channels=channels), paths)
+    shown = _published(channels) if own is None else own.as_normalization
+    return SeenBands(
+        shown=replace(shown, shown_bands=config.shown_bands),
+        tables=() if own is None else (own.table(),),
+    )
 
 
 def _published(channels: int) -> Normalization:
     return Normalization() if channels == 3 else Preprocessing.for_size(224, channels=channels)
 
 
-def own_normalization(config: DataConfig, paths: Sequence[Path]) -> Normalization | None:
-    """What images of these settings are normalized by; None keeps that of the weights.
+def own_statistics(config: DataConfig, paths: Sequence[Path]) -> BandStatistics | None:
+    """What images of these settings are normalized by; None keeps what the weights have.
 
     Raises:
         DataError: none of the images can be read.
     """
-    channels, shown = channels_of(config), config.shown_bands
+    channels = channels_of(config)
     if config.statistics == "weights":
         return None
     plain = channels in (1, 3) and all(path.suffix.lower() in EIGHT_BITS for path in paths)
     if plain and config.statistics == "auto":
         return None
     found = measure_bands(paths, channels)
-    if config.statistics == "auto" and found.usual:
-        return None
-    return replace(found.as_normalization, shown_bands=shown)
+    return None if config.statistics == "auto" and found.usual else found
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:

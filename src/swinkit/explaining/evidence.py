@@ -49,7 +49,11 @@ def find_evidence(scene: Scene, number: int = 0) -> Evidence | None:
     cam, attention = _by_gradient(scene, answer)
     chance = torch.rand(cam.shape, generator=torch.Generator().manual_seed(0))
     heat = dict(zip(METHODS, (cam, attention, chance), strict=True))
-    areas = {name: _areas(scene, answer, own) for name, own in heat.items()}
+    whole, empty = (
+        _probability(scene, answer, image)
+        for image in (scene.image, torch.zeros_like(scene.image))  # zero is the mean color
+    )
+    areas = {name: _areas(scene, answer, own, whole, empty) for name, own in heat.items()}
     return Evidence(
         answer=answer.name,
         heat=heat,
@@ -98,19 +102,31 @@ def _enlarged(heat: Tensor, times: int, size_hw: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _areas(scene: Scene, answer: Answer, heat: Tensor) -> tuple[float, float]:
-    """Areas under deletion and insertion, from 0 to 1 of the patches."""
+def _probability(scene: Scene, answer: Answer, image: Tensor) -> float:
+    return float(answer.score(image, scene.backbone(image))[0].exp())
+
+
+@torch.no_grad()
+def _areas(
+    scene: Scene, answer: Answer, heat: Tensor, whole: float, empty: float
+) -> tuple[float, float]:
+    """Areas under deletion and insertion, from 0 to 1 of the patches.
+
+    Args:
+        whole, empty: the answer's probability for the image and for the mean color.
+    """
     order = heat.flatten().argsort(descending=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
     patch, (height, width) = scene.backbone.config.patch_size, scene.image_hw
     ranks = _enlarged(rank.view(heat.shape), patch, (height, width))
-    curves: Sequence[list[float]] = ([], [])
-    for cut in range(CUTS + 1):
+    curves: Sequence[list[float]] = ([whole], [empty])
+    for cut in range(1, CUTS):
         gone = (ranks < cut * len(order) / CUTS).to(scene.image.device)
-        # The mean color is zero.
         for curve, hidden in zip(curves, (gone, ~gone), strict=True):
             image = scene.image.masked_fill(hidden, 0.0)
-            curve.append(float(answer.score(image, scene.backbone(image))[0].exp()))
+            curve.append(_probability(scene, answer, image))
+    curves[0].append(empty)
+    curves[1].append(whole)
     deletion, insertion = (float(torch.trapezoid(torch.tensor(own)) / CUTS) for own in curves)
     return deletion, insertion

@@ -3,6 +3,7 @@
 Legend: H W pixels of the input, h w tokens of a map, nW windows, N heads, T tokens per window.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from swinkit.explaining.scene import Scene, prepare_scene
 from swinkit.files import atomic_write
 from swinkit.images.reading import ImageSource
 from swinkit.task.model import TaskModel
+
+Say = Callable[[str], object]
 
 
 class Explanation(Findings):
@@ -62,6 +65,7 @@ def explain(
     block: int | None = None,
     head: int = 0,
     answer: int = 0,
+    say: Say = lambda line: None,
 ) -> Explanation:
     """Look at what a model of any task does with one image.
 
@@ -73,6 +77,7 @@ def explain(
         stage, block, head: whose attention the page shows first, from 0; the block by
             default the stage's second, if it has one.
         answer: whose evidence is shown: 0 is the best class, box or the largest segment.
+        say: called with what is done next, which takes a minute with large models.
 
     Returns:
         The numbers, and a page by its `save`.
@@ -80,6 +85,7 @@ def explain(
     Raises:
         ImageError: an unreadable image.
         ConfigError: a stage, block, head or place that does not exist.
+        CheckpointError: a model that runs an exported file.
 
     Example:
         >>> import numpy as np, swinkit
@@ -90,6 +96,7 @@ def explain(
         >>> found.stitched["stages.0.blocks.1"].shape
         torch.Size([2, 16, 16])
     """
+    model.need_weights()
     depths = model.backbone.config.depths
     if block is None:
         block = min(1, depths[min(max(stage, 0), len(depths) - 1)] - 1)
@@ -98,7 +105,7 @@ def explain(
     model.eval()
     try:
         scene = prepare_scene(model, image, patch)
-        return _look(scene, stage, block, head, answer)
+        return _look(scene, stage, block, head, answer, say)
     finally:
         model.train(was_training)
 
@@ -116,7 +123,8 @@ def _check(config: SwinConfig, stage: int, block: int, head: int, answer: int) -
             raise ConfigError(f"{what} is {value}; the model has 0 to {count - 1} there")
 
 
-def _look(scene: Scene, stage: int, block: int, head: int, answer: int) -> Explanation:
+def _look(scene: Scene, stage: int, block: int, head: int, answer: int, say: Say) -> Explanation:
+    say("attention of every block")
     places = {f"stages.{s}.blocks.{b}": (s, b) for s, b in scene.blocks()}
     kinds = ("scores", "attention")
     seen = scene.look([f"{name}.{kind}" for name in places for kind in kinds])
@@ -134,6 +142,9 @@ def _look(scene: Scene, stage: int, block: int, head: int, answer: int) -> Expla
         [attention[f"stages.{s}.blocks.{b}"] for b in range(plan.depth)]
         for s, plan in enumerate(scene.plans)
     ]
+    say("what speaks for the answer")
+    evidence = find_evidence(scene, answer)
+    say("receptive fields")
     return Explanation(
         scene=scene,
         stage=stage,
@@ -146,7 +157,7 @@ def _look(scene: Scene, stage: int, block: int, head: int, answer: int) -> Expla
         stitched=own,
         reach=reach,
         rollout=rollout(by_stage, [plan.layouts for plan in scene.plans], seed),
-        evidence=find_evidence(scene, answer),
+        evidence=evidence,
         lens=logit_lens(scene),
         fields=_fields(scene),
     )

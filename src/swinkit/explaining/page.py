@@ -100,10 +100,8 @@ def _kinds(found: Findings) -> Iterator[Figure]:
     stage, section = stages[0], "The kinds of windows after the shift"
     layout = found.scene.plans[stage].layouts[1]
     regions = region_of_slots(layout).unflatten(0, (layout.num_windows, -1))  # nW T
-    scores = found.scores.get(f"stages.{stage}.blocks.1")
-    if scores is None:
-        return
-    after = found.attention[f"stages.{stage}.blocks.1"]
+    name = f"stages.{stage}.blocks.1"
+    scores, after = found.scores[name], found.attention[name]
     kinds: dict[tuple[int, ...], list[int]] = {}
     for window, own in enumerate(regions):
         kinds.setdefault(tuple(own.unique().tolist()), []).append(window)

@@ -6,7 +6,7 @@ Legend: H W frame.
 import io
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from fractions import Fraction
 from http.client import HTTPException
 from pathlib import Path
@@ -180,10 +180,12 @@ class VideoWriter:
 
     def __init__(self, path: Path, rate: Fraction) -> None:
         self._av = _video_library(path)
-        self._held = atomic_write(path)
         self._path = path
         self._rate = rate.limit_denominator(1001)
-        self._container = self._av.open(str(self._held.__enter__()), "w", format="mp4")
+        self._held = ExitStack()
+        temporary = self._held.enter_context(atomic_write(path))
+        with self._refused():
+            self._container = self._av.open(str(temporary), "w", format="mp4")
         self._stream: Any = None
 
     def add(self, picture_rgb: np.ndarray) -> None:
@@ -192,22 +194,36 @@ class VideoWriter:
             self._stream = self._new_stream(picture_rgb)
         frame = self._av.VideoFrame.from_ndarray(picture_rgb, format="rgb24")
         size = {"width": self._stream.width, "height": self._stream.height}
-        self._container.mux(self._stream.encode(frame.reformat(format="yuv420p", **size)))
+        with self._refused():
+            self._container.mux(self._stream.encode(frame.reformat(format="yuv420p", **size)))
 
     def close(self, error: BaseException | None = None) -> None:
         """Finish the file; with an error nothing of it stays."""
-        if self._stream is not None and error is None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        kind = None if error is None else type(error)
-        self._held.__exit__(kind, error, None if error is None else error.__traceback__)
+        if error is not None:
+            with suppress(self._av.FFmpegError, OSError):
+                self._container.close()
+            self._held.__exit__(type(error), error, error.__traceback__)
+            return
+        with self._refused():
+            if self._stream is not None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+        self._held.close()
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """A line, and no half of a file, where the system or the codec refuses."""
+        try:
+            yield
+        except (self._av.FFmpegError, OSError, ValueError) as error:
+            refusal = SwinkitError(f"{self._path}: cannot be written ({error})")
+            self._held.__exit__(SwinkitError, refusal, None)
+            raise refusal from error
 
     def _new_stream(self, picture_rgb: np.ndarray) -> Any:
         codec = "libx264" if "libx264" in self._av.codecs_available else "mpeg4"
-        try:
+        with self._refused():
             stream = self._container.add_stream(codec, rate=self._rate)
-        except (self._av.FFmpegError, ValueError) as error:
-            raise SwinkitError(f"{self._path}: cannot be written ({error})") from error
         stream.height, stream.width = (side - side % 2 for side in picture_rgb.shape[:2])
         stream.pix_fmt = "yuv420p"
         return stream

@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 
 from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
+from swinkit.data.cropping import crop_and_flip
 from swinkit.data.loading import EpochDataset
 from swinkit.data.problems import image_problem
 from swinkit.data.splits import SPLIT_ALIASES, Splits, fill_splits
@@ -95,19 +96,7 @@ class CropAndFlip:
 
     def __init__(self, config: PretrainingAugmentation, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self.vary = v2.Compose(
-            [
-                v2.RandomResizedCrop(
-                    preprocessing.size_hw,
-                    scale=config.crop_scale,
-                    ratio=config.crop_ratio,
-                    interpolation=InterpolationMode(config.interpolation),
-                    antialias=True,
-                ),
-                v2.RandomHorizontalFlip(config.horizontal_flip),
-                v2.RandomVerticalFlip(config.vertical_flip),
-            ]
-        )
+        self.vary = v2.Compose(crop_and_flip(config, preprocessing.size_hw))
         self.normalize = v2.Normalize(list(preprocessing.mean), list(preprocessing.std))
 
     def __call__(self, image: np.ndarray) -> Tensor:

@@ -1,14 +1,54 @@
 """Which squares of an image are hidden (2111.09886, section 3.2). h w patches of the model."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.pretraining.config import PUBLISHED_PATCH
+from swinkit.pretraining.config import (
+    PUBLISHED_NEIGHBORHOOD,
+    PUBLISHED_PATCH,
+    PUBLISHED_RATIO,
+    MaskedImageConfig,
+)
 from swinkit.settings import SizeHW
 
 LEAST_CELLS = 4  # along a side, where the image has room for them
+
+
+def masked_config(
+    backbone: SwinConfig,
+    size_hw: SizeHW,
+    *,
+    patch: int | None = None,
+    ratio: float = PUBLISHED_RATIO,
+    normalize_targets: bool | None = None,
+    neighborhood: int = PUBLISHED_NEIGHBORHOOD,
+) -> MaskedImageConfig:
+    """The masked image model on a backbone, for images of a size.
+
+    Args:
+        patch: side in pixels of the squares that are hidden; None takes 32, or what fits the
+            images.
+        normalize_targets: None does so for V2, as its authors.
+        neighborhood: side in pixels of the surroundings that normalize.
+
+    Raises:
+        ConfigError: squares that do not fit, or a ratio that hides all or nothing.
+    """
+    side = settle_patch(size_hw, patch, backbone.patch_size)
+    check_hidden(size_hw, side, ratio)
+    if normalize_targets is None:
+        normalize_targets = backbone.version == 2
+    return MaskedImageConfig(
+        backbone=replace(backbone, norm_stages=(backbone.num_stages - 1,)),
+        out_channels=backbone.in_channels,
+        mask_patch=side,
+        mask_ratio=ratio,
+        neighborhood=neighborhood if normalize_targets else None,
+    )
 
 
 def draw_mask(

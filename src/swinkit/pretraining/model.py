@@ -4,7 +4,7 @@ B batch, C channels, H W pixels, h w patches.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import Tensor
 from swinkit.backbones.names import get_variant
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reducing import Reduced
-from swinkit.pretraining.config import PUBLISHED_NEIGHBORHOOD, PUBLISHED_RATIO, MaskedImageConfig
-from swinkit.pretraining.masking import check_hidden, draw_mask, settle_patch
+from swinkit.pretraining.config import PUBLISHED_RATIO, MaskedImageConfig
+from swinkit.pretraining.masking import check_hidden, draw_mask, masked_config, settle_patch
 from swinkit.pretraining.network import MaskedImageNetwork, local_statistics, masked_l1
 from swinkit.pretraining.result import Reconstruction
 from swinkit.settings import SizeHW
@@ -228,14 +228,11 @@ def create_masked_image_model(
         in_channels=in_channels, window_size=window_size, drop_path_rate=drop_path_rate
     )
     preprocessing = Preprocessing.for_size(image_size or variant.image_size, channels=in_channels)
-    if normalize_targets is None:
-        normalize_targets = backbone.version == 2
-    config = MaskedImageConfig(
-        backbone=replace(backbone, norm_stages=(backbone.num_stages - 1,)),
-        out_channels=in_channels,
-        mask_patch=settle_patch(preprocessing.size_hw, mask_patch, backbone.patch_size),
-        mask_ratio=mask_ratio,
-        neighborhood=PUBLISHED_NEIGHBORHOOD if normalize_targets else None,
+    config = masked_config(
+        backbone,
+        preprocessing.size_hw,
+        patch=mask_patch,
+        ratio=mask_ratio,
+        normalize_targets=normalize_targets,
     )
-    check_hidden(preprocessing.size_hw, config.mask_patch, mask_ratio)
     return SwinMaskedImageModel(config, info=ModelInfo(preprocessing=preprocessing))

@@ -23,7 +23,7 @@ from swinkit.pretraining.data import (
     load_pictures,
     pictures_below,
 )
-from swinkit.pretraining.masking import check_hidden, settle_patch
+from swinkit.pretraining.masking import masked_config
 from swinkit.pretraining.model import SwinMaskedImageModel
 from swinkit.pretraining.result import Reconstruction, rows_of
 from swinkit.pretraining.train_config import PretrainingTrainConfig
@@ -102,30 +102,26 @@ class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
         if config.architecture is not None:
             return config.architecture, Preprocessing.for_size(DEFAULT_SIZE, channels=channels)
         variant = get_variant(config.model.name)
-        backbone = replace(variant.config, norm_stages=(variant.config.num_stages - 1,))
-        return backbone, Preprocessing.for_size(variant.image_size, channels=channels)
+        return variant.config, Preprocessing.for_size(variant.image_size, channels=channels)
 
     def _masked(self, backbone: SwinConfig, preprocessing: Preprocessing) -> MaskedImageConfig:
         """What is hidden; says so where it is not what the paper hides."""
         masking, size_hw = self.config.masking, preprocessing.size_hw
-        side = settle_patch(size_hw, masking.patch, backbone.patch_size)
-        check_hidden(size_hw, side, masking.ratio)
-        if masking.patch is None and side != PUBLISHED_PATCH:
+        found = masked_config(
+            backbone,
+            size_hw,
+            patch=masking.patch,
+            ratio=masking.ratio,
+            normalize_targets=masking.normalize_targets,
+            neighborhood=masking.neighborhood,
+        )
+        if masking.patch is None and found.mask_patch != PUBLISHED_PATCH:
             logger.info(
                 "squares of %d pixels are hidden: %d, as in the paper, leave too few of them in "
                 "images of %dx%d",
-                *(side, PUBLISHED_PATCH, *size_hw),
+                *(found.mask_patch, PUBLISHED_PATCH, *size_hw),
             )
-        normalize = masking.normalize_targets
-        if normalize is None:
-            normalize = backbone.version == 2
-        return MaskedImageConfig(
-            backbone=backbone,
-            out_channels=channels_of(self.config.data),
-            mask_patch=side,
-            mask_ratio=masking.ratio,
-            neighborhood=masking.neighborhood if normalize else None,
-        )
+        return found
 
     def dataset(
         self, model: SwinMaskedImageModel, samples: list[PictureSample], *, train: bool

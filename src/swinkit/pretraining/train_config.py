@@ -7,6 +7,7 @@ import tyro
 from tyro.conf import arg
 
 from swinkit.backbones.config import SwinConfig
+from swinkit.data.cropping import CropAndFlipConfig
 from swinkit.errors import ConfigError
 from swinkit.pretraining.config import (
     PUBLISHED_NEIGHBORHOOD,
@@ -14,7 +15,7 @@ from swinkit.pretraining.config import (
     check_neighborhood,
     check_ratio,
 )
-from swinkit.settings import at_least, one_of, probabilities
+from swinkit.settings import at_least
 from swinkit.task.train_config import TrainConfig
 
 
@@ -39,37 +40,10 @@ class MaskingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingAugmentation:
-    """The light variation of the paper, section 4.1.
-
-    Attributes:
-        crop_scale: range of the part of the image's area that a random crop keeps.
-        crop_ratio: range of the crop's width over its height.
-        interpolation: filter that resizes the crop.
-        horizontal_flip: probability of mirroring left and right.
-        vertical_flip: probability of mirroring top and bottom.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
+class PretrainingAugmentation(CropAndFlipConfig):
+    """The light variation of the paper, section 4.1; see `CropAndFlipConfig`."""
 
     crop_scale: tuple[float, float] = (0.67, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    horizontal_flip: float = 0.5
-    vertical_flip: float = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "crop_scale", tuple(self.crop_scale))
-        object.__setattr__(self, "crop_ratio", tuple(self.crop_ratio))
-        one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
-        probabilities(self, "horizontal_flip", "vertical_flip")
-        for name, most in (("crop_scale", 1.0), ("crop_ratio", float("inf"))):
-            bounds = getattr(self, name)
-            if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= most:
-                raise ConfigError(
-                    f"{name} is {bounds}; give two values, 0 < first <= second <= {most:g}"
-                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from swinkit.errors import ImageError
+from swinkit.errors import ConfigError, ImageError
 from swinkit.images.sources import Stream
 from swinkit.settings import Progress
 from swinkit.task.options import EvaluateOptions, PredictOptions
@@ -117,8 +117,12 @@ class ResultFormat(ABC, Generic[Result]):
         return drawn.draw()
 
     def write_mask(self, result: Result, path: Path) -> None:
-        """Write a PNG whose pixels are the result; for tasks with the option `masks`."""
-        raise NotImplementedError
+        """Write a PNG whose pixels are the result; for tasks with the option `masks`.
+
+        Raises:
+            ConfigError: a task whose results are no masks.
+        """
+        raise ConfigError("the results of this model are no masks; leave --masks out")
 
 
 class Task(ABC, Generic[Model, Result]):

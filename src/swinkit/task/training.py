@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, distributed, nn
 
-from swinkit.data.bands import own_normalization
+from swinkit.data.bands import own_statistics
 from swinkit.data.loading import EpochDataset
 from swinkit.data.problems import describe_problems
 from swinkit.data.splits import Splits
@@ -118,7 +118,7 @@ class TrainingTask(ABC, Generic[Model]):
         data = replace(config.data, channels=self.splits.channels)
         self.config = replace(config, data=data)
         paths = [sample.path for sample in self.splits.train]
-        self.normalization = own_normalization(data, paths)
+        self.statistics = own_statistics(data, paths)
         if config.train_on == "train+val":
             merged = [*self.splits.train, *self.splits.val]
             self.splits = replace(self.splits, train=merged)
@@ -142,8 +142,8 @@ class TrainingTask(ABC, Generic[Model]):
     def normalized(self, preprocessing: Prepare) -> Prepare:
         """A preprocessing of the run's images with its own statistics and choice of bands."""
         shown = self.config.data.shown_bands
-        if self.normalization is not None:
-            own = self.normalization
+        own = self.statistics
+        if own is not None:
             preprocessing = replace(preprocessing, mean=own.mean, std=own.std)
         return replace(preprocessing, shown_bands=shown)
 

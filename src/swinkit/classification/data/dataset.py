@@ -11,11 +11,11 @@ from torchvision.transforms import InterpolationMode, v2
 
 from swinkit.classification.data.splits import ClassificationSample
 from swinkit.classification.train_config import AugmentationConfig
+from swinkit.data.cropping import crop_and_flip
 from swinkit.data.loading import EpochDataset
 from swinkit.data.photometric import jitter_colors
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
-from swinkit.settings import SizeHW
 
 Transform = Callable[[np.ndarray], Tensor]
 
@@ -85,7 +85,7 @@ class TrainTransform:
         if not self.pictures:
             self.band_jitter = config.color_jitter or (0.5 if config.rand_augment_ops else 0.0)
         self.colors = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
-        self.geometry = v2.Compose(_geometry(config, preprocessing.size_hw))
+        self.geometry = v2.Compose(crop_and_flip(config, preprocessing.size_hw))
         self.color = v2.Compose(_color(config, preprocessing) if self.colors else [_nothing()])
         self.finish = v2.Compose(
             [
@@ -173,20 +173,6 @@ def train_transform(config: AugmentationConfig, preprocessing: Preprocessing) ->
     if all(getattr(config, name) == getattr(plain, name) for name in names):
         return EvalTransform(preprocessing)
     return TrainTransform(config, preprocessing)
-
-
-def _geometry(config: AugmentationConfig, size_hw: SizeHW) -> list[v2.Transform]:
-    return [
-        v2.RandomResizedCrop(
-            size_hw,
-            scale=config.crop_scale,
-            ratio=config.crop_ratio,
-            interpolation=InterpolationMode(config.interpolation),
-            antialias=True,
-        ),
-        v2.RandomHorizontalFlip(config.horizontal_flip),
-        v2.RandomVerticalFlip(config.vertical_flip),
-    ]
 
 
 def _color(config: AugmentationConfig, preprocessing: Preprocessing) -> list[v2.Transform]:

@@ -1,0 +1,63 @@
+"""Random crops and flips of tasks whose images have one size, and their settings.
+
+Importing this needs no PyTorch.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from swinkit.errors import ConfigError
+from swinkit.settings import SizeHW, one_of, probabilities
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropAndFlipConfig:
+    """A random crop, scaled to the network's size and mirrored by chance.
+
+    Attributes:
+        crop_scale: range of the part of the image's area that a random crop keeps.
+        crop_ratio: range of the crop's width over its height.
+        interpolation: filter that resizes the crop.
+        horizontal_flip: probability of mirroring left and right.
+        vertical_flip: probability of mirroring top and bottom.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    horizontal_flip: float = 0.5
+    vertical_flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
+        probabilities(self, "horizontal_flip", "vertical_flip")
+        for name, most in (("crop_scale", 1.0), ("crop_ratio", float("inf"))):
+            bounds = tuple(getattr(self, name))
+            object.__setattr__(self, name, bounds)
+            if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= most:
+                raise ConfigError(
+                    f"{name} is {bounds}; give two values, 0 < first <= second <= {most:g}"
+                )
+
+
+def crop_and_flip(config: CropAndFlipConfig, size_hw: SizeHW) -> "list[v2.Transform]":
+    """Of Pillow images or tensors (C, H, W), drawing from PyTorch's global generator."""
+    from torchvision.transforms import InterpolationMode, v2
+
+    return [
+        v2.RandomResizedCrop(
+            size_hw,
+            scale=config.crop_scale,
+            ratio=config.crop_ratio,
+            interpolation=InterpolationMode(config.interpolation),
+            antialias=True,
+        ),
+        v2.RandomHorizontalFlip(config.horizontal_flip),
+        v2.RandomVerticalFlip(config.vertical_flip),
+    ]
