@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from swinkit.explaining.attention import pass_back, to_children
@@ -83,7 +84,8 @@ def _by_gradient(scene: Scene, answer: Answer) -> tuple[Tensor, Tensor]:
     for stage in reversed(stages):
         own = values[f"norms.{stage}"].detach().float().cpu()[0]  # h w C
         slope = slope_of[f"norms.{stage}"][0]
-        cam += _enlarged((slope.mean((0, 1)) * own).sum(-1).clamp(min=0), 2**stage, size_hw)
+        heat = (slope.mean((0, 1)) * own).sum(-1).clamp(min=0)[None, None]  # 1 1 h w
+        cam += F.interpolate(heat, size_hw, mode="bilinear", align_corners=False)[0, 0]
         share = share + (slope * own).sum(-1).clamp(min=0)
         for block in reversed(range(scene.plans[stage].depth)):
             name = f"stages.{stage}.blocks.{block}.attention"
