@@ -51,8 +51,9 @@ def test_augmentation_settings_that_cannot_work(changes: dict) -> None:
 
 @pytest.mark.parametrize("config", [DataConfig, AugmentationConfig])
 def test_every_setting_has_a_line_of_help(config: type) -> None:
+    pages = "".join(kind.__doc__ or "" for kind in config.__mro__)  # of those it derives from too
     for field in dataclasses.fields(config):
-        assert f"\n        {field.name}: " in config.__doc__
+        assert f"\n        {field.name}: " in pages
 
 
 def test_configuration_and_splits_do_not_import_torch() -> None:
