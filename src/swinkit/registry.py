@@ -104,8 +104,10 @@ def find_images_of(config: "DataConfig") -> dict[str, list[Path]]:
         found = recognize(config.path, config.kind)
     except DataError:  # no labels that anything knows, and none are needed
         return pictures_below(config)
-    files = get_task(found.task).images_in(config)
-    return pictures_below(config) if files is None else files
+    samples = get_task(found.task).samples_in(config)
+    if samples is None:
+        return pictures_below(config)
+    return {split: [sample.path for sample in part] for split, part in samples.items()}
 
 
 def option_owners(options: Callable[[Task[Any, Any]], type[Any]]) -> dict[str, list[str]]:

@@ -1,26 +1,24 @@
 """Classification as a task: what the rest of the package asks of it. Imports no PyTorch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from swinkit.backbones.variants import VARIANTS, count_flops
 from swinkit.classification.data.files import folders_fault, read_files, recognize_files
+from swinkit.classification.data.folders import LabeledPath
 from swinkit.classification.result import Classification
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import DataError
-from swinkit.images.sources import Stream
-from swinkit.settings import Progress
 from swinkit.task.base import (
+    EvaluateCall,
     NetworkSummary,
-    OnError,
     Recognized,
     Report,
     ResultFormat,
-    Split,
     Task,
     name_first,
 )
@@ -28,6 +26,8 @@ from swinkit.task.class_names import read_names
 from swinkit.task.options import PredictOptions, WorkerOptions, check_range
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from torch import Tensor
 
     from swinkit.classification.model import SwinClassifier
@@ -118,34 +118,17 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
             )
         return None
 
-    def images_in(self, config: DataConfig) -> dict[str, list[Path]] | None:
+    def samples_in(self, config: DataConfig) -> Mapping[str, Sequence[LabeledPath]] | None:
         """Those of a list; in folders they are what is below."""
         if recognize_files(config.path) != "lists":
             return None
-        found = read_files(config.path, need_train=False).by_split
-        return {split: [image.path for image in images] for split, images in found.items()}
+        return read_files(config.path, need_train=False).by_split
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Classes and their counts."""
         from swinkit.classification.inspect import inspect_classification
 
         return inspect_classification(config, pictures=pictures, seed=seed)
-
-    def predict(
-        self,
-        model: "SwinClassifier",
-        images: Sequence[Stream],
-        options: ClassificationPredictOptions,
-        *,
-        batch_size: int,
-        on_error: OnError,
-        keep_images: bool,
-        progress: Progress,
-    ) -> Iterator[Classification]:
-        """The probabilities of the classes."""
-        return model.predict_iter(
-            images, batch_size=batch_size, on_error=on_error, keep_images=keep_images
-        )
 
     def result_format(
         self,
@@ -161,12 +144,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
         model: "SwinClassifier",
         data: Any,
         options: WorkerOptions,
-        *,
-        split: Split | None,
-        batch_size: int,
-        out: Path | None,
-        on_bad_image: Literal["skip", "refuse"],
-        progress: Progress | None,
+        **call: "Unpack[EvaluateCall]",
     ) -> tuple[Report, list[str]]:
         """Accuracy, confusion and calibration."""
         from swinkit.classification.data.splits import read_samples
@@ -174,16 +152,12 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
 
         remarks: list[str] = []
         if isinstance(data, (str, Path)) and model.class_names:
-            data, remarks = read_samples(data, model.class_names, split=split)
+            data, remarks = read_samples(data, model.class_names, split=call["split"])
         report = evaluate_classifier(
             model,
             data,
-            split=split,
-            batch_size=batch_size,
             workers=options.workers,
-            out=out,
-            on_bad_image=on_bad_image,
-            progress=progress,
+            **call,
         )
         return report, remarks
 

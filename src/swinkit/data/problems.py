@@ -108,6 +108,11 @@ def describe_problems(problems: Iterable[Problem], most: int = 3) -> list[str]:
     return lines
 
 
+def describe_all(notes: Iterable[str], problems: Iterable[Problem]) -> list[str]:
+    """Lines of text: remarks on a data set, and its problems."""
+    return [*(f"note: {note}" for note in notes), *describe_problems(problems)]
+
+
 def refuse_problems(
     path: Path, problems: Iterable[Problem], why: str = "refused because of strict"
 ) -> None:

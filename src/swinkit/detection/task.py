@@ -3,7 +3,7 @@
 Imports no PyTorch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,14 +19,12 @@ from swinkit.detection.result import Detections
 from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, PARAMETERS
 from swinkit.errors import ConfigError
-from swinkit.images.sources import Stream
 from swinkit.settings import Progress
 from swinkit.task.base import (
+    EvaluateCall,
     NetworkSummary,
-    OnError,
     Recognized,
     Report,
-    Split,
     Task,
     round_millions,
 )
@@ -40,8 +38,11 @@ from swinkit.task.options import (
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from torch import Tensor
 
+    from swinkit.detection.data.samples import DetectionSample
     from swinkit.detection.model import SwinDetector
     from swinkit.detection.train import DetectionTraining
     from swinkit.task.evidence import Answer
@@ -140,12 +141,11 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
         return load_detection_samples(path)[1].class_names
 
-    def images_in(self, config: DataConfig) -> dict[str, list[Path]]:
+    def samples_in(self, config: DataConfig) -> Mapping[str, Sequence["DetectionSample"]]:
         """Those of the annotations."""
         from swinkit.detection.data.splits import load_parts
 
-        _, parts = load_parts(config)
-        return {split: [sample.path for sample in part] for split, part in parts.items()}
+        return load_parts(config)[1]
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Objects, their sizes and crowding."""
@@ -153,32 +153,20 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
         return inspect_detection(config, pictures=pictures, seed=seed)
 
-    def predict(
-        self,
-        model: "SwinDetector",
-        images: Sequence[Stream],
-        options: DetectionPredictOptions,
-        *,
-        batch_size: int,
-        on_error: OnError,
-        keep_images: bool,
-        progress: Progress,
-    ) -> Iterator[Detections]:
-        """Objects in the pixels of each image."""
+    def predict_arguments(
+        self, model: "SwinDetector", options: DetectionPredictOptions, progress: Progress
+    ) -> Mapping[str, Any]:
+        """Thresholds, tiles and views. Raises ConfigError: masks of a detector of boxes."""
         if options.masks is not None and not model.config.has_masks:
             raise ConfigError("this detector finds boxes, no masks; leave --masks out")
-        return model.predict_iter(
-            images,
-            score_threshold=options.score,
-            batch_size=batch_size,
-            tile=options.tile,
-            overlap=options.overlap,
-            views=_views(model, options),
-            suppression=Suppression(method=options.soft_nms) if options.soft_nms else None,
-            on_error=on_error,
-            keep_images=keep_images,
-            progress=progress,
-        )
+        return {
+            "score_threshold": options.score,
+            "tile": options.tile,
+            "overlap": options.overlap,
+            "views": _views(model, options),
+            "suppression": Suppression(method=options.soft_nms) if options.soft_nms else None,
+            "progress": progress,
+        }
 
     def result_format(
         self, model: "SwinDetector", options: DetectionPredictOptions, names: Mapping[str, str]
@@ -191,38 +179,30 @@ class DetectionTask(Task["SwinDetector", Detections]):
         model: "SwinDetector",
         data: Any,
         options: DetectionEvaluateOptions,
-        *,
-        split: Split | None,
-        batch_size: int,
-        out: Path | None,
-        on_bad_image: Literal["skip", "refuse"],
-        progress: Progress | None,
+        **call: "Unpack[EvaluateCall]",
     ) -> tuple[Report, list[str]]:
         """COCO's average precision, and the kinds of error."""
-        from swinkit.data.problems import describe_problems
+        from swinkit.data.problems import describe_all
         from swinkit.detection.data.splits import load_detection_samples
         from swinkit.detection.evaluate.measure import evaluate_detector
 
-        problems: list[str] = []
+        remarks: list[str] = []
         if isinstance(data, (str, Path)):
-            data, loaded = load_detection_samples(Path(data), model.info.class_names, split=split)
-            problems = [f"note: {note}" for note in loaded.notes]
-            problems += describe_problems(loaded.problems)
+            data, loaded = load_detection_samples(
+                Path(data), model.info.class_names, split=call["split"]
+            )
+            remarks = describe_all(loaded.notes, loaded.problems)
         report = evaluate_detector(
             model,
             data,
-            split=split,
-            batch_size=batch_size,
-            out=out,
-            on_bad_image=on_bad_image,
             max_detections=options.max_detections,
             score=options.score,
             views=_views(model, options),
             tile=options.tile,
             overlap=options.overlap,
-            progress=progress,
+            **call,
         )
-        return report, problems
+        return report, remarks
 
     def answers(
         self, model: "SwinDetector", images: "Tensor", maps: "Sequence[Tensor]"

@@ -1,30 +1,29 @@
 """Masked-image pretraining as a task: what the rest of the package asks. Imports no PyTorch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from swinkit.backbones.variants import VARIANTS
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import DataError
-from swinkit.images.sources import Stream
 from swinkit.pretraining.result import Reconstruction
 from swinkit.pretraining.train_config import PretrainingTrainConfig
-from swinkit.settings import Progress
 from swinkit.task.base import (
+    EvaluateCall,
     FindImages,
     NetworkSummary,
-    OnError,
     Recognized,
     Report,
     ResultFormat,
-    Split,
     Task,
 )
 from swinkit.task.options import EvaluateOptions, PredictOptions
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from swinkit.pretraining.model import SwinMaskedImageModel
     from swinkit.pretraining.train import PretrainingTraining
 
@@ -65,20 +64,6 @@ class PretrainingTask(Task["SwinMaskedImageModel", Reconstruction]):
         """Raises DataError: without labels there is nothing to check."""
         raise DataError(f"{config.path}: images without labels hold nothing to inspect")
 
-    def predict(
-        self,
-        model: "SwinMaskedImageModel",
-        images: Sequence[Stream],
-        options: PredictOptions,
-        *,
-        batch_size: int,
-        on_error: OnError,
-        keep_images: bool,
-        progress: Progress,
-    ) -> Iterator[Reconstruction]:
-        """Each image with squares hidden and filled in."""
-        return model.predict_iter(images, batch_size=batch_size, on_error=on_error)
-
     def result_format(
         self, model: "SwinMaskedImageModel", options: PredictOptions, names: Mapping[str, str]
     ) -> "ReconstructionFormat":
@@ -90,12 +75,7 @@ class PretrainingTask(Task["SwinMaskedImageModel", Reconstruction]):
         model: "SwinMaskedImageModel",
         data: Any,
         options: EvaluateOptions,
-        *,
-        split: Split | None,
-        batch_size: int,
-        out: Path | None,
-        on_bad_image: Literal["skip", "refuse"],
-        progress: Progress | None,
+        **call: "Unpack[EvaluateCall]",
     ) -> tuple[Report, list[str]]:
         """The loss over hidden pixels."""
         from swinkit.pretraining.evaluate import evaluate_pretraining
@@ -103,11 +83,7 @@ class PretrainingTask(Task["SwinMaskedImageModel", Reconstruction]):
         report = evaluate_pretraining(
             model,
             data,
-            split=split,
-            batch_size=batch_size,
-            out=out,
-            on_bad_image=on_bad_image,
-            progress=progress,
+            **call,
         )
         return report, []
 

@@ -1,25 +1,23 @@
 """Semantic segmentation as a task: what the rest of the package asks of it. Imports no PyTorch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
-from swinkit.images.sources import Stream
 from swinkit.segmentation.data.files import LAYOUTS, is_segmentation
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS, count_segmenter_flops
 from swinkit.settings import Progress
 from swinkit.task.base import (
+    EvaluateCall,
     NetworkSummary,
-    OnError,
     Recognized,
     Report,
     ResultFormat,
-    Split,
     Task,
     name_first,
     round_millions,
@@ -35,8 +33,11 @@ from swinkit.task.options import (
 from swinkit.task.views import TestAugmentation
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from torch import Tensor
 
+    from swinkit.segmentation.data.splits import SegmentationSample
     from swinkit.segmentation.model import SwinSegmenter
     from swinkit.segmentation.train import SegmentationTraining
     from swinkit.task.evidence import Answer
@@ -116,12 +117,11 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
 
         return load_segmentation_samples(path)[1].class_names
 
-    def images_in(self, config: DataConfig) -> dict[str, list[Path]]:
+    def samples_in(self, config: DataConfig) -> Mapping[str, Sequence["SegmentationSample"]]:
         """Those of the pairs; masks are no images."""
         from swinkit.segmentation.data.splits import load_parts
 
-        _, parts = load_parts(config)
-        return {split: [sample.path for sample in part] for split, part in parts.items()}
+        return load_parts(config)[1]
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Pixels of each class."""
@@ -129,28 +129,16 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
 
         return inspect_segmentation(config, pictures=pictures, seed=seed)
 
-    def predict(
-        self,
-        model: "SwinSegmenter",
-        images: Sequence[Stream],
-        options: SegmentationPredictOptions,
-        *,
-        batch_size: int,
-        on_error: OnError,
-        keep_images: bool,
-        progress: Progress,
-    ) -> Iterator[SemanticMap]:
-        """The class of every pixel of each image."""
-        return model.predict_iter(
-            images,
-            window=options.window,
-            stride=options.stride,
-            views=_views(options),
-            batch_size=batch_size,
-            on_error=on_error,
-            keep_images=keep_images,
-            progress=progress,
-        )
+    def predict_arguments(
+        self, model: "SwinSegmenter", options: SegmentationPredictOptions, progress: Progress
+    ) -> Mapping[str, Any]:
+        """Window and views."""
+        return {
+            "window": options.window,
+            "stride": options.stride,
+            "views": _views(options),
+            "progress": progress,
+        }
 
     def result_format(
         self, model: "SwinSegmenter", options: SegmentationPredictOptions, names: Mapping[str, str]
@@ -163,38 +151,28 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         model: "SwinSegmenter",
         data: Any,
         options: SegmentationEvaluateOptions,
-        *,
-        split: Split | None,
-        batch_size: int,
-        out: Path | None,
-        on_bad_image: Literal["skip", "refuse"],
-        progress: Progress | None,
+        **call: "Unpack[EvaluateCall]",
     ) -> tuple[Report, list[str]]:
         """mIoU, accuracies, and the agreement of outlines."""
-        from swinkit.data.problems import describe_problems
+        from swinkit.data.problems import describe_all
         from swinkit.segmentation.data.splits import load_segmentation_samples
         from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 
-        problems: list[str] = []
+        remarks: list[str] = []
         if isinstance(data, (str, Path)):
             data, loaded = load_segmentation_samples(
-                Path(data), model.info.class_names, split=split
+                Path(data), model.info.class_names, split=call["split"]
             )
-            problems = [f"note: {note}" for note in loaded.notes]
-            problems += describe_problems(loaded.problems)
+            remarks = describe_all(loaded.notes, loaded.problems)
         report = evaluate_segmenter(
             model,
             data,
-            split=split,
-            batch_size=batch_size,
-            out=out,
-            on_bad_image=on_bad_image,
             window=options.window,
             stride=options.stride,
             views=_views(options),
-            progress=progress,
+            **call,
         )
-        return report, problems
+        return report, remarks
 
     def answers(
         self, model: "SwinSegmenter", images: "Tensor", maps: "Sequence[Tensor]"

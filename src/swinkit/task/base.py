@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypedDict, TypeVar
 
 from swinkit.errors import ConfigError, ImageError
 from swinkit.images.sources import Stream
@@ -16,11 +16,14 @@ from swinkit.settings import Progress
 from swinkit.task.options import EvaluateOptions, PredictOptions
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import numpy as np
     from torch import Tensor
 
     from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
+    from swinkit.data.splits import HasPath
     from swinkit.task.evidence import Answer
     from swinkit.task.model import TaskModel
     from swinkit.task.train_config import TrainConfig
@@ -32,6 +35,24 @@ Result = TypeVar("Result")
 Split = Literal["train", "val", "test"]
 OnError = Literal["raise", "skip"] | Callable[[ImageError], object]
 FindImages = Callable[["DataConfig"], dict[str, list[Path]]]  # of a data set, by split or "all"
+
+
+class EvaluateCall(TypedDict):
+    """What every task's evaluation is told beside its options.
+
+    Attributes:
+        split: which part of the data; None takes the test split, else the validation split.
+        batch_size: images in one forward pass.
+        out: folder for the report's files and pictures.
+        on_bad_image: "skip" leaves unreadable images out.
+        progress: called with (images done, all).
+    """
+
+    split: Split | None
+    batch_size: int
+    out: Path | None
+    on_bad_image: Literal["skip", "refuse"]
+    progress: Progress | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +214,20 @@ class Task(ABC, Generic[Model, Result]):
     def inspect(self, config: "DataConfig", *, pictures: int, seed: int) -> "Inspection":
         """Counts, problems and pictures of a data set. Raises DataError."""
 
-    @abstractmethod
+    def predict_arguments(
+        self, model: Model, options: Any, progress: Progress
+    ) -> Mapping[str, Any]:
+        """What the options mean to the model's `predict_iter`; nothing by default.
+
+        Args:
+            options: a `predict_options`.
+            progress: called with the pieces of an image that is worked on in pieces.
+
+        Raises:
+            SwinkitError: options that contradict each other or the model.
+        """
+        return {}
+
     def predict(
         self,
         model: Model,
@@ -208,13 +242,21 @@ class Task(ABC, Generic[Model, Result]):
         """Results one by one, in the order of the images.
 
         Args:
-            options: a `predict_options`.
+            options, progress: as of `predict_arguments`.
             keep_images: keep the pixels in the results, for `ResultFormat.plot`.
-            progress: called with the pieces of an image that is worked on in pieces.
 
         Raises:
             SwinkitError: options that contradict each other or the model, or a bad image.
         """
+        predictor: Any = model
+        results: Iterator[Result] = predictor.predict_iter(
+            images,
+            **self.predict_arguments(model, options, progress),
+            batch_size=batch_size,
+            on_error=on_error,
+            keep_images=keep_images,
+        )
+        return results
 
     @abstractmethod
     def result_format(
@@ -228,22 +270,14 @@ class Task(ABC, Generic[Model, Result]):
 
     @abstractmethod
     def evaluate(
-        self,
-        model: Model,
-        data: Any,
-        options: Any,
-        *,
-        split: Split | None,
-        batch_size: int,
-        out: Path | None,
-        on_bad_image: Literal["skip", "refuse"],
-        progress: Progress | None,
+        self, model: Model, data: Any, options: Any, **call: "Unpack[EvaluateCall]"
     ) -> tuple[Report, list[str]]:
         """Measure a model on labelled images; the report, and what of the data was left out.
 
         Args:
             data: a path, a `DataConfig`, or the task's splits or samples.
             options: an `evaluate_options`.
+            call: see `EvaluateCall`.
         """
 
     def answers(
@@ -265,9 +299,9 @@ class Task(ABC, Generic[Model, Result]):
         """As `training`, for a task that needs no labels: `find` gives the images of any data."""
         return self.training(config)
 
-    def images_in(self, config: "DataConfig") -> dict[str, list[Path]] | None:
-        """The images of a data set without their labels, by split or under "all"; None: they are
-        all that lie below the path. Raises DataError."""
+    def samples_in(self, config: "DataConfig") -> Mapping[str, Sequence["HasPath"]] | None:
+        """Samples of a data set, whose images are to be used without their labels, by split or
+        under "all"; None: the images are all that lie below the path. Raises DataError."""
         return None
 
 

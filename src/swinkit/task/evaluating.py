@@ -15,18 +15,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from swinkit.data.config import DataConfig
+from swinkit.data.splits import HasPath
 from swinkit.errors import DataError
 from swinkit.files import atomic_write
 from swinkit.settings import Progress
 from swinkit.task.base import Split
 from swinkit.task.model import TaskModel
-
-
-class HasPath(Protocol):
-    """A sample of any task."""
-
-    @property
-    def path(self) -> Path: ...
 
 
 class HasSource(Protocol):

@@ -11,7 +11,7 @@ from swinkit.classification.data.folders import LabeledPath
 from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import Problem, describe_problems, image_problem
+from swinkit.data.problems import Problem, describe_all, image_problem
 from swinkit.data.splits import Splits, complete_splits, name_some, select_split
 from swinkit.errors import DataError
 
@@ -127,7 +127,7 @@ def read_samples(
     files = read_files(where, need_train=False)
     name = select_split(files.by_split, split, where)
     samples = label_samples(files.by_split[name], class_names, f"{where}: the {name} split")
-    return samples, [*(f"note: {note}" for note in files.notes), *describe_problems(files.problems)]
+    return samples, describe_all(files.notes, files.problems)
 
 
 def _check(
