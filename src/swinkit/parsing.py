@@ -30,6 +30,7 @@ Error = Callable[[str], SwinkitError]
 
 MOST_BYTES = 4 << 30  # COCO's largest annotation files have half a gigabyte
 MOST_YAML_BYTES = 16 << 20  # PyYAML needs a hundred times the memory of the text
+SHOWN = 60  # characters of a value in a message
 DEEPEST = 100  # levels of nesting; annotations have five
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -309,3 +310,9 @@ def reason_of(fault: BaseException) -> str:
     if isinstance(fault, RecursionError):
         return "nested too deep"
     return str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+
+
+def short(value: object) -> str:
+    """A value in a message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

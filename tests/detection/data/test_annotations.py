@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from swinkit.data.problems import Problems
-from swinkit.detection.data.annotations import split_of
 from swinkit.detection.data.image_lookup import ImageLookup
+from swinkit.detection.data.layouts import split_of
 from swinkit.detection.data.splits import find_annotations, require_annotations
 from swinkit.errors import DataError
 

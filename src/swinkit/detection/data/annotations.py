@@ -3,7 +3,6 @@
 Checking them against the images is the same for all; see samples.py.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,17 +11,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from swinkit.data.problems import Problems
-from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.detection.data.rle import Segment
-from swinkit.errors import DataError
-from swinkit.parsing import reason_of
 from swinkit.settings import SizeHW
 
 AnnotationKind = Literal["coco", "voc", "yolo", "labelme", "cvat"]
 Box = tuple[float, float, float, float]
-
-HEAD_BYTES = 4096
-SHOWN = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,46 +131,6 @@ class RawSplit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawPage:
-    """What one annotation file, or one entry for an image, says.
-
-    Attributes:
-        image: the image.
-        objects: each with the name of its class; their `image` and `label` are not set yet.
-        faulty: whether an object of it could not be read.
-    """
-
-    image: RawImage
-    objects: list[tuple[str, RawObject]]
-    faulty: bool = False
-
-
-def join_pages(
-    pages: dict[str, list[RawPage]], class_names: Sequence[str] = ()
-) -> dict[str, RawSplit]:
-    """The splits of pages; classes in the order of `class_names`, others behind them by name."""
-    used = {name for listed in pages.values() for page in listed for name, _ in page.objects}
-    names = [*dict.fromkeys(class_names), *sorted(used - set(class_names))]
-    label = {name: place for place, name in enumerate(names)}
-    return {
-        split: RawSplit(
-            images=[page.image for page in listed],
-            objects=tabulate(
-                [
-                    item._replace(image=row, label=label[name])
-                    for row, page in enumerate(listed)
-                    for name, item in page.objects
-                ]
-            ),
-            class_names=tuple(names),
-            category_ids=tuple(range(1, len(names) + 1)),
-            faulty=frozenset(row for row, page in enumerate(listed) if page.faulty),
-        )
-        for split, listed in pages.items()
-    }
-
-
-@dataclass(frozen=True, kw_only=True)
 class AnnotationFiles:
     """The annotation files of a recognized data set.
 
@@ -190,37 +143,3 @@ class AnnotationFiles:
     kind: AnnotationKind
     read: Callable[[Problems], dict[str, RawSplit]]
     notes: tuple[str, ...] = ()
-
-
-def short(value: object) -> str:
-    """A value in a message."""
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-def split_of(name: str) -> str | None:
-    """The split that a file's or folder's name tells: instances_train2017 is train."""
-    words = re.split(r"[^a-z]+", name.lower())
-    splits = {SPLIT_ALIASES[word] for word in words if word in SPLIT_ALIASES}
-    if "minival" in words:
-        splits.add("val")
-    if "trainval" in words:
-        splits.add("train")
-    return splits.pop() if len(splits) == 1 else None
-
-
-def head_of(file: Path) -> bytes:
-    """The first bytes of a file, to find out what it is; none where it cannot be read."""
-    try:
-        with file.open("rb") as opened:
-            return opened.read(HEAD_BYTES).replace(b"\0", b"")  # UTF-16 looks like UTF-8 then
-    except OSError:
-        return b""
-
-
-def subfolders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted, without hidden ones. Raises DataError: not readable."""
-    try:
-        return sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {reason_of(error)}; check the folder") from error

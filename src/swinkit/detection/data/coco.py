@@ -8,20 +8,13 @@ from typing import Any
 
 from swinkit.data.problems import Problems
 from swinkit.data.splits import SPLIT_ALIASES, name_some
-from swinkit.detection.data.annotations import (
-    AnnotationFiles,
-    RawImage,
-    RawSplit,
-    short,
-    split_of,
-    subfolders,
-    tabulate,
-)
+from swinkit.detection.data.annotations import AnnotationFiles, RawImage, RawSplit, tabulate
 from swinkit.detection.data.coco_objects import CocoObjects, Key, image_key
 from swinkit.detection.data.image_lookup import ImageLookup, image_folders
+from swinkit.detection.data.layouts import split_of, subfolders
 from swinkit.detection.data.rle import is_number, is_side
 from swinkit.errors import DataError
-from swinkit.parsing import integer, read_json
+from swinkit.parsing import integer, read_json, short
 
 KEYS = ("images", "annotations", "categories")
 OTHER_FILES = ("captions", "person_keypoints", "stuff", "image_info")

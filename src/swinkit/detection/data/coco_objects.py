@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.problems import ProblemKind, Problems
-from swinkit.detection.data.annotations import RawObject, short
+from swinkit.detection.data.annotations import RawObject
 from swinkit.detection.data.rle import is_number, read_segment, rle_areas, segment_box
-from swinkit.parsing import integer, number, sequence, truth
+from swinkit.parsing import integer, number, sequence, short, truth
 
 NAN = float("nan")
 

@@ -11,24 +11,14 @@ import numpy as np
 
 from swinkit.data.problems import Problems
 from swinkit.data.splits import SPLIT_ALIASES
-from swinkit.detection.data.annotations import (
-    AnnotationFiles,
-    Box,
-    RawImage,
-    RawObject,
-    RawPage,
-    RawSplit,
-    head_of,
-    join_pages,
-    short,
-    split_of,
-    subfolders,
-)
+from swinkit.detection.data.annotations import AnnotationFiles, Box, RawImage, RawObject, RawSplit
 from swinkit.detection.data.image_lookup import ImageLookup, image_folders
 from swinkit.detection.data.labelme import circle, join_groups
+from swinkit.detection.data.layouts import head_of, split_of, subfolders
+from swinkit.detection.data.pages import RawPage, join_pages
 from swinkit.detection.data.rle import Segment, encode_masks, is_number, is_side, segment_box
 from swinkit.errors import DataError
-from swinkit.parsing import integer, number, read_xml, truth
+from swinkit.parsing import integer, number, read_xml, short, truth
 
 ROOT = re.compile(rb"<annotations[\s/>]")
 OPEN_SHAPES = ("points", "polyline", "skeleton", "cuboid", "tag")  # they have no outline

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote
 
 from swinkit.data.problems import Problems
-from swinkit.detection.data.annotations import short
 from swinkit.images.sources import is_image_name
+from swinkit.parsing import short
 
 UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # Label Studio writes this before the names of uploads
 

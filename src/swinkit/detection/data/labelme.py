@@ -13,23 +13,13 @@ import numpy as np
 from PIL import Image
 
 from swinkit.data.problems import Problems
-from swinkit.detection.data.annotations import (
-    AnnotationFiles,
-    Box,
-    RawImage,
-    RawObject,
-    RawPage,
-    RawSplit,
-    head_of,
-    join_pages,
-    short,
-    split_of,
-    subfolders,
-)
+from swinkit.detection.data.annotations import AnnotationFiles, Box, RawImage, RawObject, RawSplit
 from swinkit.detection.data.image_lookup import ImageLookup
+from swinkit.detection.data.layouts import head_of, split_of, subfolders
+from swinkit.detection.data.pages import RawPage, join_pages
 from swinkit.detection.data.rle import Segment, encode_masks, is_number, is_side, segment_box
 from swinkit.errors import DataError
-from swinkit.parsing import integer, mapping, number, read_json, sequence, truth
+from swinkit.parsing import integer, mapping, number, read_json, sequence, short, truth
 
 LOOKED_AT = 20  # files, to find out what they are
 BESIDE = ("images", "Images", "JPEGImages", "imgs")  # folders of images beside one of JSON files

@@ -8,22 +8,13 @@ from xml.etree import ElementTree
 
 from swinkit.data.problems import Problems
 from swinkit.data.splits import name_some
-from swinkit.detection.data.annotations import (
-    AnnotationFiles,
-    RawImage,
-    RawObject,
-    RawPage,
-    RawSplit,
-    head_of,
-    join_pages,
-    short,
-    split_of,
-    subfolders,
-)
+from swinkit.detection.data.annotations import AnnotationFiles, RawImage, RawObject, RawSplit
 from swinkit.detection.data.image_lookup import ImageLookup
+from swinkit.detection.data.layouts import head_of, split_of, subfolders
+from swinkit.detection.data.pages import RawPage, join_pages
 from swinkit.detection.data.rle import is_number, is_side
 from swinkit.errors import DataError
-from swinkit.parsing import integer, number, read_lines, read_xml, truth
+from swinkit.parsing import integer, number, read_lines, read_xml, short, truth
 
 BESIDE = ("JPEGImages", "images")  # folders of images beside a folder of XML files
 LISTS = ("train", "val", "test", "trainval")

@@ -15,10 +15,10 @@ from swinkit.detection.data.annotations import (
     RawImage,
     RawObject,
     RawSplit,
-    head_of,
     tabulate,
 )
 from swinkit.detection.data.image_lookup import alike
+from swinkit.detection.data.layouts import head_of
 from swinkit.detection.data.rle import Segment
 from swinkit.detection.data.yolo_layout import (
     LIST_NAMES,

@@ -8,11 +8,12 @@ from typing import Any
 
 from swinkit.data.problems import Problem
 from swinkit.data.splits import SPLIT_ALIASES
-from swinkit.detection.data.annotations import RawImage, head_of, short, split_of, subfolders
+from swinkit.detection.data.annotations import RawImage
 from swinkit.detection.data.image_lookup import ImageLookup
+from swinkit.detection.data.layouts import head_of, split_of, subfolders
 from swinkit.errors import DataError
 from swinkit.images.sources import passed_over, walk_images
-from swinkit.parsing import integer, read_lines, read_yaml, sequence
+from swinkit.parsing import integer, read_lines, read_yaml, sequence, short
 
 MOST_CLASSES = 100_000
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt", "data/obj.names")
