@@ -11,10 +11,9 @@ from swinkit.backbones.names import get_variant
 from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reducing import Reduced
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
-from swinkit.task.predicting import InputImage, Predictor, Source, Stopwatch
+from swinkit.task.predicting import FixedSizePredictor, InputImage, Source, Stopwatch
 from swinkit.windows.kernels import Kernel
 
 
@@ -114,19 +113,10 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClassificationPredictor(Predictor[Preprocessing, np.ndarray, Classification]):
+class ClassificationPredictor(FixedSizePredictor[Classification]):
     """Classifies images."""
 
     network: ClassificationNetwork
-    needs_pixels = False
-
-    def reduced_size(self) -> Reduced:
-        """The size that an image is scaled to."""
-        return self.preprocessing.scaled_hw
-
-    def prepare(self, pixels: np.ndarray, name: str) -> np.ndarray:
-        """The network's input (C, H, W) float32."""
-        return self.preprocessing(pixels, name=name)
 
     def results(
         self, batch: Sequence[InputImage[np.ndarray]], keep_images: bool

@@ -11,7 +11,7 @@ import numpy as np
 
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Normalization
-from swinkit.images.reading import check_size, from_array, to_channels
+from swinkit.images.reading import as_pixels
 from swinkit.settings import SizeHW
 
 MOST_BANDS = 128  # that OpenCV 5 resizes at once
@@ -134,9 +134,8 @@ class Fit(Normalization):
             ImageError: smaller than a patch, NaN, out of range, or of other channels.
         """
         name = name or f"array of shape {image.shape}"
-        pixels = to_channels(from_array(image, name), self.channels, name)
+        pixels = as_pixels(image, self.channels, name)
         original_hw = (pixels.shape[0], pixels.shape[1])
-        check_size(*original_hw, name)
         size_hw = size_hw or self.size_for(original_hw)
         return self.normalize(resize_linear(pixels, size_hw), original_hw)
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from swinkit.errors import ConfigError, ImageError
-from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
+from swinkit.images.reading import as_pixels, read_image, to_8bit
 from swinkit.settings import SizeHW, from_plain, to_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -237,9 +237,7 @@ class Preprocessing(Normalization):
             ImageError: smaller than a patch, NaN, out of range, or of other channels.
         """
         name = name or f"array of shape {image.shape}"
-        pixels = to_channels(from_array(image, name), self.channels, name)
-        check_size(pixels.shape[0], pixels.shape[1], name)
-        pixels = self._fit(pixels)
+        pixels = self._fit(as_pixels(image, self.channels, name))
         values = pixels.transpose(2, 0, 1).astype(np.float32)
         if pixels.dtype == np.uint8:
             values /= np.float32(255)

@@ -138,6 +138,17 @@ def describe(source: ImageSource) -> str:
     return str(source)
 
 
+def as_pixels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
+    """(H, W, channels) of an array as users give it, for a network.
+
+    Raises:
+        ImageError: smaller than a patch, NaN, out of range, or of other channels.
+    """
+    pixels = to_channels(from_array(image, name), channels, name)
+    check_size(pixels.shape[0], pixels.shape[1], name)
+    return pixels
+
+
 def check_size(height: int, width: int, name: str) -> None:
     """Refuse an image that holds no whole patch.
 

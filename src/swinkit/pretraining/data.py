@@ -19,7 +19,7 @@ from swinkit.data.problems import image_problem
 from swinkit.data.splits import SPLIT_ALIASES, Splits, fill_splits
 from swinkit.errors import DataError
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import check_size, from_array, read_image, to_channels
+from swinkit.images.reading import as_pixels, read_image
 from swinkit.images.sources import find_images
 from swinkit.pretraining.train_config import PretrainingAugmentation
 from swinkit.task.base import FindImages
@@ -105,9 +105,7 @@ class CropAndFlip:
         Raises:
             ImageError: as `Preprocessing` does.
         """
-        name = f"array of shape {image.shape}"
-        pixels = to_channels(from_array(image, name), self.preprocessing.channels, name)
-        check_size(pixels.shape[0], pixels.shape[1], name)
+        pixels = as_pixels(image, self.preprocessing.channels, f"array of shape {image.shape}")
         varied = self.vary(torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C")))
         values = varied.float() / 255 if varied.dtype == torch.uint8 else varied.clamp(0, 1)
         normalized: Tensor = self.normalize(values)

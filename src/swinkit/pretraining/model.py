@@ -13,7 +13,6 @@ from torch import Tensor
 
 from swinkit.backbones.names import get_variant
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reducing import Reduced
 from swinkit.pretraining.config import PUBLISHED_RATIO, MaskedImageConfig
 from swinkit.pretraining.masking import check_hidden, draw_mask, masked_config, settle_patch
 from swinkit.pretraining.network import MaskedImageNetwork, local_statistics, masked_l1
@@ -21,7 +20,7 @@ from swinkit.pretraining.result import Reconstruction
 from swinkit.settings import SizeHW
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
-from swinkit.task.predicting import InputImage, Predictor, Source
+from swinkit.task.predicting import FixedSizePredictor, InputImage, Source
 
 
 class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
@@ -164,20 +163,11 @@ def _drawn(
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ReconstructionPredictor(Predictor[Preprocessing, np.ndarray, Reconstruction]):
+class ReconstructionPredictor(FixedSizePredictor[Reconstruction]):
     """Hides squares of images and fills them in."""
 
     network: SwinMaskedImageModel
     random: np.random.RandomState
-    needs_pixels = False
-
-    def reduced_size(self) -> Reduced:
-        """The size that an image is scaled to."""
-        return self.preprocessing.scaled_hw
-
-    def prepare(self, pixels: np.ndarray, name: str) -> np.ndarray:
-        """The network's input (C, H, W) float32."""
-        return self.preprocessing(pixels, name=name)
 
     def results(
         self, batch: Sequence[InputImage[np.ndarray]], keep_images: bool

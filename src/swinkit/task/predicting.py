@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from swinkit.errors import ConfigError, ImageError
+from swinkit.images.preprocessing import Preprocessing
 from swinkit.images.reading import ImageSource, LoggedErrors, describe, read_image
 from swinkit.images.reducing import Reduced
 from swinkit.images.sources import Stream, find_images, is_address, is_stream
@@ -186,6 +187,20 @@ class Predictor(ABC, Generic[Prepare, Prepared, Result]):
             if not keep_images and not self.needs_pixels:
                 pixels = np.empty((0, 0, pixels.shape[2]), pixels.dtype)
             yield InputImage(name, pixels, prepared)
+
+
+class FixedSizePredictor(Predictor[Preprocessing, np.ndarray, Result]):
+    """Sends images through a network whose input has one size; results need no other pixels."""
+
+    needs_pixels = False
+
+    def reduced_size(self) -> Reduced:
+        """The size that an image is scaled to."""
+        return self.preprocessing.scaled_hw
+
+    def prepare(self, pixels: np.ndarray, name: str) -> np.ndarray:
+        """The network's input (C, H, W) float32."""
+        return self.preprocessing(pixels, name=name)
 
 
 def _opened(source: Input) -> Iterator[tuple[str | None, ImageSource | ImageError]]:

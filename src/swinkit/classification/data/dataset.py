@@ -15,7 +15,7 @@ from swinkit.data.cropping import crop_and_flip
 from swinkit.data.loading import EpochDataset
 from swinkit.data.photometric import jitter_colors
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import check_size, from_array, read_image, to_8bit, to_channels
+from swinkit.images.reading import as_pixels, read_image, to_8bit
 
 Transform = Callable[[np.ndarray], Tensor]
 
@@ -100,9 +100,7 @@ class TrainTransform:
         Raises:
             ImageError: as `Preprocessing` does.
         """
-        name = f"array of shape {image.shape}"
-        pixels = to_channels(from_array(image, name), self.preprocessing.channels, name)
-        check_size(pixels.shape[0], pixels.shape[1], name)
+        pixels = as_pixels(image, self.preprocessing.channels, f"array of shape {image.shape}")
         if self.colors:
             pixels = to_8bit(pixels)
         if self.band_jitter:
