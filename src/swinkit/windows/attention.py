@@ -18,6 +18,7 @@ from swinkit.settings import SizeHW
 from swinkit.windows.kernels import Kernel
 from swinkit.windows.position_bias import PositionBiasMLP, PositionBiasTable
 
+Heads = tuple[Tensor, Tensor, Tensor]  # query, key and value, `B nW N T d` each
 MAX_LOGIT_SCALE = math.log(100.0)
 
 
@@ -72,15 +73,15 @@ class WindowAttention(nn.Module):
 
     def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
         """`B nW T C` -> `B nW T C`; `mask` (nS, T, T) applies to the last nS windows."""
-        query, key, value = self.query_key_value(windows)
+        heads = self.query_key_value(windows)
         bias = self.position_bias.current(windows.dtype)
         dropout = self.attention_dropout if self.training else 0.0
         attend = attend_reference if self.kernel == "reference" else attend_sdpa
-        attended = attend(query, key, value, bias, mask, self.scale(), dropout)  # B nW N T d
+        attended = attend(heads, bias, mask, self.scale(), dropout)  # B nW N T d
         attended = attended.transpose(2, 3).flatten(3)  # B nW T C
         return self.dropout(self.projection(attended))
 
-    def query_key_value(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def query_key_value(self, windows: Tensor) -> Heads:
         """Three `B nW N T d` tensors; V2's query and key have unit length."""
         qkv = (
             self.qkv(windows)
@@ -135,7 +136,7 @@ class WindowAttention(nn.Module):
         return self.dropout(self.projection(attended)), scores, weights
 
 
-def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
+def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> Heads:
     """`B nW T 3C` -> query, key, value `B nW N T d`; query and key of unit length if `cosine`."""
     rows = qkv.flatten(0, 1).chunk(3, dim=-1)  # B*nW T C each
     query, key, value = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in rows)
@@ -149,15 +150,10 @@ def split_heads(qkv: Tensor, num_heads: int, *, cosine: bool) -> tuple[Tensor, T
 
 
 def attend_reference(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    bias: Tensor,
-    mask: Tensor | None,
-    scale: float | Tensor,
-    dropout: float = 0.0,
+    heads: Heads, bias: Tensor, mask: Tensor | None, scale: float | Tensor, dropout: float = 0.0
 ) -> Tensor:
     """The equation as the paper writes it; `B nW N T d`."""
+    query, key, value = heads
     weights = attention_weights(query, key, bias, mask, scale)
     return F.dropout(weights, dropout, training=dropout > 0) @ value
 
@@ -188,15 +184,10 @@ def masked(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def attend_sdpa(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    bias: Tensor,
-    mask: Tensor | None,
-    scale: float | Tensor,
-    dropout: float = 0.0,
+    heads: Heads, bias: Tensor, mask: Tensor | None, scale: float | Tensor, dropout: float = 0.0
 ) -> Tensor:
     """The same through scaled_dot_product_attention; `B nW N T d`."""
+    query, key, value = heads
     num_windows, num_heads = query.shape[1:3]
     if not isinstance(scale, float):
         query, scale = query * scale.to(query.dtype), 1.0

@@ -203,13 +203,8 @@ def resize_bias_table_geometric(table: Tensor, window_hw: SizeHW, new_window_hw:
     which they reach as far as the new ones; a cubic spline through them is read at the new offsets.
     So the bias of near tokens stays what it was.
 
+    Arguments and result are those of `resize_bias_table`.
     Source: remap_pretrained_keys_swin in utils_simmim.py of the official repository.
-
-    Args:
-        table: ((2 Mh - 1)(2 Mw - 1), N) table of `window_hw`.
-
-    Returns:
-        The table of `new_window_hw`; `table` itself where the windows are equal.
     """
     if window_hw == new_window_hw:
         return table

@@ -76,8 +76,8 @@ def _attend_piece(
     """Of `B w T C`: query, key, value `B w T 3C`, attention's result and its projection."""
     qkv = product(windows.flatten(0, 2), weights.qkv, weights.qkv_bias)
     qkv = qkv.view(*windows.shape[:3], -1)  # B w T 3C
-    query, key, value = split_heads(qkv, num_heads, cosine=isinstance(weights.scale, Tensor))
-    attended = attend_sdpa(query, key, value, weights.position_bias, mask, weights.scale)
+    heads = split_heads(qkv, num_heads, cosine=isinstance(weights.scale, Tensor))
+    attended = attend_sdpa(heads, weights.position_bias, mask, weights.scale)
     attended = attended.transpose(2, 3).flatten(3)  # B w T C
     out = product(attended.flatten(0, 2), weights.out, weights.out_bias).view_as(windows)
     return qkv, attended, out
@@ -185,8 +185,6 @@ def _plain_attention(windows: Tensor, *inputs: Any) -> Tensor:
     weights = AttentionWeights(*learned)
     qkv = F.linear(windows, weights.qkv, weights.qkv_bias)
     cosine = isinstance(weights.scale, Tensor)
-    query, key, value = split_heads(qkv, num_heads, cosine=cosine)
-    attended = attend_reference(
-        query, key, value, weights.position_bias, geometry.mask, weights.scale
-    )
+    heads = split_heads(qkv, num_heads, cosine=cosine)
+    attended = attend_reference(heads, weights.position_bias, geometry.mask, weights.scale)
     return F.linear(attended.transpose(2, 3).flatten(3), weights.out, weights.out_bias)
