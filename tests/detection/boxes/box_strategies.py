@@ -29,5 +29,5 @@ def multiclass_nms(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Boxes, scores, labels and RoIs of the best detections."""
     found, rows = pairs_above(boxes, scores, score_threshold)
-    best, kept = suppress(found.boxes_xyxy, found.scores, found.labels, suppression, max_per_image)
+    best, kept = suppress(found, suppression, max_per_image)
     return found.boxes_xyxy[kept], best, found.labels[kept], rows[kept]

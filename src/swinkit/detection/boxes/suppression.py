@@ -96,30 +96,21 @@ def _overlap_with(sides: tuple[Tensor, ...], own_area: Tensor, best: Tensor) -> 
     return shared.div_(union).nan_to_num_(nan=0.0)
 
 
-def suppress(
-    boxes_xyxy: Tensor,
-    scores: Tensor,
-    groups: Tensor,
-    suppression: Suppression,
-    max_number: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Scores (lowered by the soft methods) and indices of the boxes that are kept, best first."""
-    if suppression.method == "hard":
-        kept = grouped_nms(boxes_xyxy, scores, groups, suppression.iou)[:max_number]
-        return scores[kept], kept
-    return soft_nms(boxes_xyxy, scores, groups, suppression, max_number)
-
-
 def best_detections(candidates: RawDetections, output: OutputConfig) -> RawDetections:
     """An image's candidates, suppressed within their class; best first."""
-    scores, kept = suppress(
-        candidates.boxes_xyxy,
-        candidates.scores,
-        candidates.labels,
-        output.suppression,
-        output.max_per_image,
-    )
+    scores, kept = suppress(candidates, output.suppression, output.max_per_image)
     return replace(candidates.select(kept), scores=scores)
+
+
+def suppress(
+    candidates: RawDetections, suppression: Suppression, max_number: int
+) -> tuple[Tensor, Tensor]:
+    """Scores (lowered by the soft methods) and indices of those that are kept, best first."""
+    boxes, scores, labels = candidates.boxes_xyxy, candidates.scores, candidates.labels
+    if suppression.method == "hard":
+        kept = grouped_nms(boxes, scores, labels, suppression.iou)[:max_number]
+        return scores[kept], kept
+    return soft_nms(boxes, scores, labels, suppression, max_number)
 
 
 def pairs_above(boxes: Tensor, scores: Tensor, threshold: float) -> tuple[RawDetections, Tensor]:

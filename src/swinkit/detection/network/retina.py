@@ -6,7 +6,7 @@ N anchors of all levels, L anchors of a level.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from swinkit.detection.boxes.anchors import (
     octave_scales,
     per_anchor,
 )
-from swinkit.detection.boxes.assignment import IGNORED, Sampler, assign
+from swinkit.detection.boxes.assignment import IGNORED, assign
 from swinkit.detection.boxes.batch import (
     NO_SCORE,
     BatchDetections,
@@ -245,11 +245,7 @@ class RetinaNet(DetectionNetwork):
         )
 
     def losses(
-        self,
-        images: Tensor,
-        targets: Sequence[InstanceTarget],
-        sampler: Sampler | None = None,
-        semantic_maps: Tensor | None = None,
+        self, images: Tensor, targets: Sequence[InstanceTarget], *_: Any, **__: Any
     ) -> dict[str, Tensor]:
         """ "class" and "box"; all anchors train, so nothing is sampled."""
         check_number(targets, images)
