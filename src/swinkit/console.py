@@ -1,7 +1,6 @@
 """Tables and progress bars on a terminal."""
 
 from collections.abc import Container, Iterable, Sequence
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -77,12 +76,7 @@ class ImagesBar:
     def __enter__(self) -> "ImagesBar":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def images(self, done: int, total: int) -> None:
