@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from swinkit.commands.loading import Device, ImageSize, check_common
+from swinkit.commands.loading import Device, Size, Sources, Weights, check_common
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError
 from swinkit.files import check_place
@@ -21,23 +18,19 @@ class Embed:
     `swinkit similar` looks in.
     """
 
-    sources: tyro.conf.Positional[
-        Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
-    ]
+    sources: Sources
     """Images, folders of images, or quoted patterns such as 'photos/**/*.jpg'."""
-    weights: str
-    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    weights: Weights
     out: Path
     """.npz: arrays `names` and `vectors`; .parquet: columns `name` and `vector`."""
     skip_bad: bool = False
     """Leave unreadable images out; without this the first one stops the command."""
     batch_size: int | None = None
     """Images per forward pass; None: 16."""
-    image_size: ImageSize = None
+    image_size: Size = None
     """Side of the input in pixels, of detectors and segmenters the short one; None takes the
     model's own."""
     device: Device = "auto"
-    """auto takes the GPU where there is one."""
 
     def run(self) -> None:
         """Embed and write.

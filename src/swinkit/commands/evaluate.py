@@ -8,14 +8,16 @@ from typing import Any, Literal
 
 from swinkit.commands.loading import (
     Device,
+    Engine,
     ImageSize,
+    Precision,
+    Weights,
     check_common,
     load_model,
     task_options,
     with_task_options,
 )
 from swinkit.console import ImagesBar
-from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import check_place
 from swinkit.task.base import Task
@@ -29,8 +31,7 @@ def _options(task: Task[Any, Any]) -> type[Any]:
 class EvaluateCommand:
     """The options of `swinkit evaluate` that all tasks have."""
 
-    weights: str
-    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    weights: Weights
     data: Path
     """Labeled images, laid out as for `swinkit train`."""
     split: Literal["train", "val", "test"] | None = None
@@ -49,15 +50,9 @@ class EvaluateCommand:
     batch_size: int | None = None
     """Images (tiles, windows) per forward pass; None: 32 of a classifier, 1 of the others."""
     image_size: ImageSize = None
-    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
-    model's own. "original" leaves their images as they are, for tiles and windows."""
     device: Device = "auto"
-    """auto takes the GPU where there is one."""
-    engine: EngineName = "auto"
-    """What images go through on a CPU. auto: PyTorch, and from the point where it pays the fastest
-    of openvino and onnxruntime that is installed; compiled: torch.compile."""
-    precision: RunPrecision = "fp32"
-    """In what is multiplied. bf16 is faster where the processor or GPU has it, and less exact."""
+    engine: Engine = "auto"
+    precision: Precision = "fp32"
 
     def run(self) -> None:
         """Evaluate, print, write.

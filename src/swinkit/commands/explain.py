@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from swinkit.commands.loading import Device, ImageSize, check_weights_and_size, load_model
+from swinkit.commands.loading import Device, Size, Weights, check_weights_and_size, load_model
 from swinkit.errors import ConfigError
 from swinkit.files import check_place
 from swinkit.task.options import check_range
@@ -21,8 +21,7 @@ class Explain:
 
     image: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IMAGE")]]
     """The image."""
-    weights: str
-    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    weights: Weights
     out: Path = Path("explanation.html")
     """The page."""
     patch: tuple[float, float] = (0.5, 0.5)
@@ -35,11 +34,10 @@ class Explain:
     """Head of that block."""
     answer: int = 1
     """Whose evidence is shown: 1 is the best class or box, or the largest segment."""
-    image_size: ImageSize = None
+    image_size: Size = None
     """Side of the input in pixels, of detectors and segmenters the short one; None takes the
     model's own."""
     device: Device = "auto"
-    """auto takes the GPU where there is one."""
 
     def run(self) -> None:
         """Explain and write.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from swinkit.commands.loading import Weights
 from swinkit.console import standard_output
 from swinkit.exporting import Precision, Target
 
@@ -15,8 +16,7 @@ class Export:
     runs it.
     """
 
-    weights: str
-    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    weights: Weights
     to: Target
     """onnx: ONNX Runtime and others. openvino: an .xml and a .bin file. torch-export: a .pt2."""
     out: Path

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from tyro.conf import Positional, arg
 
 from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError
@@ -15,10 +17,39 @@ if TYPE_CHECKING:
     from swinkit.checkpoints.report import LoadReport
     from swinkit.task.model import TaskModel
 
-Device = Literal["auto", "cpu", "cuda"]
 SMALLEST_SIDE, LARGEST_SIDE = 4, 16384  # pixels of --image-size
 
-ImageSize = int | Literal["original"] | None
+Size = int | Literal["original"] | None  # pixels a side
+# What the options of several commands are, with their help.
+Sources = Positional[Annotated[tuple[str, ...], arg(metavar="IMAGE [IMAGE ...]")]]
+Weights = Annotated[
+    str,
+    arg(help="A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."),
+]
+ImageSize = Annotated[
+    Size,
+    arg(
+        help="Side of the input in pixels, of detectors and segmenters the short one; None takes "
+        'the\nmodel\'s own. "original" leaves their images as they are, for tiles and windows.'
+    ),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], arg(help="auto takes the GPU where there is one.")
+]
+Engine = Annotated[
+    EngineName,
+    arg(
+        help="What images go through on a CPU. auto: PyTorch, and from the point where it pays the "
+        "fastest\nof openvino and onnxruntime that is installed; compiled: torch.compile."
+    ),
+]
+Precision = Annotated[
+    RunPrecision,
+    arg(
+        help="In what is multiplied. bf16 is faster where the processor or GPU has it, and less "
+        "exact."
+    ),
+]
 Command = TypeVar("Command")
 Options = Callable[[Task[Any, Any]], type[Any]]
 
@@ -58,7 +89,7 @@ def check_common(command: Any) -> None:
     check_weights_and_size(command.weights, command.image_size)
 
 
-def check_weights_and_size(weights: str, image_size: ImageSize) -> None:
+def check_weights_and_size(weights: str, image_size: Size) -> None:
     """What every command that loads a model is told. Raises ConfigError."""
     if not weights.strip():
         raise ConfigError("weights is an empty name; name a weight file, a published name or a URL")
@@ -68,7 +99,7 @@ def check_weights_and_size(weights: str, image_size: ImageSize) -> None:
 
 def load_model(
     weights: str,
-    image_size: ImageSize,
+    image_size: Size,
     device: Device,
     engine: EngineName,
     precision: RunPrecision,

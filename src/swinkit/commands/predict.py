@@ -7,13 +7,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from swinkit.commands.loading import (
     Device,
+    Engine,
     ImageSize,
+    Precision,
+    Sources,
+    Weights,
     check_common,
     load_model,
     task_options,
@@ -33,7 +35,6 @@ from swinkit.commands.streams import (
     split_frame,
 )
 from swinkit.console import ImagesBar
-from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import ConfigError, ImageError
 from swinkit.files import check_place
 from swinkit.images.sources import Stream, find_images
@@ -55,13 +56,10 @@ def _options(task: Task[Any, Any]) -> type[Any]:
 class PredictCommand:
     """The options of `swinkit predict` that all tasks have."""
 
-    sources: tyro.conf.Positional[
-        Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
-    ]
+    sources: Sources
     """Images, folders of images or video frames, quoted patterns such as 'photos/**/*.jpg', videos,
     https addresses of pictures, or the number of a camera."""
-    weights: str
-    """A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."""
+    weights: Weights
     json: Path | None = None
     """Write the results to this file as JSON; - prints them instead of the table. A detector's is
     a COCO results file."""
@@ -76,15 +74,9 @@ class PredictCommand:
     batch_size: int | None = None
     """Images (tiles, windows) per forward pass; None: 16 of a classifier, 1 of the others."""
     image_size: ImageSize = None
-    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
-    model's own. "original" leaves their images as they are, for tiles and windows."""
     device: Device = "auto"
-    """auto takes the GPU where there is one."""
-    engine: EngineName = "auto"
-    """What images go through on a CPU. auto: PyTorch, and from the point where it pays the fastest
-    of openvino and onnxruntime that is installed; compiled: torch.compile."""
-    precision: RunPrecision = "fp32"
-    """In what is multiplied. bf16 is faster where the processor or GPU has it, and less exact."""
+    engine: Engine = "auto"
+    precision: Precision = "fp32"
 
     def run(self) -> None:
         """Predict, print and write.

@@ -4,11 +4,8 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from swinkit.commands.loading import Device
+from swinkit.commands.loading import Device, Sources
 from swinkit.console import standard_output, table
 from swinkit.errors import ConfigError
 from swinkit.images.sources import find_images
@@ -19,9 +16,7 @@ from swinkit.task.options import check_range
 class Similar:
     """Find the images most like others among those that `swinkit embed` has seen."""
 
-    sources: tyro.conf.Positional[
-        Annotated[tuple[str, ...], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
-    ]
+    sources: Sources
     """Images, folders of images, or quoted patterns."""
     index: Path
     """The file that `swinkit embed` wrote."""
@@ -32,7 +27,6 @@ class Similar:
     json: bool = False
     """Print JSON instead of the table."""
     device: Device = "auto"
-    """auto takes the GPU where there is one."""
 
     def run(self) -> None:
         """Search and print.
