@@ -216,7 +216,7 @@ class SwinBackbone(nn.Module):
             tokens = torch.where(hidden, mask_token.to(tokens.dtype), tokens)
         if self.absolute_position is not None:
             tokens = tokens + self._position(grid_hw)
-        return self.dropout(tokens), self._plans_for(grid_hw, image.device)
+        return self.dropout(tokens), self._plans_for(grid_hw, image)
 
     def _position(self, grid_hw: SizeHW) -> Tensor:
         """The absolute embedding `1 L C`, resized bicubically to this grid (detection fork)."""
@@ -229,10 +229,14 @@ class SwinBackbone(nn.Module):
     def _norm(self, tokens: Tensor, stage: int) -> Tensor:
         return self.norms[str(stage)](tokens) if str(stage) in self.norms else tokens
 
-    def _plans_for(self, grid_hw: SizeHW, device: torch.device) -> list[StagePlan]:
+    def _plans_for(self, grid_hw: SizeHW, image: Tensor) -> list[StagePlan]:
         if is_fixed(*grid_hw):
-            return kept_plans(self.config, grid_hw, device)
-        return plan_stages(self.config, grid_hw, device, fixed=False)
+            return kept_plans(self.config, grid_hw, image.device)
+        if torch.compiler.is_exporting():
+            return plan_stages(self.config, grid_hw, image.device, fixed=False)
+        from swinkit.backbones.free_plan import free_plans
+
+        return free_plans(self.config, grid_hw, image)
 
 
 def _initialize(backbone: SwinBackbone) -> None:

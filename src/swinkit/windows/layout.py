@@ -22,7 +22,7 @@ from swinkit.settings import SizeHW
 
 def is_fixed(*lengths: int) -> bool:
     """Whether lengths are known, as they always are outside a graph that takes any size."""
-    if not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() and all(isinstance(length, int) for length in lengths):
         return True
     # It brings sympy, half a second.
     from torch.fx.experimental.symbolic_shapes import has_static_value
