@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.backbones.block import SwinBlock
+from swinkit.windows.attention import WindowAttention
 from swinkit.windows.layout import WindowLayout
 from swinkit.windows.shift_mask import WindowGeometry
 
@@ -22,8 +23,9 @@ def padded_and_shifted() -> tuple[WindowGeometry, int]:
 
 
 def build(version: Any, window: tuple[int, int], **settings: Any) -> SwinBlock:
-    values: dict[str, Any] = {"mlp_ratio": 2.0, "kernel": "sdpa", **settings}
-    block = SwinBlock(C, 2, window, version=version, **values)
+    own = {name: settings.pop(name) for name in ("drop_path_rate",) if name in settings}
+    attention = WindowAttention(C, 2, window, version=version, **{"kernel": "sdpa", **settings})
+    block = SwinBlock(attention, mlp_ratio=2.0, dropout=settings.get("dropout", 0.0), **own)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.3)
     return block.eval()

@@ -7,14 +7,11 @@ Legend: B batch, C channels, T tokens per window, nW windows, P = nW * T slots.
 """
 
 from collections import OrderedDict
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from swinkit.settings import SizeHW
 from swinkit.windows.attention import WindowAttention
-from swinkit.windows.kernels import Kernel
 from swinkit.windows.kernels.block import fast_block
 from swinkit.windows.shift_mask import WindowGeometry
 
@@ -25,38 +22,28 @@ class SwinBlock(nn.Module):
     Padding tokens are set to zero where attention reads them, after norm1 in V1, and act there as
     ordinary keys; what the residual stream holds in their place is never read.
     Source: SwinTransformerBlock in the official repositories.
+
+    Args:
+        attention: among the C channels of each window.
+        mlp_ratio: hidden channels of the MLP over C.
+        drop_path_rate: stochastic depth of each branch.
+        dropout: rate inside the MLP.
     """
 
     def __init__(
         self,
-        channels: int,
-        num_heads: int,
-        window_hw: SizeHW,
+        attention: WindowAttention,
         *,
-        version: Literal[1, 2] = 1,
         mlp_ratio: float = 4.0,
-        qkv_bias: bool = True,
-        pretrained_window_hw: SizeHW = (0, 0),
         drop_path_rate: float = 0.0,
         dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
-        self.version = version
+        channels = attention.projection.in_features
+        self.version = attention.version
         self.drop_path_rate = drop_path_rate
         self.norm1 = nn.LayerNorm(channels)
-        self.attention = WindowAttention(
-            channels,
-            num_heads,
-            window_hw,
-            version=version,
-            qkv_bias=qkv_bias,
-            pretrained_window_hw=pretrained_window_hw,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            kernel=kernel,
-        )
+        self.attention = attention
         self.norm2 = nn.LayerNorm(channels)
         hidden = int(channels * mlp_ratio)
         self.mlp = nn.Sequential(

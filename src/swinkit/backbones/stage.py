@@ -20,6 +20,7 @@ from swinkit.backbones.block import SwinBlock
 from swinkit.backbones.config import SmallMapRule, SwinConfig
 from swinkit.backbones.patch_merging import PatchMerging, merging_move
 from swinkit.settings import SizeHW
+from swinkit.windows.attention import WindowAttention
 from swinkit.windows.layout import TokenMove, WindowLayout, ceil_div, move_tokens
 from swinkit.windows.shift_mask import WindowGeometry
 
@@ -157,17 +158,20 @@ class SwinStage(nn.Module):
             self.merge = PatchMerging(channels // 2, version=config.version)
         self.blocks = nn.ModuleList(
             SwinBlock(
-                channels,
-                config.num_heads[stage],
-                config.windows[stage],
-                version=config.version,
+                WindowAttention(
+                    channels,
+                    config.num_heads[stage],
+                    config.windows[stage],
+                    version=config.version,
+                    qkv_bias=config.qkv_bias,
+                    pretrained_window_hw=config.pretrained_windows[stage],
+                    dropout=config.dropout,
+                    attention_dropout=config.attention_dropout,
+                    kernel=config.attention,
+                ),
                 mlp_ratio=config.mlp_ratio,
-                qkv_bias=config.qkv_bias,
-                pretrained_window_hw=config.pretrained_windows[stage],
                 drop_path_rate=rate,
                 dropout=config.dropout,
-                attention_dropout=config.attention_dropout,
-                kernel=config.attention,
             )
             for rate in drop_path_rates
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.backbones.block import SwinBlock
+from swinkit.windows.attention import WindowAttention
 from swinkit.windows.kernels import linear
 from swinkit.windows.kernels.block import fast_block
 from swinkit.windows.layout import WindowLayout
@@ -28,7 +29,9 @@ VERSIONS = pytest.mark.parametrize("version", [1, 2])
 
 
 def build(version: Any = 1, window: tuple[int, int] = (4, 4), **settings: Any) -> SwinBlock:
-    block = SwinBlock(C, 2, window, version=version, mlp_ratio=2.0, **settings)
+    own = {name: settings.pop(name) for name in ("drop_path_rate",) if name in settings}
+    attention = WindowAttention(C, 2, window, version=version, **settings)
+    block = SwinBlock(attention, mlp_ratio=2.0, dropout=settings.get("dropout", 0.0), **own)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.3)
     return block.eval()
