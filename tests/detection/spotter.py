@@ -36,7 +36,7 @@ class Spotter(SwinDetector):
     def candidates(self, *_: Any) -> list[RawDetections]:
         raise AssertionError("a spotter answers in `forward`, and does not learn")
 
-    def losses(self, *_: Any) -> dict[str, Tensor]:
+    def batch_losses(self, *_: Any) -> dict[str, Tensor]:
         raise AssertionError("a spotter answers in `forward`, and does not learn")
 
     def forward(

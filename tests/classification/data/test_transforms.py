@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision.transforms import InterpolationMode
 
 from swinkit.classification.data.dataset import (
     EvalTransform,
@@ -121,7 +120,7 @@ def test_flip_is_a_flip() -> None:
 
 
 def test_rand_augment_applies_each_operation_at_its_chance() -> None:
-    augment = SpreadRandAugment(2, 0.5, 9.0, 0.5, [0, 0, 0], InterpolationMode.BILINEAR)
+    augment = SpreadRandAugment(AugmentationConfig(interpolation="bilinear"), [0, 0, 0])
     image = torch.from_numpy(noise(16, 16, 3)).permute(2, 0, 1).contiguous()
     same = 0
     for _ in range(400):

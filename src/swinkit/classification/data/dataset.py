@@ -124,37 +124,28 @@ class TrainTransform:
 class SpreadRandAugment(v2.Transform):
     """RandAugment as the paper's code runs it: "m9, mstd0.5" with each operation at a chance.
 
-    Drawn anew for each image: how many of `num_ops` operations are applied, a binomial, and their
-    strength, normal around `magnitude` on a scale of 0 to 10. torchvision's operations and ranges.
+    Drawn anew for each image: how many of `rand_augment_ops` operations are applied, a binomial,
+    and their strength, normal around `rand_augment_magnitude` on a scale of 0 to 10. Operations and
+    ranges are torchvision's.
     """
 
-    def __init__(
-        self,
-        num_ops: int,
-        probability: float,
-        magnitude: float,
-        std: float,
-        fill: list[int],
-        interpolation: InterpolationMode,
-    ) -> None:
+    def __init__(self, config: AugmentationConfig, fill: list[int]) -> None:
         super().__init__()
-        self.num_ops = num_ops
-        self.probability = probability
-        self.magnitude = magnitude
-        self.std = std
+        self.config = config
         self.fill = fill
-        self.interpolation = interpolation
 
     def forward(self, image: Image.Image | Tensor) -> Image.Image | Tensor:
-        count = int((torch.rand(self.num_ops) < self.probability).sum())
+        config = self.config
+        chance = config.rand_augment_probability
+        count = int((torch.rand(config.rand_augment_ops) < chance).sum())
         if count == 0:
             return image
-        strength = float(torch.normal(self.magnitude, self.std, (1,)).clamp(0, 10))
+        strength = torch.normal(config.rand_augment_magnitude, config.rand_augment_std, (1,))
         augment = v2.RandAugment(
             num_ops=count,
-            magnitude=round(strength * MAGNITUDE_STEPS / 10),
+            magnitude=round(float(strength.clamp(0, 10)) * MAGNITUDE_STEPS / 10),
             num_magnitude_bins=MAGNITUDE_STEPS + 1,
-            interpolation=self.interpolation,
+            interpolation=InterpolationMode(config.interpolation),
             fill=self.fill,
         )
         return augment(image)
@@ -176,16 +167,8 @@ def train_transform(config: AugmentationConfig, preprocessing: Preprocessing) ->
 def _color(config: AugmentationConfig, preprocessing: Preprocessing) -> list[v2.Transform]:
     steps: list[v2.Transform] = []
     if config.rand_augment_ops > 0:
-        steps.append(
-            SpreadRandAugment(
-                config.rand_augment_ops,
-                config.rand_augment_probability,
-                config.rand_augment_magnitude,
-                config.rand_augment_std,
-                [round(255 * value) for value in preprocessing.mean],
-                InterpolationMode(config.interpolation),
-            )
-        )
+        fill = [round(255 * value) for value in preprocessing.mean]
+        steps.append(SpreadRandAugment(config, fill))
     if config.color_jitter > 0:
         strength = config.color_jitter
         steps.append(v2.ColorJitter(strength, strength, strength))

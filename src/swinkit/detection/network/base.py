@@ -13,13 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swinkit.backbones.swin import SwinBackbone
-from swinkit.detection.boxes.assignment import Sampler
+from swinkit.detection.boxes.assignment import RandomSampler, Sampler
 from swinkit.detection.boxes.batch import BatchDetections, best_of_batch
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.boxes.suppression import best_detections
 from swinkit.detection.config import DetectorConfig, OutputConfig
 from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW
+
+Targets = Sequence[InstanceTarget]
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,11 +268,10 @@ class DetectionNetwork(nn.Module, ABC):
         """
         raise ConfigError("this detector has no mask heads; choose a kind with masks")
 
-    @abstractmethod
     def losses(
         self,
         images: Tensor,
-        targets: Sequence[InstanceTarget],
+        targets: Targets,
         sampler: Sampler | None = None,
         semantic_maps: Tensor | None = None,
     ) -> dict[str, Tensor]:
@@ -291,9 +292,12 @@ class DetectionNetwork(nn.Module, ABC):
             ConfigError: targets without masks for a detector with mask heads, or a number of
                 targets other than that of the images.
         """
+        if len(targets) != images.shape[0]:
+            raise ConfigError(f"{len(targets)} targets for a batch of {images.shape[0]} images")
+        return self.batch_losses(images, targets, sampler or RandomSampler(), semantic_maps)
 
-
-def check_number(targets: Sequence[InstanceTarget], images: Tensor) -> None:
-    """Raise ConfigError unless there is one target for each image."""
-    if len(targets) != images.shape[0]:
-        raise ConfigError(f"{len(targets)} targets for a batch of {images.shape[0]} images")
+    @abstractmethod
+    def batch_losses(
+        self, images: Tensor, targets: Targets, sampler: Sampler, semantic_maps: Tensor | None
+    ) -> dict[str, Tensor]:
+        """`losses`, with as many targets as images and what to sample by."""

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from swinkit.detection.boxes.assignment import RandomSampler, Sampler
+from swinkit.detection.boxes.assignment import Sampler
 from swinkit.detection.boxes.batch import BatchDetections, limits_of
 from swinkit.detection.boxes.geometry import BoxCoder
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.boxes.masks import mask_targets
 from swinkit.detection.boxes.suppression import pairs_above
 from swinkit.detection.config import RCNNConfig
-from swinkit.detection.network.base import FPN, Features, check_number
+from swinkit.detection.network.base import FPN, Features, Targets
 from swinkit.detection.network.htc import flow_features, paint
 from swinkit.detection.network.roi_heads import RoIHeads, to_rois
 from swinkit.detection.network.roi_training import (
@@ -96,15 +96,9 @@ class RCNN(RoIHeads):
             image=proposals.image.index_select(0, rows),
         )
 
-    def losses(
-        self,
-        images: Tensor,
-        targets: Sequence[InstanceTarget],
-        sampler: Sampler | None = None,
-        semantic_maps: Tensor | None = None,
+    def batch_losses(
+        self, images: Tensor, targets: Targets, sampler: Sampler, semantic_maps: Tensor | None
     ) -> dict[str, Tensor]:
-        check_number(targets, images)
-        sampler = sampler or RandomSampler()
         maps = self.pyramid(images)
         rpn, outputs = self.config.rpn, self.rpn(maps)
         sizes_hw = [target.size_hw for target in targets]

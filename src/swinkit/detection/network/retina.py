@@ -6,7 +6,7 @@ N anchors of all levels, L anchors of a level.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from swinkit.detection.boxes.anchors import (
     octave_scales,
     per_anchor,
 )
-from swinkit.detection.boxes.assignment import IGNORED, assign
+from swinkit.detection.boxes.assignment import IGNORED, Sampler, assign
 from swinkit.detection.boxes.batch import (
     NO_SCORE,
     BatchDetections,
@@ -31,7 +31,7 @@ from swinkit.detection.boxes.batch import (
 from swinkit.detection.boxes.geometry import BoxCoder, clip_to, l1, sigmoid_focal
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.config import RetinaNetConfig
-from swinkit.detection.network.base import FPN, DetectionNetwork, Features, check_number
+from swinkit.detection.network.base import FPN, DetectionNetwork, Features, Targets
 from swinkit.detection.network.rpn import init_normal_
 from swinkit.settings import SizeHW
 from swinkit.windows.layout import div_mod
@@ -244,9 +244,8 @@ class RetinaNet(DetectionNetwork):
             score_threshold,
         )
 
-    def losses(
-        self, images: Tensor, targets: Sequence[InstanceTarget], *_: Any, **__: Any
+    def batch_losses(
+        self, images: Tensor, targets: Targets, sampler: Sampler, semantic_maps: Tensor | None
     ) -> dict[str, Tensor]:
         """ "class" and "box"; all anchors train, so nothing is sampled."""
-        check_number(targets, images)
         return self.retina.losses(self.retina(self.pyramid(images)), targets)
