@@ -8,15 +8,7 @@ from typing import Any
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.errors import CheckpointError
-from swinkit.images.preprocessing import Preprocessing
-from swinkit.task.weights import (
-    Evidence,
-    ImageEvidence,
-    TaskWeights,
-    Tensors,
-    describe_backbone,
-    fixed_size,
-)
+from swinkit.task.weights import Evidence, FixedSizeWeights, Tensors, describe_backbone
 
 IMAGENET_22K, IMAGENET_1K = 21841, 1000
 HEAD = ("head.fc.weight", "head.fc.bias")
@@ -30,12 +22,11 @@ class ClassifierConfig:
     num_classes: int
 
 
-class ClassifierWeights(TaskWeights[ClassifierConfig]):
+class ClassifierWeights(FixedSizeWeights[ClassifierConfig]):
     """A linear head on the mean of the last map."""
 
     task = "classification"
     head_anchor = None
-    any_size = False
     format_version = 1
 
     def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> ClassifierConfig:
@@ -83,9 +74,6 @@ class ClassifierWeights(TaskWeights[ClassifierConfig]):
         from torchvision.models import Swin_T_Weights
 
         return tuple(Swin_T_Weights.IMAGENET1K_V1.meta["categories"])
-
-    def preprocessing(self, known: ImageEvidence) -> Preprocessing:
-        return fixed_size(known)
 
 
 def imagenet_22k_to_1k() -> list[int]:

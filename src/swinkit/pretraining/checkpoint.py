@@ -7,16 +7,8 @@ from torch import nn
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import CheckpointError, ConfigError
-from swinkit.images.preprocessing import Preprocessing
 from swinkit.pretraining.config import PUBLISHED_NEIGHBORHOOD, MaskedImageConfig
-from swinkit.task.weights import (
-    Evidence,
-    ImageEvidence,
-    TaskWeights,
-    Tensors,
-    describe_backbone,
-    fixed_size,
-)
+from swinkit.task.weights import Evidence, FixedSizeWeights, Tensors, describe_backbone
 
 if TYPE_CHECKING:
     from swinkit.pretraining.model import SwinMaskedImageModel
@@ -24,13 +16,12 @@ if TYPE_CHECKING:
 DECODER = "decoder.projection.weight"
 
 
-class MaskedImageWeights(TaskWeights[MaskedImageConfig]):
+class MaskedImageWeights(FixedSizeWeights[MaskedImageConfig]):
     """A mask token and a decoder of one layer."""
 
     task = "pretraining"
     head_anchor = r"decoder\.projection\.weight"
     format_version = 3
-    any_size = False
     bias_tables: ClassVar[Literal["bicubic", "geometric"]] = "geometric"
 
     def read_config(self, values: Mapping[str, Any], num_classes: int | None) -> MaskedImageConfig:
@@ -77,9 +68,6 @@ class MaskedImageWeights(TaskWeights[MaskedImageConfig]):
     def describe(self, config: MaskedImageConfig) -> str:
         decoder = f"decoder of {config.out_channels} channels for masked images"
         return f"{decoder}; {describe_backbone(config.backbone)}"
-
-    def preprocessing(self, known: ImageEvidence) -> Preprocessing:
-        return fixed_size(known)
 
 
 WEIGHTS = MaskedImageWeights()

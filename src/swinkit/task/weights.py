@@ -200,17 +200,21 @@ class TaskWeights(ABC, Generic[Config]):
         return replace(fit.for_channels(known.channels), **statistics)
 
 
-def fixed_size(known: ImageEvidence) -> Preprocessing:
-    """For a model whose images have one size: the stored one where it fits; else what is stated,
-    on top of the official evaluation."""
-    stored, made_for = known.stored, (known.size_hw, known.channels)
-    if isinstance(stored, Preprocessing) and (stored.size_hw, stored.channels) == made_for:
-        return stored
-    base = Preprocessing.for_size(known.size_hw, channels=known.channels)
-    if isinstance(stored, Preprocessing) and stored.channels == known.channels != 3:
-        # Of bands the data's own statistics are all that is known, whatever the size.
-        base = replace(base, mean=stored.mean, std=stored.std, shown_bands=stored.shown_bands)
-    return replace(base, **known.stated)
+class FixedSizeWeights(TaskWeights[Config]):
+    """Of a task whose images have one size."""
+
+    any_size = False
+
+    def preprocessing(self, known: ImageEvidence) -> Preprocessing:
+        """The stored one where it fits; else what is stated, on top of the official evaluation."""
+        stored, made_for = known.stored, (known.size_hw, known.channels)
+        if isinstance(stored, Preprocessing) and (stored.size_hw, stored.channels) == made_for:
+            return stored
+        base = Preprocessing.for_size(known.size_hw, channels=known.channels)
+        if isinstance(stored, Preprocessing) and stored.channels == known.channels != 3:
+            # Of bands the data's own statistics are all that is known, whatever the size.
+            base = replace(base, mean=stored.mean, std=stored.std, shown_bands=stored.shown_bands)
+        return replace(base, **known.stated)
 
 
 def describe_backbone(config: SwinConfig) -> str:

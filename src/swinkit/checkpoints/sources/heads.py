@@ -9,9 +9,10 @@ class-major (dx, dy, dw, dh), anchors are ratio-major per place.
 """
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from swinkit.checkpoints.sources.base import HeadTable, WeightFile
 from swinkit.checkpoints.sources.tables import BATCH_NORM, WEIGHT_AND_BIAS, Rows, rename
 
 if TYPE_CHECKING:
@@ -101,11 +102,30 @@ def upernet_rows(*, norm: str, logits: str) -> Rows:
     )
 
 
-def masked_image_rows(token: str) -> Rows:
-    """Rows of a masked image model's mask token, by its foreign name, and of its decoder."""
-    return (
-        *rename("mask_token", token, leaves=()),
-        *rename("decoder.projection", "decoder.0"),
+def masked_image_table(
+    target: str,
+    token: str,
+    token_of: Callable[[Mapping[str, object]], str],
+    settings: Callable[[WeightFile], dict[str, Any]] = lambda file: {},
+) -> HeadTable:
+    """Of a masked image model: its mask token and its decoder.
+
+    Args:
+        token: regular expression of the mask token's foreign names.
+        token_of: the one of them that a file's names tell.
+        settings: see `HeadTable`.
+    """
+    return HeadTable(
+        task="pretraining",
+        targets=(target,),
+        anchor=r"decoder\.0\.weight",
+        marks=(token,),
+        inside=token,
+        rows=lambda names: (
+            *rename("mask_token", token_of(names), leaves=()),
+            *rename("decoder.projection", "decoder.0"),
+        ),
+        settings=settings,
     )
 
 

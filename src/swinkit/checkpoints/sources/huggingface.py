@@ -20,7 +20,7 @@ from swinkit.checkpoints.sources.base import (
     shrunk_windows,
 )
 from swinkit.checkpoints.sources.heads import (
-    masked_image_rows,
+    masked_image_table,
     upernet_obstacles,
     upernet_rows,
 )
@@ -40,7 +40,6 @@ from swinkit.checkpoints.sources.tables import (
     BLOCK,
     KeyRow,
     KeyTable,
-    Rows,
     Version,
     flatten_grid,
     fuse,
@@ -180,19 +179,16 @@ UPERNET = HeadTable(
 )
 
 
-def _masked_image_rows(names: Mapping[str, object]) -> Rows:
+def _mask_token(names: Mapping[str, object]) -> str:
     """V2's parts stand under another name; of V2 are swinkit's names with a logit scale."""
     second = any(name.startswith("swinv2.") or name.endswith(".logit_scale") for name in names)
-    return masked_image_rows(f"{'swinv2' if second else 'swin'}.embeddings.mask_token")
+    return f"{'swinv2' if second else 'swin'}.embeddings.mask_token"
 
 
-MASKED_IMAGE = HeadTable(
-    task="pretraining",
-    targets=("huggingface",),
-    anchor=r"decoder\.0\.weight",
-    marks=(r"swin(v2)?\.embeddings\.mask_token",),
-    inside=r"swin(v2)?\.embeddings\.mask_token",
-    rows=_masked_image_rows,
+MASKED_IMAGE = masked_image_table(
+    "huggingface",
+    r"swin(v2)?\.embeddings\.mask_token",
+    _mask_token,
     settings=lambda _: {"neighborhood": None},
 )
 

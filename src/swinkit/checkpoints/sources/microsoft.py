@@ -9,8 +9,8 @@ from typing import Any
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.infer_window import Windows, map_hw
-from swinkit.checkpoints.sources.base import Export, HeadTable, shrunk_windows
-from swinkit.checkpoints.sources.heads import masked_image_rows
+from swinkit.checkpoints.sources.base import Export, shrunk_windows
+from swinkit.checkpoints.sources.heads import masked_image_table
 from swinkit.checkpoints.sources.openmmlab import OpenMMLab, head_tables
 from swinkit.checkpoints.sources.tables import (
     KeyRow,
@@ -70,14 +70,7 @@ FORK = _table(
     wrapper="state_dict",
     versions=(1,),
 )
-SIMMIM = HeadTable(
-    task="pretraining",
-    targets=("microsoft",),
-    anchor=r"decoder\.0\.weight",
-    marks=(r"encoder\.mask_token",),
-    inside=r"encoder\.mask_token",
-    rows=lambda _: masked_image_rows("encoder.mask_token"),
-)
+SIMMIM = masked_image_table("microsoft", r"encoder\.mask_token", lambda _: "encoder.mask_token")
 
 
 class Microsoft(OpenMMLab):
