@@ -41,7 +41,6 @@ def evaluate_classifier(
     *,
     split: Split | None = None,
     batch_size: int = 32,
-    device: str | torch.device | None = None,
     workers: int = 0,
     out: str | Path | None = None,
     on_bad_image: Literal["skip", "refuse"] = "refuse",
@@ -55,7 +54,6 @@ def evaluate_classifier(
         data: a path that `load_classification` reads, or what it gave, or samples.
         split: which part; None takes the test split, else the validation split, else everything.
         batch_size: images in one forward pass.
-        device: moves the model there; None leaves it where it is.
         workers: reading processes.
         out: folder for report.json, per_class.csv, confusion_matrix.png and worst_mistakes.png.
         on_bad_image: "skip" leaves unreadable images out.
@@ -67,8 +65,6 @@ def evaluate_classifier(
         ImageError: an unreadable image with on_bad_image="refuse".
     """
     samples = _samples(model, data, split)
-    if device is not None:
-        model.to(device)
     dataset = ClassificationDataset(
         samples,
         EvalTransform(model.preprocessing.for_channels(model.config.in_channels)),

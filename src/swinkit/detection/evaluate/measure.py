@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from swinkit.data.config import DataConfig
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.splits import DetectionSplits, load_detection, load_detection_samples
@@ -31,7 +29,6 @@ def evaluate_detector(
     *,
     split: Split | None = None,
     batch_size: int = 1,
-    device: str | torch.device | None = None,
     out: str | Path | None = None,
     on_bad_image: Literal["skip", "refuse"] = "refuse",
     max_detections: int | None = None,
@@ -49,7 +46,6 @@ def evaluate_detector(
         data: a path that `load_detection` reads, or what it gave, or samples.
         split: which part; None takes the test split, else the validation split, else everything.
         batch_size: images in one forward pass.
-        device: moves the model there; None leaves it where it is.
         out: folder for report.json, per_class.csv, pr_curves.png, predictions.png, and
             worst_misses.png.
         on_bad_image: "skip" leaves unreadable images out.
@@ -85,7 +81,6 @@ def evaluate_detector(
         views=views,
         max_per_image=max_detections,
         on_error="skip" if on_bad_image == "skip" else "raise",
-        device=device,
         keep_images=False,
     )
     for sample, found in with_samples(results, samples, progress):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,21 +111,16 @@ def _pair(
     (left, right), names, score = places, report.class_names, report.overall.score
     sample, found, matching = example.sample, example.found, example.matching
     counted = np.flatnonzero(~sample.is_crowd)
-    truth = draw_objects(
-        image,
-        sample.size_hw,
+    draw = partial(draw_objects, image, sample.size_hw, class_names=names)
+    truth = draw(
         boxes_xyxy=sample.boxes_xyxy[counted],
         labels=sample.labels[counted],
-        class_names=names,
         masks=None if sample.segments is None else compact_masks(sample.masks(counted)),
     )
     kept = np.flatnonzero(found.scores >= score)
-    answer = draw_objects(
-        image,
-        sample.size_hw,
+    answer = draw(
         boxes_xyxy=found.boxes_xyxy[kept],
         labels=found.labels[kept],
-        class_names=names,
         scores=found.scores[kept],
         masks=_masks(found.rles, kept, sample.size_hw),
     )

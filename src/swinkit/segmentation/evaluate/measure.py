@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ImageError
@@ -43,7 +42,6 @@ def evaluate_segmenter(
     *,
     split: Split | None = None,
     batch_size: int = 1,
-    device: str | torch.device | None = None,
     out: str | Path | None = None,
     on_bad_image: Literal["skip", "refuse"] = "refuse",
     window: tuple[int, int] | int | None = None,
@@ -63,7 +61,6 @@ def evaluate_segmenter(
         data: a path that `load_segmentation` reads, or what it gave, or samples.
         split: which part; None takes the test split, else the validation split, else everything.
         batch_size: images of one size, or windows, in one forward pass.
-        device: moves the model there; None leaves it where it is.
         out: folder for report.json, per_class.csv, confusion_matrix.png, predictions.png and
             worst_images.png.
         on_bad_image: "skip" leaves unreadable images and masks out.
@@ -92,7 +89,6 @@ def evaluate_segmenter(
         stride=stride,
         views=views,
         on_error="raise" if on_bad_image == "refuse" else unreadable.add,
-        device=device,
         keep_images=False,
     )
     for sample, found in with_samples(results, samples, progress):
