@@ -8,7 +8,8 @@ from typing import Any
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import ConfigError
-from swinkit.task.base import NetworkSummary, Recognized, ResultFormat, Task
+from swinkit.task.base import NetworkSummary, Recognized, Task
+from swinkit.task.format import ResultFormat
 from swinkit.task.options import EvaluateOptions, PredictOptions
 from swinkit.task.train_config import TrainConfig
 from toy_task.model import TINY, Level, SwinToy

@@ -22,14 +22,7 @@ def inspect_classification(config: DataConfig, *, pictures: int, seed: int) -> I
     """What folders or lists of labeled images hold.
 
     Splits that the data set lacks are taken from its training images, as training would.
-
-    Args:
-        config: where it is.
-        pictures: how many to show, of every class first.
-        seed: decides which.
-
-    Raises:
-        DataError: no such data set, or fewer than two classes.
+    Fewer than two classes are a DataError; for the rest see `Task.inspect`.
     """
     splits = load_classification(config)
     shown = select_samples(splits.by_name(), pictures, seed, lambda sample: [sample.label])

@@ -13,16 +13,9 @@ from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
 from swinkit.errors import DataError
-from swinkit.task.base import (
-    EvaluateCall,
-    NetworkSummary,
-    Recognized,
-    Report,
-    ResultFormat,
-    Task,
-    name_first,
-)
+from swinkit.task.base import EvaluateCall, NetworkSummary, Recognized, Report, Task
 from swinkit.task.class_names import read_names
+from swinkit.task.format import ResultFormat, name_first
 from swinkit.task.options import PredictOptions, WorkerOptions, check_range
 
 if TYPE_CHECKING:

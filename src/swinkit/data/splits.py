@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from swinkit.data.config import DataConfig
-from swinkit.data.problems import Problem, describe_problems
+from swinkit.data.problems import Problem, describe_all
 from swinkit.errors import DataError, SwinkitError
 
 SPLIT_NAMES = ("train", "val", "test")
@@ -75,8 +75,7 @@ class Splits(ABC, Generic[Sample]):
             "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])
             for name, *numbers in rows
         ]
-        notes = [f"note: {note}" for note in self.notes]
-        return "\n".join([*table, *notes, *describe_problems(self.problems)])
+        return "\n".join([*table, *describe_all(self.notes, self.problems)])
 
     def _summary_rows(self) -> list[list[str]]:
         """A name, and a cell for each split."""
@@ -107,8 +106,9 @@ def load_samples(
         [DataConfig, tuple[str, ...] | None], tuple[AnySplits, dict[str, list[Sample]]]
     ],
     path: str | Path,
-    class_names: tuple[str, ...] | None,
-    split: str | None,
+    class_names: tuple[str, ...] | None = None,
+    *,
+    split: str | None = None,
 ) -> tuple[list[Sample], AnySplits]:
     """The samples to evaluate a trained model on, or to show.
 

@@ -6,12 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.detection.roi_config import (
-    CASCADE_STAGES,
-    BoxHeadConfig,
-    MaskHeadConfig,
-    RoIConfig,
-)
+from swinkit.detection.roi_config import CASCADE_STAGES, BoxHeadConfig, MaskHeadConfig, RoIConfig
 from swinkit.errors import ConfigError
 from swinkit.settings import from_plain, to_plain
 

@@ -13,7 +13,7 @@ from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import DataError
 from swinkit.files import atomic_write
 from swinkit.parsing import mapping, read_json
-from swinkit.task.base import ResultFormat, name_first
+from swinkit.task.format import ResultFormat, name_first
 
 
 @dataclass(frozen=True)

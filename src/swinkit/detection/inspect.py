@@ -6,13 +6,7 @@ import numpy as np
 
 from swinkit.data.bands import SeenBands, see_bands
 from swinkit.data.config import DataConfig
-from swinkit.data.inspection import (
-    DrawnImage,
-    FactTable,
-    Inspection,
-    select_samples,
-    sizes_table,
-)
+from swinkit.data.inspection import DrawnImage, FactTable, Inspection, select_samples, sizes_table
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.data.splits import DetectionSplits, Parts, load_parts, object_counts
 from swinkit.images.masks import compact_masks
@@ -23,16 +17,7 @@ IGNORED = "ignored"
 
 
 def inspect_detection(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
-    """What a COCO, VOC or YOLO data set holds; `config.strict` is left to the caller.
-
-    Args:
-        config: where it is.
-        pictures: how many to draw.
-        seed: decides which.
-
-    Raises:
-        DataError: no such data set, or not one usable image in it.
-    """
+    """What a data set of objects holds; see `Task.inspect`."""
     loaded, parts = load_parts(replace(config, strict=False))
     shown = select_samples(parts, pictures, seed, lambda sample: sample.labels.tolist())
     bands = see_bands(config, parts, loaded.channels)

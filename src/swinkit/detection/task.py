@@ -20,14 +20,8 @@ from swinkit.detection.train_config import DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, PARAMETERS
 from swinkit.errors import ConfigError
 from swinkit.settings import Progress
-from swinkit.task.base import (
-    EvaluateCall,
-    NetworkSummary,
-    Recognized,
-    Report,
-    Task,
-    round_millions,
-)
+from swinkit.task.base import EvaluateCall, NetworkSummary, Recognized, Report, counted_networks
+from swinkit.task.labeled import LabeledTask
 from swinkit.task.options import (
     EvaluateOptions,
     MaskOptions,
@@ -42,7 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from swinkit.detection.data.samples import DetectionSample
+    from swinkit.detection.data.splits import DetectionSplits, Parts
     from swinkit.detection.model import SwinDetector
     from swinkit.detection.train import DetectionTraining
     from swinkit.task.evidence import Answer
@@ -92,7 +86,7 @@ class DetectionEvaluateOptions(ViewOptions, EvaluateOptions):
         _check_tiles(self.tile, self.overlap)
 
 
-class DetectionTask(Task["SwinDetector", Detections]):
+class DetectionTask(LabeledTask["SwinDetector", Detections]):
     """Boxes, and masks where the network makes them."""
 
     name = "detection"
@@ -111,17 +105,9 @@ class DetectionTask(Task["SwinDetector", Detections]):
 
     def networks(self) -> list[NetworkSummary]:
         """Counted at 1280 x 800."""
-        return [
-            NetworkSummary(
-                name=name,
-                windows=config.backbone.windows,
-                num_classes=config.num_classes,
-                params=round_millions(PARAMETERS[name]),
-                multiply_adds=count_detector_flops(config, COUNTED_HW),
-                drop_path_rate=config.backbone.drop_path_rate,
-            )
-            for name, config in DETECTORS.items()
-        ]
+        return counted_networks(
+            DETECTORS, PARAMETERS, lambda config: count_detector_flops(config, COUNTED_HW)
+        )
 
     def recognize(self, path: Path) -> Recognized | None:
         """COCO, Pascal VOC, YOLO, labelme or CVAT."""
@@ -135,17 +121,13 @@ class DetectionTask(Task["SwinDetector", Detections]):
         """Annotation files."""
         return LAYOUTS
 
-    def names_in(self, path: Path) -> tuple[str, ...]:
-        """Those of the annotations."""
-        from swinkit.detection.data.splits import load_detection_samples
-
-        return load_detection_samples(path)[1].class_names
-
-    def samples_in(self, config: DataConfig) -> Mapping[str, Sequence["DetectionSample"]]:
-        """Those of the annotations."""
+    def load_parts(
+        self, config: DataConfig, class_names: tuple[str, ...] | None = None
+    ) -> "tuple[DetectionSplits, Parts]":
+        """Images with objects."""
         from swinkit.detection.data.splits import load_parts
 
-        return load_parts(config)[1]
+        return load_parts(config, class_names)
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Objects, their sizes and crowding."""
@@ -182,19 +164,12 @@ class DetectionTask(Task["SwinDetector", Detections]):
         **call: "Unpack[EvaluateCall]",
     ) -> tuple[Report, list[str]]:
         """COCO's average precision, and the kinds of error."""
-        from swinkit.data.problems import describe_all
-        from swinkit.detection.data.splits import load_detection_samples
         from swinkit.detection.evaluate.measure import evaluate_detector
 
-        remarks: list[str] = []
-        if isinstance(data, (str, Path)):
-            data, loaded = load_detection_samples(
-                Path(data), model.info.class_names, split=call["split"]
-            )
-            remarks = describe_all(loaded.notes, loaded.problems)
+        samples, remarks = self.labeled(model, data, call["split"])
         report = evaluate_detector(
             model,
-            data,
+            samples,
             max_detections=options.max_detections,
             score=options.score,
             views=_views(model, options),

@@ -10,15 +10,8 @@ from swinkit.data.inspection import Inspection
 from swinkit.errors import DataError
 from swinkit.pretraining.result import Reconstruction
 from swinkit.pretraining.train_config import PretrainingTrainConfig
-from swinkit.task.base import (
-    EvaluateCall,
-    FindImages,
-    NetworkSummary,
-    Recognized,
-    Report,
-    ResultFormat,
-    Task,
-)
+from swinkit.task.base import EvaluateCall, FindImages, NetworkSummary, Recognized, Report, Task
+from swinkit.task.format import ResultFormat
 from swinkit.task.options import EvaluateOptions, PredictOptions
 
 if TYPE_CHECKING:

@@ -6,13 +6,7 @@ import numpy as np
 
 from swinkit.data.bands import SeenBands, see_bands
 from swinkit.data.config import DataConfig
-from swinkit.data.inspection import (
-    DrawnImage,
-    FactTable,
-    Inspection,
-    select_samples,
-    sizes_table,
-)
+from swinkit.data.inspection import DrawnImage, FactTable, Inspection, select_samples, sizes_table
 from swinkit.pictures.annotating import draw_regions
 from swinkit.pictures.drawing import class_colors
 from swinkit.segmentation.data.splits import (
@@ -27,16 +21,7 @@ NAMED_CLASSES = 2  # in a caption
 
 
 def inspect_segmentation(config: DataConfig, *, pictures: int, seed: int) -> Inspection:
-    """What images with masks hold; `config.strict` is left to the caller.
-
-    Args:
-        config: where they are.
-        pictures: how many to draw.
-        seed: decides which.
-
-    Raises:
-        DataError: no such data set, or not one usable pair in it.
-    """
+    """What images with masks hold; see `Task.inspect`."""
     loaded, parts = load_parts(replace(config, strict=False))
     shown = select_samples(parts, pictures, seed, _classes_on)
     bands = see_bands(config, parts, loaded.channels)

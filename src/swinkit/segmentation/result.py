@@ -166,12 +166,14 @@ class SemanticMap:
             SwinkitError: another number of ids than of classes.
         """
         ids = category_ids_of(self.class_names, category_ids)
-        entries = []
-        for name in self.areas():
-            code = to_coco(place_crops([self.mask(name)], [(0, 0)], self.size_hw), 0)
-            category = ids[self.class_names.index(name)]
-            entries.append({"image_id": image_id, "category_id": category, "segmentation": code})
-        return entries
+        return [
+            {
+                "image_id": image_id,
+                "category_id": ids[self.class_names.index(name)],
+                "segmentation": to_coco(place_crops([self.mask(name)], [(0, 0)], self.size_hw), 0),
+            }
+            for name in self.areas()
+        ]
 
     def to_supervision(self) -> "supervision.Detections":
         """One detection per class present, for the tools of the package supervision."""

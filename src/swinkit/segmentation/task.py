@@ -7,21 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
+from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.data.files import LAYOUTS, is_segmentation
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS, count_segmenter_flops
 from swinkit.settings import Progress
-from swinkit.task.base import (
-    EvaluateCall,
-    NetworkSummary,
-    Recognized,
-    Report,
-    ResultFormat,
-    Task,
-    name_first,
-    round_millions,
-)
+from swinkit.task.base import EvaluateCall, NetworkSummary, Recognized, Report, counted_networks
+from swinkit.task.format import ResultFormat, name_first
+from swinkit.task.labeled import LabeledTask
 from swinkit.task.options import (
     EvaluateOptions,
     MaskOptions,
@@ -37,7 +31,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from swinkit.segmentation.data.splits import SegmentationSample
+    from swinkit.segmentation.data.splits import Parts, SegmentationSplits
     from swinkit.segmentation.model import SwinSegmenter
     from swinkit.segmentation.train import SegmentationTraining
     from swinkit.task.evidence import Answer
@@ -70,7 +64,7 @@ class SegmentationEvaluateOptions(WindowOptions, ViewOptions, EvaluateOptions):
     """Windows and views."""
 
 
-class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
+class SegmentationTask(LabeledTask["SwinSegmenter", SemanticMap]):
     """A class for every pixel."""
 
     name = "segmentation"
@@ -89,19 +83,7 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
 
     def networks(self) -> list[NetworkSummary]:
         """Counted at 2048 x 512, where a rule is published."""
-        return [
-            NetworkSummary(
-                name=name,
-                windows=config.backbone.windows,
-                num_classes=config.num_classes,
-                params=round_millions(PARAMETERS[name]),
-                multiply_adds=count_segmenter_flops(config, COUNTED_HW)
-                if config.decoder == "upernet"
-                else None,
-                drop_path_rate=config.backbone.drop_path_rate,
-            )
-            for name, config in SEGMENTERS.items()
-        ]
+        return counted_networks(SEGMENTERS, PARAMETERS, _counted)
 
     def recognize(self, path: Path) -> Recognized | None:
         """Images with masks."""
@@ -111,17 +93,13 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         """Folders of images and masks."""
         return LAYOUTS
 
-    def names_in(self, path: Path) -> tuple[str, ...]:
-        """Those of the masks' values."""
-        from swinkit.segmentation.data.splits import load_segmentation_samples
-
-        return load_segmentation_samples(path)[1].class_names
-
-    def samples_in(self, config: DataConfig) -> Mapping[str, Sequence["SegmentationSample"]]:
-        """Those of the pairs; masks are no images."""
+    def load_parts(
+        self, config: DataConfig, class_names: tuple[str, ...] | None = None
+    ) -> "tuple[SegmentationSplits, Parts]":
+        """Images with masks."""
         from swinkit.segmentation.data.splits import load_parts
 
-        return load_parts(config)[1]
+        return load_parts(config, class_names)
 
     def inspect(self, config: DataConfig, *, pictures: int, seed: int) -> Inspection:
         """Pixels of each class."""
@@ -154,19 +132,12 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         **call: "Unpack[EvaluateCall]",
     ) -> tuple[Report, list[str]]:
         """mIoU, accuracies, and the agreement of outlines."""
-        from swinkit.data.problems import describe_all
-        from swinkit.segmentation.data.splits import load_segmentation_samples
         from swinkit.segmentation.evaluate.measure import evaluate_segmenter
 
-        remarks: list[str] = []
-        if isinstance(data, (str, Path)):
-            data, loaded = load_segmentation_samples(
-                Path(data), model.info.class_names, split=call["split"]
-            )
-            remarks = describe_all(loaded.notes, loaded.problems)
+        samples, remarks = self.labeled(model, data, call["split"])
         report = evaluate_segmenter(
             model,
-            data,
+            samples,
             window=options.window,
             stride=options.stride,
             views=_views(options),
@@ -187,6 +158,10 @@ class SegmentationTask(Task["SwinSegmenter", SemanticMap]):
         from swinkit.segmentation.train import SegmentationTraining
 
         return SegmentationTraining(config)
+
+
+def _counted(config: SegmenterConfig) -> int | None:
+    return count_segmenter_flops(config, COUNTED_HW) if config.decoder == "upernet" else None
 
 
 def _views(options: ViewOptions) -> TestAugmentation | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypedDict, TypeVar
 
-from swinkit.errors import ConfigError, ImageError
+from swinkit.errors import ImageError
 from swinkit.images.sources import Stream
 from swinkit.settings import Progress
 from swinkit.task.options import EvaluateOptions, PredictOptions
@@ -18,20 +18,22 @@ from swinkit.task.options import EvaluateOptions, PredictOptions
 if TYPE_CHECKING:
     from typing import Unpack
 
-    import numpy as np
     from torch import Tensor
 
     from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
     from swinkit.data.splits import HasPath
     from swinkit.task.evidence import Answer
+    from swinkit.task.format import ResultFormat
     from swinkit.task.model import TaskModel
     from swinkit.task.train_config import TrainConfig
     from swinkit.task.training import TrainingTask
+    from swinkit.task.weights import TaskConfig
 
 
 Model = TypeVar("Model", bound="TaskModel")
 Result = TypeVar("Result")
+Config = TypeVar("Config", bound="TaskConfig")
 Split = Literal["train", "val", "test"]
 OnError = Literal["raise", "skip"] | Callable[[ImageError], object]
 FindImages = Callable[["DataConfig"], dict[str, list[Path]]]  # of a data set, by split or "all"
@@ -95,6 +97,25 @@ class NetworkSummary:
     drop_path_rate: float
 
 
+def counted_networks(
+    configs: Mapping[str, Config],
+    params: Mapping[str, int],
+    multiply_adds: Callable[[Config], int | None],
+) -> list[NetworkSummary]:
+    """Lines of networks for images of any size, by their configurations and parameters."""
+    return [
+        NetworkSummary(
+            name=name,
+            windows=config.backbone.windows,
+            num_classes=config.num_classes,
+            params=round_millions(params[name]),
+            multiply_adds=multiply_adds(config),
+            drop_path_rate=config.backbone.drop_path_rate,
+        )
+        for name, config in configs.items()
+    ]
+
+
 class Report(Protocol):
     """The outcome of an evaluation."""
 
@@ -103,47 +124,6 @@ class Report(Protocol):
 
     def numbers(self) -> dict[str, float]:
         """The few that sum it up, by name."""
-
-
-class ResultFormat(ABC, Generic[Result]):
-    """How a task's results are written.
-
-    Attributes:
-        columns: heads of the CSV file, after "source".
-        heading: heads of the table on the terminal, after "image".
-    """
-
-    columns: tuple[str, ...]
-    heading: tuple[str, ...]
-
-    @abstractmethod
-    def entries(self, result: Result) -> list[dict[str, Any]]:
-        """Entries of the JSON file."""
-
-    @abstractmethod
-    def rows(self, result: Result) -> list[tuple[str | int | float, ...]]:
-        """Rows of the CSV file, after the source."""
-
-    @abstractmethod
-    def cells(self, result: Result) -> list[str]:
-        """Cells of the table, after the image."""
-
-    @abstractmethod
-    def plot(self, result: Result, path: Path) -> None:
-        """Draw the image with its result. Raises SwinkitError where the system refuses."""
-
-    def draw(self, result: Result) -> "np.ndarray":
-        """(h, w, 3) uint8: the image with its result drawn on it, as a frame of a video."""
-        drawn: Any = result
-        return drawn.draw()
-
-    def write_mask(self, result: Result, path: Path) -> None:
-        """Write a PNG whose pixels are the result; for tasks with the option `masks`.
-
-        Raises:
-            ConfigError: a task whose results are no masks.
-        """
-        raise ConfigError("the results of this model are no masks; leave --masks out")
 
 
 class Task(ABC, Generic[Model, Result]):
@@ -212,7 +192,16 @@ class Task(ABC, Generic[Model, Result]):
 
     @abstractmethod
     def inspect(self, config: "DataConfig", *, pictures: int, seed: int) -> "Inspection":
-        """Counts, problems and pictures of a data set. Raises DataError."""
+        """Counts, problems and pictures of a data set.
+
+        Args:
+            config: where it is; `strict` is left to the caller.
+            pictures: how many samples to draw, of every class first.
+            seed: decides which.
+
+        Raises:
+            DataError: no such data set, or nothing usable in it.
+        """
 
     def predict_arguments(
         self, model: Model, options: Any, progress: Progress
@@ -261,7 +250,7 @@ class Task(ABC, Generic[Model, Result]):
     @abstractmethod
     def result_format(
         self, model: Model, options: Any, names: Mapping[str, str]
-    ) -> ResultFormat[Result]:
+    ) -> "ResultFormat[Result]":
         """How the results of `predict` with these options are written.
 
         Args:
@@ -309,9 +298,3 @@ def round_millions(parameters: int) -> str:
     """Parameters as published tables print them, such as "28M" or "6.1M"."""
     millions = parameters / 1e6
     return f"{millions:.1f}M" if millions < 10 else f"{millions:.0f}M"
-
-
-def name_first(texts: Sequence[str], most: int = 6) -> str:
-    """The first few texts, and how many more there are."""
-    more = f", {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more

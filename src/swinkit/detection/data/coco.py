@@ -43,7 +43,7 @@ def _files(path: Path) -> dict[str, Path] | None:
     for files in ([*path.glob("annotations/*.json")], [*path.glob("*.json")]):
         sound = [file for file in sorted(files) if _is_coco(file)]
         if sound:
-            return _by_split(path, sound)
+            return _by_split(sound)
     found = {
         split: sound
         for split, files in by_folder.items()
@@ -60,7 +60,7 @@ def _files(path: Path) -> dict[str, Path] | None:
     return {split: files[0] for split, files in found.items()}
 
 
-def _by_split(path: Path, files: list[Path]) -> dict[str, Path]:
+def _by_split(files: list[Path]) -> dict[str, Path]:
     boxes = [file for file in files if not file.stem.lower().startswith(OTHER_FILES)]
     files = boxes or files
     if len(files) == 1 and split_of(files[0].stem) in (None, "train"):

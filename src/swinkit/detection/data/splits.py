@@ -5,6 +5,7 @@ NumPy only.
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -14,13 +15,7 @@ from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problems, refuse_problems, refuse_unsound
 from swinkit.data.scan import check_images
-from swinkit.data.splits import (
-    SPLIT_NAMES,
-    Splits,
-    fill_splits,
-    load_samples,
-    name_some,
-)
+from swinkit.data.splits import SPLIT_NAMES, Splits, fill_splits, load_samples, name_some
 from swinkit.detection.data.annotations import AnnotationFiles, AnnotationKind, RawSplit
 from swinkit.detection.data.coco import find_coco
 from swinkit.detection.data.cvat import find_cvat
@@ -162,14 +157,6 @@ def load_detection(
     return splits
 
 
-def load_detection_samples(
-    path: str | Path, class_names: tuple[str, ...] | None = None, *, split: str | None = None
-) -> tuple[list[DetectionSample], DetectionSplits]:
-    """The samples to evaluate a trained model on, and the data set they come from; see
-    `data.splits.load_samples`."""
-    return load_samples(load_parts, path, class_names, split)
-
-
 def load_parts(
     config: DataConfig, class_names: tuple[str, ...] | None = None
 ) -> tuple[DetectionSplits, Parts]:
@@ -223,6 +210,10 @@ def load_parts(
         problems=tuple(problems),
     )
     return loaded, parts
+
+
+# The samples to evaluate a trained model on, and the data set they come from.
+load_detection_samples = partial(load_samples, load_parts)
 
 
 def _classes(

@@ -21,13 +21,7 @@ from swinkit.detection.boxes.anchors import (
     per_anchor,
 )
 from swinkit.detection.boxes.assignment import IGNORED, Sampler, assign
-from swinkit.detection.boxes.batch import (
-    NO_SCORE,
-    BatchDetections,
-    best_of,
-    limits_of,
-    sound_rows,
-)
+from swinkit.detection.boxes.batch import NO_SCORE, BatchDetections, best_of, limits_of, sound_rows
 from swinkit.detection.boxes.geometry import BoxCoder, clip_to, l1, sigmoid_focal
 from swinkit.detection.boxes.instances import InstanceTarget, RawDetections
 from swinkit.detection.config import RetinaNetConfig

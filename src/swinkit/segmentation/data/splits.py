@@ -1,6 +1,7 @@
 """From a path to checked images with their masks, in splits. H W map, K classes; NumPy only."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -166,14 +167,6 @@ def load_segmentation(
     return replace(filled, notes=(*filled.notes, note))
 
 
-def load_segmentation_samples(
-    path: str | Path, class_names: tuple[str, ...] | None = None, *, split: str | None = None
-) -> tuple[list[SegmentationSample], SegmentationSplits]:
-    """The samples to evaluate a trained model on, and the data set they come from; see
-    `data.splits.load_samples`."""
-    return load_samples(load_parts, path, class_names, split)
-
-
 def load_parts(
     config: DataConfig, class_names: tuple[str, ...] | None = None
 ) -> tuple[SegmentationSplits, Parts]:
@@ -215,6 +208,10 @@ def load_parts(
         problems=tuple(problems),
     )
     return loaded, parts
+
+
+# The samples to evaluate a trained model on, and the data set they come from.
+load_segmentation_samples = partial(load_samples, load_parts)
 
 
 def _scan(files: MaskFiles, config: DataConfig) -> dict[Path, MaskFacts | str]:

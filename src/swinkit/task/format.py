@@ -1,0 +1,60 @@
+"""How results and lists are written."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from swinkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Result = TypeVar("Result")
+
+
+class ResultFormat(ABC, Generic[Result]):
+    """How a task's results are written.
+
+    Attributes:
+        columns: heads of the CSV file, after "source".
+        heading: heads of the table on the terminal, after "image".
+    """
+
+    columns: tuple[str, ...]
+    heading: tuple[str, ...]
+
+    @abstractmethod
+    def entries(self, result: Result) -> list[dict[str, Any]]:
+        """Entries of the JSON file."""
+
+    @abstractmethod
+    def rows(self, result: Result) -> list[tuple[str | int | float, ...]]:
+        """Rows of the CSV file, after the source."""
+
+    @abstractmethod
+    def cells(self, result: Result) -> list[str]:
+        """Cells of the table, after the image."""
+
+    @abstractmethod
+    def plot(self, result: Result, path: Path) -> None:
+        """Draw the image with its result. Raises SwinkitError where the system refuses."""
+
+    def draw(self, result: Result) -> "np.ndarray":
+        """(h, w, 3) uint8: the image with its result drawn on it, as a frame of a video."""
+        drawn: Any = result
+        return drawn.draw()
+
+    def write_mask(self, result: Result, path: Path) -> None:
+        """Write a PNG whose pixels are the result; for tasks with the option `masks`.
+
+        Raises:
+            ConfigError: a task whose results are no masks.
+        """
+        raise ConfigError("the results of this model are no masks; leave --masks out")
+
+
+def name_first(texts: Sequence[str], most: int = 6) -> str:
+    """The first few texts, and how many more there are."""
+    more = f", {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
