@@ -23,9 +23,9 @@ def padded_and_shifted() -> tuple[WindowGeometry, int]:
 
 
 def build(version: Any, window: tuple[int, int], **settings: Any) -> SwinBlock:
-    own = {name: settings.pop(name) for name in ("drop_path_rate",) if name in settings}
+    own = {"mlp_ratio": 2.0, "drop_path_rate": settings.pop("drop_path_rate", 0.0)}
     attention = WindowAttention(C, 2, window, version=version, **{"kernel": "sdpa", **settings})
-    block = SwinBlock(attention, mlp_ratio=2.0, dropout=settings.get("dropout", 0.0), **own)
+    block = SwinBlock(attention, dropout=settings.get("dropout", 0.0), **own)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.3)
     return block.eval()

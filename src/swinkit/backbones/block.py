@@ -31,12 +31,7 @@ class SwinBlock(nn.Module):
     """
 
     def __init__(
-        self,
-        attention: WindowAttention,
-        *,
-        mlp_ratio: float = 4.0,
-        drop_path_rate: float = 0.0,
-        dropout: float = 0.0,
+        self, attention: WindowAttention, *, mlp_ratio: float, drop_path_rate: float, dropout: float
     ) -> None:
         super().__init__()
         channels = attention.projection.in_features

@@ -8,12 +8,7 @@ import torch
 
 from swinkit.backbones.config import SmallMapRule
 from swinkit.checkpoints.infer_window import BackboneEvidence, StatedSizes, sizes_from_name
-from swinkit.checkpoints.renaming import (
-    FoundHeads,
-    find_heads,
-    read_backbone,
-    read_heads,
-)
+from swinkit.checkpoints.renaming import FoundHeads, find_heads, read_backbone, read_heads
 from swinkit.checkpoints.report import LoadReport
 from swinkit.checkpoints.save import Header, read_header
 from swinkit.checkpoints.sources import all_sources, recognize

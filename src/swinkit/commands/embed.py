@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from swinkit.commands.loading import Device, Size, Sources, Weights, check_common
+from swinkit.commands.loading import Device, Size, Sources, Weights, check_common, check_sources
 from swinkit.console import ImagesBar
-from swinkit.errors import ConfigError
 from swinkit.files import check_place
 from swinkit.images.sources import find_images
 
@@ -39,8 +38,7 @@ class Embed:
             SwinkitError: no image, an unreadable one, unusable weights, or a refused write.
         """
         check_common(self)
-        if not self.sources:
-            raise ConfigError("no images to embed; name files, folders or patterns")
+        check_sources(self.sources, "embed")
         # A mistake is told before PyTorch and the weights are loaded.
         images = [path for source in self.sources for path in find_images(source)]
         from swinkit.retrieval import check_path, embed

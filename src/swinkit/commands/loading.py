@@ -1,7 +1,7 @@
 """What the commands that run a trained model share: the model, and the options of its task."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -87,6 +87,12 @@ def check_common(command: Any) -> None:
     """What predict and evaluate have in common, before anything is loaded. Raises ConfigError."""
     check_range("batch-size", command.batch_size, 1)
     check_weights_and_size(command.weights, command.image_size)
+
+
+def check_sources(sources: Sequence[str], purpose: str) -> None:
+    """Whether there is any. Raises ConfigError."""
+    if not sources:
+        raise ConfigError(f"no images to {purpose}; name files, folders or patterns")
 
 
 def check_weights_and_size(weights: str, image_size: Size) -> None:

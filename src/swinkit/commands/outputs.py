@@ -14,7 +14,7 @@ from rich.console import Console
 
 from swinkit.console import table
 from swinkit.files import atomic_write
-from swinkit.task.base import ResultFormat
+from swinkit.task.format import ResultFormat
 
 STANDARD_OUTPUT = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 MOST_ROWS = 1000  # of the table; nobody reads more, and memory stays flat

@@ -17,29 +17,20 @@ from swinkit.commands.loading import (
     Sources,
     Weights,
     check_common,
+    check_sources,
     load_model,
     task_options,
     with_task_options,
 )
-from swinkit.commands.outputs import (
-    PictureNames,
-    ResultWriter,
-    is_standard_output,
-    open_output,
-)
-from swinkit.commands.streams import (
-    DrawnVideos,
-    ImageNames,
-    as_stream,
-    count_images,
-    split_frame,
-)
+from swinkit.commands.outputs import PictureNames, ResultWriter, is_standard_output, open_output
+from swinkit.commands.streams import DrawnVideos, ImageNames, as_stream, count_images, split_frame
 from swinkit.console import ImagesBar
 from swinkit.errors import ConfigError, ImageError
 from swinkit.files import check_place
 from swinkit.images.sources import Stream, find_images
 from swinkit.registry import get_task
-from swinkit.task.base import OnError, ResultFormat, Task, name_first
+from swinkit.task.base import OnError, Task
+from swinkit.task.format import ResultFormat, name_first
 from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
@@ -85,8 +76,7 @@ class PredictCommand:
             SwinkitError: no image, an unreadable one, unusable weights, or a refused write.
         """
         check_common(self)
-        if not self.sources:
-            raise ConfigError("no images to predict; name files, folders or patterns")
+        check_sources(self.sources, "predict")
         if is_standard_output(self.json) and is_standard_output(self.csv):
             raise ConfigError("--json and --csv cannot both be printed; name a file for one")
         check_place(self.plot, folder=True)

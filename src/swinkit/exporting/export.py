@@ -18,13 +18,7 @@ from swinkit.exporting import SUFFIX, Precision, Target
 from swinkit.exporting.graph import INPUT, Graph, trace
 from swinkit.exporting.onnx import OPSET, to_onnx, write_onnx
 from swinkit.exporting.openvino import to_openvino, write_openvino
-from swinkit.exporting.quantize import (
-    HELD_OUT,
-    Quantized,
-    agreement,
-    calibration_images,
-    quantize,
-)
+from swinkit.exporting.quantize import HELD_OUT, Quantized, agreement, calibration_images, quantize
 from swinkit.exporting.torch_export import Program, write_program
 from swinkit.exporting.verify import SIZES, Verification, compare_at
 from swinkit.files import atomic_write

@@ -77,12 +77,6 @@ def _build(name: str, folder: Path, steps_done: int) -> Logger:
     )
 
 
-def name_of(tracker: Logger) -> str:
-    """Its name in the settings."""
-    kinds = {WandbLogger: "wandb", MLFlowLogger: "mlflow", TensorBoardLogger: "tensorboard"}
-    return next((name for kind, name in kinds.items() if isinstance(tracker, kind)), "csv")
-
-
 def log_numbers(trackers: Iterable[Logger], numbers: Mapping[str, float], step: int) -> None:
     """Numbers at an optimizer step."""
     for tracker in trackers:

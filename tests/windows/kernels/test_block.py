@@ -29,9 +29,9 @@ VERSIONS = pytest.mark.parametrize("version", [1, 2])
 
 
 def build(version: Any = 1, window: tuple[int, int] = (4, 4), **settings: Any) -> SwinBlock:
-    own = {name: settings.pop(name) for name in ("drop_path_rate",) if name in settings}
+    own = {"mlp_ratio": 2.0, "drop_path_rate": settings.pop("drop_path_rate", 0.0)}
     attention = WindowAttention(C, 2, window, version=version, **settings)
-    block = SwinBlock(attention, mlp_ratio=2.0, dropout=settings.get("dropout", 0.0), **own)
+    block = SwinBlock(attention, dropout=settings.get("dropout", 0.0), **own)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.3)
     return block.eval()

@@ -13,13 +13,7 @@ from torch import Tensor
 from swinkit.backbones.config import SmallMapRule, SwinConfig
 from swinkit.checkpoints.infer_window import StatedSizes, Windows, fit_window, map_hw
 from swinkit.checkpoints.published import PublishedWeights
-from swinkit.checkpoints.save import (
-    Model,
-    backbone_of,
-    header_of,
-    write_pickle,
-    write_safetensors,
-)
+from swinkit.checkpoints.save import Model, backbone_of, header_of, write_pickle, write_safetensors
 from swinkit.checkpoints.sources.tables import KeyTable, Rows, Tensors, any_match
 from swinkit.errors import CheckpointError
 from swinkit.parsing import integer, number, sequence

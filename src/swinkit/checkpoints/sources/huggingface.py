@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, Any
 from swinkit.backbones.config import SwinConfig
 from swinkit.checkpoints.infer_window import StatedSizes, Windows, map_hw
 from swinkit.checkpoints.save import header_of, write_json, write_safetensors
-from swinkit.checkpoints.sources.base import (
-    Export,
-    HeadTable,
-    Source,
-    WeightFile,
-    shrunk_windows,
-)
-from swinkit.checkpoints.sources.heads import (
-    masked_image_table,
-    upernet_obstacles,
-    upernet_rows,
-)
+from swinkit.checkpoints.sources.base import Export, HeadTable, Source, WeightFile, shrunk_windows
+from swinkit.checkpoints.sources.heads import masked_image_table, upernet_obstacles, upernet_rows
 from swinkit.checkpoints.sources.huggingface_settings import (
     CONFIG,
     PROCESSOR,

@@ -13,11 +13,7 @@ import torch
 from torch import Tensor
 
 from swinkit.checkpoints.sources.base import Export, HeadTable, Source, WeightFile
-from swinkit.checkpoints.sources.heads import (
-    detector_rows,
-    upernet_obstacles,
-    upernet_rows,
-)
+from swinkit.checkpoints.sources.heads import detector_rows, upernet_obstacles, upernet_rows
 from swinkit.checkpoints.sources.tables import (
     Group,
     KeyRow,
