@@ -15,6 +15,8 @@ INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
 BENCH_INSTALLED := $(VENV)/.installed-bench
 TEST_WORKERS ?= 2
+# A file's tests stay with one worker, so that what they share is made once.
+SHARING := --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test kills check fuzz docs gallery bench format clean
 
@@ -22,7 +24,7 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(SHARING)
 
 fuzz: $(INSTALLED)
 	SWINKIT_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz -n $(TEST_WORKERS)

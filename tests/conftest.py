@@ -1,5 +1,6 @@
 """Fixtures that every test may use; reference material beside the project is optional."""
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,34 @@ MakeImages = Callable[..., list[Path]]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+TESTS = Path(__file__).parent
+# Files that take longest, in their order: two workers that begin with them end together.
+LONGEST = (
+    "exporting/test_export.py",
+    "training/test_resume.py",
+    "docs/test_snippets.py",
+    "training/test_detection.py",
+    "exporting/test_detectors.py",
+    "training/test_train.py",
+    "commands/test_benchmark.py",
+    "exporting/test_running.py",
+    "training/test_kills.py",
+    "pretraining/test_pretraining.py",
+    "training/test_bands.py",
+    "commands/test_printing.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _deterministic_threads() -> None:
     torch.set_num_threads(1)
+    # Processes that tests start share the cores with the other worker's.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
