@@ -1,9 +1,11 @@
 """Fixtures that every test may use; reference material beside the project is optional."""
 
+import copy
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +102,30 @@ def flat_folder(tmp_path: Path, make_images: MakeImages) -> Path:
     make_images(root / "chat noir", 10)
     make_images(root / "犬", 4)
     return root
+
+
+@pytest.fixture(scope="module")
+def traced_once() -> Iterator[None]:
+    """Exports of a module trace each model once: that takes seconds, and few tests are about it."""
+    from swinkit.exporting import export
+
+    graphs: dict[object, Any] = {}
+    networks: dict[int, Any] = {}
+    trace, to_onnx = export.trace, export.to_onnx
+
+    def remembered_graph(model: Any, *size: Any, **settings: Any) -> Any:
+        weights = zlib.crc32(b"".join(v.numpy().tobytes() for v in model.state_dict().values()))
+        key = (repr(model.config), weights, *size, *settings.items())
+        if key not in graphs:
+            graphs[key] = trace(model, *size, **settings)
+        return graphs[key]
+
+    def remembered_network(graph: Any) -> Any:
+        if id(graph) not in networks:
+            networks[id(graph)] = to_onnx(graph), graph
+        return copy.deepcopy(networks[id(graph)][0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "trace", remembered_graph)
+        patch.setattr(export, "to_onnx", remembered_network)
+        yield

@@ -24,6 +24,7 @@ def weights(tmp_path: Path) -> str:
     return str(swinkit.save(model, tmp_path / "w.safetensors"))
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_one_table(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("openvino", reason="needs the extra openvino")
     for name, value in (("dark", 0), ("light", 255)):

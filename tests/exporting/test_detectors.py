@@ -36,6 +36,7 @@ from swinkit.images.fitting import Fit
 from swinkit.task.model import ModelInfo
 from swinkit.task.views import TestAugmentation
 
+pytestmark = pytest.mark.usefixtures("traced_once")
 SIZES = ((5, 7), (9, 70), (65, 48))
 OUTPUT = OutputConfig(score_threshold=0.3, max_per_image=8)
 NAMES = ("cat", "dog", "hen")

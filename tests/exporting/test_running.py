@@ -15,6 +15,7 @@ from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.model import ModelInfo
 
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+pytestmark = pytest.mark.usefixtures("traced_once")
 CONFIG = SwinConfig(
     patch_size=2, embed_dim=8, depths=(1, 2), num_heads=(1, 2), window_size=4, norm_stages=(0, 1)
 )
