@@ -3,8 +3,6 @@ import json
 import logging
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,30 +92,14 @@ def test_accumulation_equals_the_whole_batch(tiny_config, tmp_path):
         torch.testing.assert_close(weights(two.folder)[name], value, rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_equal_one_with_the_whole_batch(tiny_config, tmp_path):
+def test_two_processes_equal_one_with_the_whole_batch(
+    tiny_config, tmp_path, train_in_two_processes
+):
     plain = {"augmentation": AugmentationConfig.off(), "model": {"drop_path_rate": 0.0}}
     one = tiny_config(**plain, runtime={"batch_size": 12, "out": tmp_path / "one"})
     two = tiny_config(**plain, runtime={"batch_size": 6, "out": tmp_path / "two", "ema": 0.9})
     one = replace(one, runtime=replace(one.runtime, ema=0.9))
-    two.save(tmp_path / "settings.yaml")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, torch\n"
-        "torch.set_num_threads(1)\n"
-        "from swinkit.training.recipes import read_config\n"
-        "from swinkit.training.train import train\n"
-        "result = train(read_config(sys.argv[1]))\n"
-        "assert result.metrics['val_top1'] >= 0\n"
-    )
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    ended = subprocess.run(
-        [*launcher, "--standalone", str(script), str(tmp_path / "settings.yaml")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert ended.returncode == 0, ended.stderr
+    train_in_two_processes(two)
     train(one, console=QUIET)
     for name, value in weights(tmp_path / "one").items():
         torch.testing.assert_close(weights(tmp_path / "two")[name], value, rtol=0, atol=1e-5)
