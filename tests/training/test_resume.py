@@ -1,10 +1,12 @@
 """A run that was killed goes on as if nothing had happened."""
 
 import io
+import json
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,20 +59,48 @@ def hook(content, path):
 torch.save = hook
 """,
 }
-SCRIPT = """
-import os, signal, sys, torch
+# Imports once what the killed runs need. Each run is a fork: it is killed without harm to others.
+STARTER = """
+import json, os, signal, sys, torch
 from swinkit.training.recipes import read_config
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import StateFile
 from swinkit.training.train import train
 torch.set_num_threads(1)
-{kill}
-train(read_config(sys.argv[1]))
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.dup2(2, 1)
+        settings, code = json.loads(line)
+        exec(code)
+        train(read_config(settings))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 def curve(folder: Path) -> list[list[float]]:
     return [[row[name] for name in CURVE] for row in read_results(folder / "results.csv")]
+
+
+@pytest.fixture(scope="module")
+def kill() -> Iterator[Callable[[TrainConfig, str], None]]:
+    """Starts a run in a process of its own, which kills itself at the named place."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdin is not None
+    assert starter.stdout is not None
+
+    def start(config: TrainConfig, place: str) -> None:
+        settings = config.runtime.out.parent / "settings.yaml"
+        config.save(settings)
+        print(json.dumps([str(settings), KILL[place]]), file=starter.stdin, flush=True)
+        assert int(starter.stdout.readline()) == -signal.SIGKILL
+
+    with starter:
+        yield start
+        starter.stdin.close()
 
 
 @pytest.fixture
@@ -83,7 +113,7 @@ def demanding(tiny_config, tmp_path) -> TrainConfig:
 
 
 @pytest.mark.parametrize(("place", "workers"), [("mid-epoch", 1), ("epoch boundary", 0)])
-def test_killed_run_goes_on_exactly(place, workers, demanding, tmp_path):
+def test_killed_run_goes_on_exactly(place, workers, demanding, tmp_path, kill):
     whole = train(demanding, console=QUIET)
     parts = tmp_path / "parts"
     config = replace(
@@ -91,7 +121,7 @@ def test_killed_run_goes_on_exactly(place, workers, demanding, tmp_path):
         data=replace(demanding.data, workers=workers),
         runtime=replace(demanding.runtime, out=parts),
     )
-    kill(config, place, tmp_path)
+    kill(config, place)
     assert len(read_results(parts / "results.csv")) == 2
     resumed = train(replace(config, runtime=replace(config.runtime, resume=parts)), console=QUIET)
     assert resumed.folder == parts
@@ -102,24 +132,14 @@ def test_killed_run_goes_on_exactly(place, workers, demanding, tmp_path):
     assert resumed.metrics == whole.metrics
 
 
-def test_killed_while_saving_leaves_the_earlier_state(demanding, tmp_path):
+def test_killed_while_saving_leaves_the_earlier_state(demanding, tmp_path, kill):
     config = replace(demanding, runtime=replace(demanding.runtime, out=tmp_path / "parts"))
-    kill(config, "while saving the state", tmp_path)
+    kill(config, "while saving the state")
     state = StateFile().load_checkpoint(tmp_path / "parts" / "resume.ckpt")
     assert state["epoch"] == 0
     resume = replace(config.runtime, resume=tmp_path / "parts")
     train(replace(config, runtime=resume), console=QUIET)
     assert [row[0] for row in curve(tmp_path / "parts")] == [1, 2, 3, 4]
-
-
-def kill(config: TrainConfig, place: str, tmp_path: Path) -> None:
-    settings = tmp_path / "settings.yaml"
-    config.save(settings)
-    script = SCRIPT.format(kill=KILL[place])
-    ended = subprocess.run(
-        [sys.executable, "-c", script, str(settings)], capture_output=True, check=False
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 
 
 def test_finished_run_only_reports_again(tiny_config, tmp_path):
@@ -293,7 +313,7 @@ def test_swapped_labels_are_named():
     assert _class_differences(["a", "b"], ["a", "b"]) == []
 
 
-def test_starting_weights_are_not_needed_again(tiny_config, tmp_path):
+def test_starting_weights_are_not_needed_again(tiny_config, tmp_path, kill):
     weights = train(tiny_config(schedule={"epochs": 1}), console=QUIET).folder / "best.safetensors"
     config = tiny_config(
         schedule={"epochs": 2},
@@ -304,7 +324,7 @@ def test_starting_weights_are_not_needed_again(tiny_config, tmp_path):
     whole = train(config, console=QUIET).folder
     parts = tmp_path / "parts"
     config = replace(config, runtime=replace(config.runtime, out=parts))
-    kill(config, "first epoch", tmp_path)
+    kill(config, "first epoch")
     weights.unlink()
     assert not (parts / "results.csv").exists()
     train(replace(config, runtime=replace(config.runtime, resume=parts)), console=QUIET)
@@ -380,25 +400,3 @@ def test_sigterm_ends_like_an_interrupt(demanding, tmp_path):
     assert out.endswith(f"go on with swinkit train --runtime.resume {folder}\n")
     assert StateFile().load_checkpoint(folder / "resume.ckpt")["epoch"] >= 0
     assert not (folder / "run.lock").exists()
-
-
-@pytest.mark.parametrize("task", ["detection", "segmentation"])
-def test_every_task_goes_on_from_its_state(task, request, tmp_path, monkeypatch):
-    make = request.getfixturevalue(task)
-    whole = train(make(runtime={"out": tmp_path / "whole"}), console=QUIET).folder
-    config = make(runtime={"out": tmp_path / "parts"})
-    original = Recorder.on_train_batch_end
-
-    def press(self, trainer, module, outputs, batch, batch_idx):
-        original(self, trainer, module, outputs, batch, batch_idx)
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Recorder, "on_train_batch_end", press)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, console=QUIET)
-    monkeypatch.setattr(Recorder, "on_train_batch_end", original)
-    resume = replace(config, runtime=replace(config.runtime, resume=tmp_path / "parts"))
-    parts = train(resume, console=QUIET).folder
-    for name in ("best.safetensors", "last.safetensors"):
-        assert (parts / name).read_bytes() == (whole / name).read_bytes()
