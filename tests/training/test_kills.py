@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from swinkit.cli import main
 from swinkit.training.run_folder import read_results
 
-KILLS = int(os.environ.get("SWINKIT_KILLS", "3"))
-EPOCHS = int(os.environ.get("SWINKIT_KILL_EPOCHS", "6"))
+KILLS = int(os.environ.get("SWINKIT_KILLS", "2"))
+EPOCHS = int(os.environ.get("SWINKIT_KILL_EPOCHS", "4"))
 SETTINGS = """
 task: classification
 architecture:
@@ -57,10 +58,7 @@ def test_killed_runs_end_as_an_uninterrupted_one(images: Path, tmp_path: Path) -
     new = ["--recipe", tmp_path / "settings.yaml", "--schedule.epochs", EPOCHS]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     started = time.perf_counter()
-    ended = subprocess.run(
-        command(images, *new, "--runtime.out", whole), capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
+    assert main(["train", *map(str, (images, *new, "--runtime.out", whole))]) == 0
     trained = sum(row["seconds"] for row in read_results(whole / "results.csv"))
     print(f"uninterrupted: {time.perf_counter() - started:.0f} s, {trained:.1f} s of training")
     random_moments = random.Random(0)
@@ -72,10 +70,7 @@ def test_killed_runs_end_as_an_uninterrupted_one(images: Path, tmp_path: Path) -
         if (parts / "summary.json").exists():
             break
         start = command("--runtime.resume", parts)
-    ended = subprocess.run(
-        command("--runtime.resume", parts), capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
+    assert main(["train", "--runtime.resume", str(parts)]) == 0
     print(f"{kills} kills in {lives} lives")
     assert curve(parts) == curve(whole)
     for name in ("best.safetensors", "last.safetensors"):
