@@ -44,19 +44,33 @@ def test_standard_output_closed_full_or_a_pipe(weights: Path, tmp_path: Path, ma
     make_images(photos, 2)
     assert (done := shell(weights, photos, ">&-")).returncode == 0
     assert done.stderr == ""
-    for full in ("> /dev/full", "--json - > /dev/full", "--csv /dev/full"):
+    for full in ("> /dev/full", "--json - > /dev/full"):
         done = shell(weights, photos, full)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
         assert "No space left on device" in done.stderr
     done = shell(weights, photos, "--json - | head -c 3")
     assert (done.stdout, done.stderr) == ("[\n ", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_results_into_a_full_device_or_a_pipe(
+    weights: Path, tmp_path: Path, make_images, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_images(tmp_path / "photos", 2)
+    words = ["predict", str(tmp_path / "photos"), "--weights", str(weights)]
+    assert main([*words, "--csv", "/dev/full"]) == 2
+    error = capfd.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "No space left on device" in error
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    done = shell(weights, photos, f"--json {pipe} >/dev/null & cat {pipe}; wait")
-    assert len(json.loads(done.stdout)) == 2
-    done = shell(weights, photos, "--json /dev/stdout")
-    assert len(json.loads(done.stdout)) == 2
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        assert main([*words, "--json", str(pipe)]) == 0
+        assert len(json.loads(reader.communicate()[0])) == 2
+    capfd.readouterr()
+    assert main([*words, "--json", "/dev/stdout"]) == 0
+    assert len(json.loads(capfd.readouterr().out)) == 2
     assert Path("/dev/stdout").is_symlink()
 
 
