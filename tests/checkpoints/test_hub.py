@@ -118,7 +118,7 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
         raise LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(hub, "hf_hub_download", unreachable)
-    monkeypatch.setattr(hub, "_unreachable", lambda _: "no network")
+    monkeypatch.setattr(hub, "_no_answer", lambda *_: "no network")
     with pytest.raises(CheckpointError, match="cannot be reached"):
         load("some/thing", report=None)
 

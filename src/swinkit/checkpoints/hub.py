@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shutil
-import socket
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import get_session, hf_hub_download
 from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -30,13 +29,14 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from swinkit.errors import CheckpointError
 from swinkit.files import atomic_write
-from swinkit.parsing import mapping, read_json, reason_of
+from swinkit.parsing import mapping, read_json
 
 _HUB_ID = re.compile(r"([a-z0-9][\w.-]*)/[a-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII | re.IGNORECASE)
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS_IN_REPOSITORY = ("model.safetensors", "pytorch_model.bin", _INDEX)
 TIMEOUT_SECONDS = 60
-CONNECT_SECONDS = 5
+ANSWER_SECONDS = 10
+TOO_MANY = 429  # requests
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -67,13 +67,14 @@ def fetch_hub(
     Raises:
         CheckpointError: no such repository, no weights in it, or no connection.
     """
-    fetched = _first_present(name, _WEIGHTS_IN_REPOSITORY, endpoint, cache)
+    fault = _no_answer(name, endpoint or ENDPOINT)
+    fetched = _first_present(name, _WEIGHTS_IN_REPOSITORY, endpoint, cache, fault)
     if fetched is None:
         raise CheckpointError(
             f"{name} has neither {' nor '.join(_WEIGHTS_IN_REPOSITORY)} in its repository"
         )
     for file in (*(_shards(fetched) if fetched.name == _INDEX else ()), *beside):
-        _first_present(name, (file,), endpoint, cache)
+        _first_present(name, (file,), endpoint, cache, fault)
     return fetched.parent
 
 
@@ -84,11 +85,18 @@ def _shards(index: Path) -> list[str]:
 
 
 def _first_present(
-    name: str, files: tuple[str, ...], endpoint: str | None, cache: Path | None
+    name: str,
+    files: tuple[str, ...],
+    endpoint: str | None,
+    cache: Path | None,
+    fault: str | None,
 ) -> Path | None:
-    """The first of `files` that the repository has, downloaded or from the cache."""
+    """The first of `files` that the repository has, downloaded or from the cache.
+
+    Args:
+        fault: why the hub is not asked; None asks it.
+    """
     repository, _, revision = name.partition("@")
-    fault = _unreachable(endpoint or ENDPOINT)
     for file in files:
         try:
             with _quiet_hub():
@@ -109,7 +117,7 @@ def _first_present(
         except LocalEntryNotFoundError as error:
             raise CheckpointError(
                 f"{name}: no such file here; as a hub id: the hub cannot be reached "
-                f"({fault or _first(error)}), and {file} is not in the cache "
+                f"({fault or _first(error.__cause__ or error)}), and {file} is not in the cache "
                 f"{cache or HF_HUB_CACHE}; name a weight file, or train from random weights with "
                 "--recipe small_data"
             ) from error
@@ -119,24 +127,37 @@ def _first_present(
             raise CheckpointError(f"{name} is no valid hub id ({_first(error)})") from error
         except (HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name}: the hub refused {file} ({_first(error)})") from error
+        except Exception as error:  # of whichever library makes the hub's connections
+            raise CheckpointError(
+                f"{name}: the download of {file} broke off ({_first(error)}); try again"
+            ) from error
     return None
 
 
-def _unreachable(address: str) -> str | None:
-    """Why no connection to a host, or to the proxy before it, can be made; None: it can.
+def _no_answer(name: str, endpoint: str) -> str | None:
+    """Why a hub gives no answer about a repository's weights; None: it does.
 
-    Asked first, because huggingface_hub tries for half a minute.
+    Asked first, because huggingface_hub tries for half a minute and then does not say what failed.
     """
+    repository, _, revision = name.partition("@")
+    path = f"{repository}/resolve/{revision or 'main'}/{_WEIGHTS_IN_REPOSITORY[0]}"
+    try:
+        # By its own connections: they know the proxy, the certificates and the offline mode.
+        answer = get_session().head(f"{endpoint}/{quote(path)}", timeout=ANSWER_SECONDS)
+    except Exception as error:  # of whichever library makes them
+        return f"{endpoint}{_through_proxy(endpoint)}: {_first(error)}"
+    if answer.status_code < 500 and answer.status_code != TOO_MANY:
+        return None
+    return f"{endpoint} answers {answer.status_code}"
+
+
+def _through_proxy(address: str) -> str:
+    """The proxy that the environment puts before an address, in words; nothing where none is."""
     parts = urlsplit(address)
     proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    try:
-        port = parts.port or (80 if parts.scheme == "http" else 443)
-        with socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS):
-            return None
-    except (OSError, ValueError) as error:  # ValueError: no such port
-        return f"{parts.hostname}: {reason_of(error)}"
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return f" through the proxy {urlsplit(proxy if '//' in proxy else f'//{proxy}').hostname}"
 
 
 @contextmanager
