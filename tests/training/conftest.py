@@ -1,9 +1,5 @@
 """A tiny data set and a tiny run, for tests of training."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,43 +34,6 @@ TINY = SwinConfig(
     norm_stages=(1,),
     drop_path_rate=0.2,
 )
-
-
-TWO_PROCESSES = """
-import os, sys, torch
-from swinkit.training.recipes import read_config
-from swinkit.training.train import train
-torch.set_num_threads(1)
-child = os.fork()  # two that import nothing anew
-os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(int(child == 0))
-metrics = train(read_config(sys.argv[1])).metrics
-assert metrics
-if child:
-    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.fixture
-def train_in_two_processes(tmp_path: Path) -> Callable[[Any], None]:
-    """Trains by settings in two processes that are told what torchrun tells."""
-
-    def start(config: Any) -> None:
-        config.save(tmp_path / "settings.yaml")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-        ended = subprocess.run(
-            [sys.executable, "-c", TWO_PROCESSES, str(tmp_path / "settings.yaml")],
-            env={**os.environ, **told, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert ended.returncode == 0, ended.stderr
-
-    return start
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,10 @@
 import io
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -80,7 +84,39 @@ def test_interrupted_run_goes_on_exactly(kind, request, tmp_path, monkeypatch):
     assert resumed.metrics == whole.metrics
 
 
-def test_two_processes_with_unequal_objects(detection, shapes, tmp_path, train_in_two_processes):
+TWO_PROCESSES = """
+import os, sys, torch
+from swinkit.training.recipes import read_config
+from swinkit.training.train import train
+torch.set_num_threads(1)
+child = os.fork()  # two that import nothing anew
+os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(int(child == 0))
+metrics = train(read_config(sys.argv[1])).metrics
+assert metrics
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def train_in_two_processes(config, settings):
+    """Two processes that are told what torchrun tells."""
+    config.save(settings)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    ended = subprocess.run(
+        [sys.executable, "-c", TWO_PROCESSES, str(settings)],
+        env={**os.environ, **told, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_two_processes_with_unequal_objects(detection, shapes, tmp_path):
     data = tmp_path / "data"
     (data / "annotations").mkdir(parents=True)
     (data / "images").symlink_to(shapes / "images")
@@ -93,7 +129,7 @@ def test_two_processes_with_unequal_objects(detection, shapes, tmp_path, train_i
             ]
         (data / f"annotations/{split}.json").write_text(json.dumps(content))
     config = detection(data=data, runtime={"batch_size": 1, "ema": 0.9}, schedule={"epochs": 1})
-    train_in_two_processes(config)
+    train_in_two_processes(config, tmp_path / "settings.yaml")
     row = read_results(config.runtime.out / "results.csv")[0]
     summary = json.loads((config.runtime.out / "summary.json").read_text())
     # Five validation images do not divide by two: all count, and none twice.

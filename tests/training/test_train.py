@@ -92,28 +92,6 @@ def test_accumulation_equals_the_whole_batch(tiny_config, tmp_path):
         torch.testing.assert_close(weights(two.folder)[name], value, rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_equal_one_with_the_whole_batch(
-    tiny_config, tmp_path, train_in_two_processes
-):
-    plain = {"augmentation": AugmentationConfig.off(), "model": {"drop_path_rate": 0.0}}
-    one = tiny_config(**plain, runtime={"batch_size": 12, "out": tmp_path / "one"})
-    two = tiny_config(**plain, runtime={"batch_size": 6, "out": tmp_path / "two", "ema": 0.9})
-    one = replace(one, runtime=replace(one.runtime, ema=0.9))
-    train_in_two_processes(two)
-    train(one, console=QUIET)
-    for name, value in weights(tmp_path / "one").items():
-        torch.testing.assert_close(weights(tmp_path / "two")[name], value, rtol=0, atol=1e-5)
-    assert not (tmp_path / "two-2").exists(), "the processes agree on one folder"
-    for ours, theirs in zip(
-        read_results(tmp_path / "two/results.csv"),
-        read_results(tmp_path / "one/results.csv"),
-        strict=True,
-    ):
-        # Nine validation images do not divide by two: none may count twice.
-        for column in ("train_loss", "val_loss", "val_top1", "val_top5", "lr"):
-            assert ours[column] == pytest.approx(theirs[column], abs=1e-5)
-
-
 def test_frozen_stages_do_not_change_and_others_do(tiny_config):
     config = tiny_config(schedule={"epochs": 1}, model={"frozen_stages": 1})
     before = build_model(ClassificationTraining(config)).state_dict()

@@ -40,6 +40,14 @@ class Processes:
             local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
         )
 
+    @property
+    def command(self) -> str:
+        """What starts as many again; of several machines, each has its own words in between."""
+        if self.size == 1:
+            return "swinkit"
+        more = " ..." if self.size > self.local_size else ""
+        return f"torchrun{more} --nproc-per-node {self.local_size} -m swinkit"
+
     @contextlib.contextmanager
     def connected(self, device: DeviceType) -> Iterator[None]:
         """Connect the processes, before Lightning would: the run folder has to be agreed on."""

@@ -18,7 +18,7 @@ from swinkit.console import progress_bar
 from swinkit.errors import TrainingError
 from swinkit.parsing import reason_of
 from swinkit.task.training import TrainingTask
-from swinkit.training.processes import answer_sigterm
+from swinkit.training.processes import Processes, answer_sigterm
 from swinkit.training.recorder import Recorder
 from swinkit.training.run_folder import RunFolder, read_results
 from swinkit.training.schedule import Budget
@@ -122,9 +122,9 @@ def announce(
 
 
 @contextlib.contextmanager
-def ends_in_words(folder: RunFolder, console: Console) -> Iterator[None]:
+def ends_in_words(folder: RunFolder, console: Console, processes: Processes) -> Iterator[None]:
     """Say how to go on after an interrupt; what the system refuses is one line."""
-    again = f"swinkit train --runtime.resume {shlex.quote(str(folder.path))}"
+    again = f"{processes.command} train --runtime.resume {shlex.quote(str(folder.path))}"
     try:
         yield
     except KeyboardInterrupt:

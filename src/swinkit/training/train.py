@@ -282,7 +282,7 @@ def _run(
         run = prepare(config, processes, device, screen, held, callbacks)
         if processes.rank == 0:
             log.keep_in(run.folder)
-        with ends_in_words(run.folder, screen):
+        with ends_in_words(run.folder, screen, processes):
             recorder = fit(run)
             # The others wait here for the first one, which still measures the best weights.
             metrics = processes.shared(measure(run, recorder) if processes.rank == 0 else {})
