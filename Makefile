@@ -6,6 +6,7 @@
 #   make fuzz    a hundred thousand damaged files
 #   make docs    the documentation, into site/
 #   make gallery the pictures of README and docs, made anew
+#   make notebooks  examples/notebooks, each from top to bottom
 #   make bench   speed beside timm, torchvision and transformers
 
 PYTHON ?= python3
@@ -13,12 +14,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
+NOTEBOOKS_INSTALLED := $(VENV)/.installed-notebooks
 BENCH_INSTALLED := $(VENV)/.installed-bench
 TEST_WORKERS ?= 2
 # A file's tests stay with one worker, so that what they share is made once.
 SHARING := --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test kills check fuzz docs gallery bench format clean
+.PHONY: demo test kills check fuzz docs gallery notebooks bench format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -44,6 +46,9 @@ docs: $(DOCS_INSTALLED)
 gallery: $(INSTALLED)
 	$(BIN)/python docs/gallery.py
 
+notebooks: $(NOTEBOOKS_INSTALLED)
+	$(BIN)/jupyter-execute --timeout=600 examples/notebooks/*.ipynb
+
 bench: $(BENCH_INSTALLED)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/speed.py --train
@@ -62,6 +67,10 @@ $(INSTALLED): pyproject.toml
 
 $(DOCS_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
+$(NOTEBOOKS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
 	touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)
