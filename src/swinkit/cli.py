@@ -46,6 +46,7 @@ COMMANDS = {
     "benchmark": "what runs a network how fast on this machine",
     "complexity": "what windows cost beside global attention, term by term",
     "explain": "what a model does with one image, as a page",
+    "explore": "the same for every picture that is dropped on a page",
     "models": "the published networks and their weights",
 }
 

@@ -34,6 +34,8 @@ COMMANDS = (
     "embed",
     "similar",
     "push",
+    "explain",
+    "explore",
 )
 
 
