@@ -30,16 +30,18 @@ SIDE = 96  # pixels of a drawn shapes picture
 def main() -> None:
     mpl.use("Agg")
     PICTURES.mkdir(exist_ok=True)
-    draw_classification(trained("digits", write_digits(RUNS / "data/digits"), "demo", epochs=6))
+    draw_classification(trained("digits", write_digits(RUNS / "data/digits"), "demo", epochs=10))
     shapes = write_shapes(
-        RUNS / "data/shapes", train=400, val=40, test=12, size_hw=(SIDE, SIDE), crowded=False
+        RUNS / "data/shapes", train=1600, val=60, test=12, size_hw=(SIDE, SIDE), crowded=False
     )
-    detector = trained("shapes", shapes, "demo_shapes", steps=700)
-    draw_detection(detector, sorted((shapes / "images").glob("test*.png")))
+    detector = trained("shapes", shapes, "demo_shapes", steps=2500)
+    images = sorted((shapes / "images").glob("test*.png"))
+    draw_detection(detector, images)
+    draw_inside(detector, images[1])
     masks = write_masks(RUNS / "data/masks")
     crops = {"augmentation.crop_hw": (SIDE, SIDE), "runtime.batch_size": 8}
     segmenter = trained(
-        "masks", masks, "small_segmentation", minutes=1.5, image_size=SIDE, settings=crops
+        "masks", masks, "small_segmentation", steps=900, image_size=SIDE, settings=crops
     )
     tests = sorted((masks / "test/images").glob("*.png"))
     draw_segmentation(segmenter, tests)
@@ -160,6 +162,26 @@ def draw_windows(path: Path) -> None:
     for line in (axes[2].axhline, axes[2].axvline):
         line(SIDE - shift, color="#f5333f", lw=2, ls="--")
     write(figure, "windows")
+
+
+def draw_inside(weights: Path, path: Path) -> None:
+    """Six figures of the page that `swinkit explain` makes of a picture."""
+    found = swinkit.explain(swinkit.load(weights, report=None), path, patch=(0.4, 0.6))
+    figure, axes = plt.subplots(2, 3, figsize=(8, 5.8), layout="constrained")
+    shown = {
+        "Stage 1: SW-MSA after": "SW-MSA after the roll: regions A, B, C",
+        "the corner": "mask of the window in the corner",
+        "head 1, table": "relative position bias of a head",
+        "rollout": "attention, rolled out",
+        "stage 2, block 2": "receptive field after stage 2",
+        ": looks": "attention of one head",
+    }
+    for axis, (part, title) in zip(axes.flat, shown.items(), strict=True):
+        drawn = next(own for caption, own in found.figures.items() if part in caption)
+        axis.imshow(drawn)
+        axis.set_title(title, fontsize=9)
+        axis.axis("off")
+    write(figure, "inside")
 
 
 def write(figure: Any, name: str) -> None:
