@@ -1,6 +1,11 @@
 """The errors a user can cause. Each message is one line: what is wrong, where, and what to do."""
 
+import logging
+
+logger = logging.getLogger(__name__)
+
 MOST_CHARACTERS = 500
+MOST_LOGGED = 20  # images that are named one by one; then they are only counted
 
 
 class SwinkitError(Exception):
@@ -77,3 +82,19 @@ class MissingPackage(SwinkitError):
 
 class Terminated(KeyboardInterrupt):
     """The system asks the process to end (SIGTERM): it does so as after Ctrl-C."""
+
+
+class LoggedErrors:
+    """Names the first images that cannot be read in the log, and what is `done` with them."""
+
+    def __init__(self, done: str = "left out") -> None:
+        self.count = 0
+        self._done = done
+
+    def add(self, error: SwinkitError) -> None:
+        """One more."""
+        self.count += 1
+        if self.count <= MOST_LOGGED:
+            logger.warning("%s (%s)", error, self._done)
+        elif self.count == MOST_LOGGED + 1:
+            logger.warning("more than %d images are unreadable; no more are named", MOST_LOGGED)

@@ -13,8 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from swinkit.data.splits import HasPath
-from swinkit.errors import DataError, ImageError
-from swinkit.images.reading import LoggedErrors
+from swinkit.errors import DataError, ImageError, LoggedErrors
 
 
 def derive_seed(*numbers: int) -> int:

@@ -1,7 +1,6 @@
 """Any image as one array, H W C: uint8, or float32 in 0..1 where the source is finer."""
 
 import contextlib
-import logging
 import os
 import stat
 import warnings
@@ -14,10 +13,6 @@ from PIL import Image, UnidentifiedImageError
 from swinkit.errors import ImageError, SwinkitError
 from swinkit.images.reducing import LARGE_PIXELS, Reduced, reduce_image, upright
 from swinkit.images.sources import HEIF_SUFFIXES
-
-logger = logging.getLogger(__name__)
-
-MOST_LOGGED = 20  # images that are named one by one; then they are only counted
 
 ImageSource = str | Path | np.ndarray | Image.Image
 
@@ -340,19 +335,3 @@ def _luma(image: np.ndarray) -> np.ndarray:
         return np.asarray(picture.convert("L"))[:, :, None]
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return (image @ weights)[:, :, None]
-
-
-class LoggedErrors:
-    """Names the first images that cannot be read in the log, and what is `done` with them."""
-
-    def __init__(self, done: str = "left out") -> None:
-        self.count = 0
-        self._done = done
-
-    def add(self, error: ImageError) -> None:
-        """One more."""
-        self.count += 1
-        if self.count <= MOST_LOGGED:
-            logger.warning("%s (%s)", error, self._done)
-        elif self.count == MOST_LOGGED + 1:
-            logger.warning("more than %d images are unreadable; no more are named", MOST_LOGGED)

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from swinkit.errors import ConfigError, ImageError
+from swinkit.errors import ConfigError, ImageError, LoggedErrors
 from swinkit.images.preprocessing import Preprocessing
-from swinkit.images.reading import ImageSource, LoggedErrors, describe, read_image
+from swinkit.images.reading import ImageSource, describe, read_image
 from swinkit.images.reducing import Reduced
 from swinkit.images.sources import Stream, find_images, is_address, is_stream
 from swinkit.task.base import OnError

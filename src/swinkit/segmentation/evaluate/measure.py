@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from swinkit.data.config import DataConfig
-from swinkit.errors import ImageError
-from swinkit.images.reading import LoggedErrors
+from swinkit.errors import ImageError, LoggedErrors
 from swinkit.segmentation.data.masks import IGNORE
 from swinkit.segmentation.data.splits import (
     SegmentationSample,
