@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
 from swinkit.classification.data.splits import ClassificationSample
@@ -87,12 +87,10 @@ class TrainTransform:
         self.colors = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
         self.geometry = v2.Compose(crop_and_flip(config, preprocessing.size_hw))
         self.color = v2.Compose(_color(config, preprocessing) if self.colors else [_nothing()])
-        self.finish = v2.Compose(
-            [
-                v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
-                v2.RandomErasing(p=config.erasing_probability, scale=(0.02, 1 / 3), value="random"),
-            ]
-        )
+        finish: list[nn.Module] = [v2.Normalize(list(preprocessing.mean), list(preprocessing.std))]
+        if chance := config.erasing_probability:
+            finish.append(v2.RandomErasing(p=chance, scale=(0.02, 1 / 3), value="random"))
+        self.finish = v2.Compose(finish)
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """(H, W, C) to (C, *size_hw) float32, drawing from PyTorch's global generator.
