@@ -10,7 +10,7 @@ import swinkit
 from swinkit.cli import main
 
 
-@pytest.mark.parametrize(("side", "name"), [(32, "swin_nano_32"), (90, "swin_nano")])
+@pytest.mark.parametrize(("side", "name"), [(32, "swin_nano_32"), (90, "swin_nano_64")])
 def test_the_name_follows_the_pictures(
     side: int, name: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -35,8 +35,8 @@ TINY_C24 = SwinConfig(num_heads=(4, 8, 16, 32))
 NANO = SwinConfig(
     patch_size=2, window_size=4, embed_dim=48, depths=(2, 2, 4, 2), num_heads=(2, 4, 8, 16)
 )
-# Not published: for pictures of 32 pixels, which three stages see whole.
-NANO_32 = SwinConfig(
+# Not published: for few pictures, of which a network ten times as large would see a tenth as many.
+NANO_3 = SwinConfig(
     patch_size=2, window_size=4, embed_dim=32, depths=(1, 2, 2), num_heads=(1, 2, 4),
     norm_stages=(2,),
 )  # fmt: skip
@@ -103,7 +103,8 @@ VARIANTS: dict[str, Variant] = {
         _v2("swin_v2_b_w12to24_384", BASE, 24, 384, 0.2, 12, "88M", "54.7G"),
         _v2("swin_v2_l_w12to24_384", LARGE, 24, 384, 0.2, 12, "197M", "115.4G"),
         _variant("swin_nano", NANO, 64, 0.1, ("6.4M", "")),
-        _variant("swin_nano_32", NANO_32, 32, 0.0, ("0.7M", "")),
+        _variant("swin_nano_32", NANO_3, 32, 0.0, ("0.7M", "")),
+        _variant("swin_nano_64", NANO_3, 64, 0.0, ("0.7M", "")),
     )
 }
 

@@ -17,11 +17,11 @@ def variant_for(paths: Sequence[Path], channels: int = 3) -> tuple[str, str]:
 
     >>> from swinkit.classification.auto_name import variant_for
     >>> variant_for([])[0]
-    'swin_nano'
+    'swin_nano_64'
     """
     paths = paths[:: max(len(paths) // LOOKED_AT, 1)]
     sizes = check_images(paths, scan="none", channels=channels).values()
     sides = [max(size) for size in sizes if not isinstance(size, str)]
     side = int(median(sides)) if sides else 0
-    name = "swin_nano_32" if 0 < side <= LARGEST_FOR_32 else "swin_nano"
+    name = "swin_nano_32" if 0 < side <= LARGEST_FOR_32 else "swin_nano_64"
     return name, f"{name}, as the pictures are {side} pixels long"
