@@ -95,6 +95,23 @@ def test_training_follows_the_reference(version: int, name: str) -> None:
         assert float((own - other).abs().max()) <= 1e-5 * max(float(other.abs().max()), 1.0)
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+@VERSIONS
+def test_frozen_weights_get_no_gradient_and_change_no_other(version: int, name: str) -> None:
+    block = build(version, LAYOUTS[name][1]).train()
+    tokens, geometry = case(name)
+    flow, found = torch.randn_like(tokens), []
+    for learns in (True, False):
+        own = tokens.clone().requires_grad_()
+        out = fast_block(block.requires_grad_(learns), own, geometry)
+        assert out is not None
+        out.backward(flow)
+        found.append(own.grad)
+        assert all((one.grad is not None) == learns for one in block.parameters())
+        block.zero_grad()
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("kernel", ["sdpa", "reference"])
 def test_a_kernel_that_was_asked_for_is_used(kernel: Any) -> None:
     with torch.no_grad():

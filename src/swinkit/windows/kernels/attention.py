@@ -18,6 +18,7 @@ from torch.autograd import Function
 
 from swinkit.windows.attention import WindowAttention, attend_reference, attend_sdpa, split_heads
 from swinkit.windows.kernels.linear import (
+    add_linear,
     backward_of,
     cut,
     product,
@@ -156,22 +157,21 @@ class _Attention(Function):
             return backward_of(_plain_attention, inputs, ctx.needs_input_grad, grads[0])
         grad = grads[0].contiguous()
         to_windows = torch.empty_like(windows)
-        to = AttentionWeights._make(_zeros(weight) for weight in weights)
+        learns = any(ctx.needs_input_grad[1:])
+        to = AttentionWeights._make(_zeros(weight) if learns else None for weight in weights)
         pieces = zip(ctx.pieces, kept[::2], kept[1::2], strict=True)
         for (images, first, last), qkv, attended in pieces:
             flow = grad[images, first:last].flatten(0, 2)  # R C
-            to.out.addmm_(flow.t(), attended.flatten(0, 2))
-            to.out_bias.add_(flow.sum(0))
+            add_linear(to.out, to.out_bias, flow, attended.flatten(0, 2))
             mask = ctx.geometry.part(first, last).mask
             to_attended = product(flow, weights.out.t()).view_as(attended)
             found = _backward_of_piece(to_attended, qkv, weights, mask, ctx.num_heads)
-            to.position_bias.add_(found[1])
+            if learns:
+                to.position_bias.add_(found[1])
             if isinstance(to.scale, Tensor):
                 to.scale.add_(found[2])
             flow, part = found[0].flatten(0, 2), windows[images, first:last]
-            to.qkv.addmm_(flow.t(), part.flatten(0, 2))
-            if to.qkv_bias is not None:
-                to.qkv_bias.add_(flow.sum(0))
+            add_linear(to.qkv, to.qkv_bias, flow, part.flatten(0, 2))
             to_windows[images, first:last] = product(flow, weights.qkv.t()).view_as(part)
         return to_windows, *to, None, None
 

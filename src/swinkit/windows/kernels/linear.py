@@ -147,17 +147,34 @@ class _MLP(Function):
             return backward_of(_plain_mlp, inputs, ctx.needs_input_grad, grads[0])
         rows, grad = tokens.flatten(0, -2), grads[0].flatten(0, -2)
         to_tokens = torch.empty_like(rows)
-        to_weight1, to_weight2 = torch.zeros_like(weight1), torch.zeros_like(weight2)
-        to_bias1, to_bias2 = torch.zeros_like(bias1), torch.zeros_like(bias2)
+        learns = any(ctx.needs_input_grad[1:])  # half of the work
+        to = [
+            torch.zeros_like(value) if learns else None
+            for value in (weight1, bias1, weight2, bias2)
+        ]
         pieces = (x.split(ctx.step) for x in (rows, grad, to_tokens))
         for part, flow, place, hidden in zip(*pieces, kept, strict=True):
-            to_weight2.addmm_(flow.t(), F.gelu(hidden))
-            to_bias2 += flow.sum(0)
             to_hidden = torch.ops.aten.gelu_backward(product(flow, weight2.t()), hidden)
-            to_weight1.addmm_(to_hidden.t(), part)
-            to_bias1 += to_hidden.sum(0)
+            if learns:
+                add_linear(to[0], to[1], to_hidden, part)
+                add_linear(to[2], to[3], flow, F.gelu(hidden))
             place.copy_(product(to_hidden, weight1.t()))
-        return to_tokens.view_as(tokens), to_weight1, to_bias1, to_weight2, to_bias2
+        return to_tokens.view_as(tokens), *to
+
+
+def add_linear(
+    to_weight: Tensor | None, to_bias: Tensor | None, flow: Tensor, rows: Tensor
+) -> None:
+    """Add a linear layer's gradients where they are asked for.
+
+    Args:
+        to_weight, to_bias: (D, C) and (D,) sums, or None.
+        flow: `R D` gradient of what the layer gives. rows: `R C` that it reads.
+    """
+    if to_weight is not None:
+        to_weight.addmm_(flow.t(), rows)
+    if to_bias is not None:
+        to_bias.add_(flow.sum(0))
 
 
 def backward_of(
