@@ -221,6 +221,17 @@ def test_intermediates_on_request_only_and_by_known_name() -> None:
         SHARED[1].intermediates(image, ["stages.9"])
 
 
+def test_stages_after_the_last_intermediate_do_not_run() -> None:
+    model, ran = copy.deepcopy(SHARED[1]), []
+    for stage in model.stages:
+        stage.blocks[0].norm1.register_forward_hook(lambda module, given, out: ran.append(module))
+    image = torch.randn(1, 3, 32, 32)
+    model.intermediates(image, ["patch_embed"])
+    assert ran == []
+    model.intermediates(image, ["norms.0"])
+    assert ran == [model.stages[0].blocks[0].norm1]
+
+
 @VERSIONS
 @pytest.mark.parametrize("size", [(128, 128), (50, 70)])
 def test_forward_last_is_the_last_map_in_some_order(version: int, size: tuple[int, int]) -> None:

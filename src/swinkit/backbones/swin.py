@@ -174,6 +174,8 @@ class SwinBackbone(nn.Module):
         found = {"patch_embed": tokens.unflatten(1, plans[0].size_hw)}
         stages = cast(Iterable[SwinStage], self.stages)
         for number, (stage, plan) in enumerate(zip(stages, plans, strict=True)):
+            if found.keys() >= set(names):  # what comes later is not asked for
+                break
             tokens, own = stage.forward_seen(
                 tokens, plan, f"stages.{number}", names, through_attention=through_attention
             )
