@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.cli import main
 from swinkit.detection.variants import DETECTORS
-from swinkit.explaining import payload
+from swinkit.explaining import evidence, payload
 from swinkit.explaining.complexity import complexity
 from swinkit.segmentation.variants import SEGMENTERS
 from swinkit.task.model import ModelInfo
@@ -210,6 +211,42 @@ def test_a_box_has_the_score_that_the_detector_gave(name: str) -> None:
     assert both.shape == (2,)
     if "retina" in name:  # an R-CNN looks at the box itself where it had looked at a proposal
         torch.testing.assert_close(both, found.scores[place].expand(2))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_model_is_left_as_it_was(frozen: bool) -> None:
+    model = tiny(1).train()
+    model.head.requires_grad_(not frozen)
+    before = [one.requires_grad for one in model.parameters()]
+    assert all(before) != frozen
+    swinkit.explain(model, photo())
+    assert model.training
+    assert [one.requires_grad for one in model.parameters()] == before
+    assert all(one.grad is None for one in model.parameters())
+
+
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_areas_are_those_of_one_image_at_a_time(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MOST_IMAGES", most)
+    found = swinkit.explain(tiny(1), photo())
+    own, scene = found.evidence, found.scene
+    assert own is not None
+    with torch.no_grad():
+        label = int(scene.model(scene.image)[0].argmax())
+    for name, heat in own.heat.items():
+        order = heat.flatten().argsort(descending=True)
+        curves: tuple[list[float], list[float]] = ([], [])
+        for cut in range(evidence.CUTS + 1):
+            gone = torch.zeros(heat.numel(), dtype=torch.bool)
+            gone[order[: math.ceil(cut * len(order) / evidence.CUTS)]] = True
+            pixels = gone.view(heat.shape).repeat_interleave(2, 0).repeat_interleave(2, 1)
+            for curve, hidden in zip(curves, (pixels, ~pixels), strict=True):
+                with torch.no_grad():
+                    logits = scene.model(scene.image.masked_fill(hidden, 0.0))
+                curve.append(float(logits.softmax(-1)[0, label]))
+        for curve, area in zip(curves, (own.deletion[name], own.insertion[name]), strict=True):
+            under = float(torch.trapezoid(torch.tensor(curve))) / evidence.CUTS
+            assert area == pytest.approx(under, abs=1e-5)
 
 
 def test_the_lens_ends_with_the_models_answer() -> None:

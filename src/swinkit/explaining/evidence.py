@@ -5,7 +5,7 @@ Both are followed through the network's own maps and windows, so no function has
 Legend: H W pixels, h w tokens of a map, C channels, nW windows, N heads, T tokens per window.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,9 @@ from swinkit.explaining.scene import Scene
 from swinkit.registry import get_task
 from swinkit.task.evidence import Answer
 
-CUTS = 6  # images between the whole one and the empty one
+CUTS = 6  # steps from the whole image to the empty one
+# Of images with hidden parts that go through the model together: more are no faster.
+MOST_IMAGES, MOST_PIXELS = 8, 8 * 256 * 256
 METHODS = ("Grad-CAM", "attention x gradient", "at random")
 
 
@@ -50,17 +52,8 @@ def find_evidence(scene: Scene, number: int = 0) -> Evidence | None:
     cam, attention = _by_gradient(scene, answer)
     chance = torch.rand(cam.shape, generator=torch.Generator().manual_seed(0))
     heat = dict(zip(METHODS, (cam, attention, chance), strict=True))
-    whole, empty = (
-        _probability(scene, answer, image)
-        for image in (scene.image, torch.zeros_like(scene.image))  # zero is the mean color
-    )
-    areas = {name: _areas(scene, answer, own, whole, empty) for name, own in heat.items()}
-    return Evidence(
-        answer=answer.name,
-        heat=heat,
-        deletion={name: own[0] for name, own in areas.items()},
-        insertion={name: own[1] for name, own in areas.items()},
-    )
+    deletion, insertion = _areas(scene, answer, heat)
+    return Evidence(answer=answer.name, heat=heat, deletion=deletion, insertion=insertion)
 
 
 def _by_gradient(scene: Scene, answer: Answer) -> tuple[Tensor, Tensor]:
@@ -104,31 +97,44 @@ def _enlarged(heat: Tensor, times: int, size_hw: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _probability(scene: Scene, answer: Answer, image: Tensor) -> float:
-    return float(answer.score(image, scene.backbone(image))[0].exp())
+def _probabilities(scene: Scene, answer: Answer, hidden: Sequence[Tensor]) -> list[float]:
+    """Of the answer, for the image with (H, W) bool parts of it at the mean color, some at once."""
+    at_once = max(1, min(MOST_IMAGES, MOST_PIXELS // hidden[0].numel()))
+    found: list[float] = []
+    for first in range(0, len(hidden), at_once):
+        parts = torch.stack(list(hidden[first : first + at_once]))[:, None]  # B 1 H W
+        images = scene.image.masked_fill(parts.to(scene.image.device), 0.0)  # the mean color
+        found += answer.score(images, scene.backbone(images)).exp().tolist()
+    return found
 
 
-@torch.no_grad()
 def _areas(
-    scene: Scene, answer: Answer, heat: Tensor, whole: float, empty: float
-) -> tuple[float, float]:
-    """Areas under deletion and insertion, from 0 to 1 of the patches.
+    scene: Scene, answer: Answer, heat: Mapping[str, Tensor]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """By method, areas under deletion and insertion, from 0 to 1 of the patches."""
+    nothing = torch.zeros(scene.image_hw, dtype=torch.bool)
+    hidden = [nothing, ~nothing]
+    for own in heat.values():
+        hidden += [part for gone in _cuts(scene, own) for part in (gone, ~gone)]
+    whole, empty, *rest = _probabilities(scene, answer, hidden)
+    count = len(rest) // len(heat)
+    deletion, insertion = {}, {}
+    for number, name in enumerate(heat):
+        curves = rest[number * count : (number + 1) * count]
+        deletion[name] = _area([whole, *curves[::2], empty])
+        insertion[name] = _area([empty, *curves[1::2], whole])
+    return deletion, insertion
 
-    Args:
-        whole, empty: the answer's probability for the image and for the mean color.
-    """
+
+def _cuts(scene: Scene, heat: Tensor) -> Iterator[Tensor]:
+    """(H, W) bool: more and more of the patches that speak most for the answer."""
     order = heat.flatten().argsort(descending=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
-    patch, (height, width) = scene.backbone.config.patch_size, scene.image_hw
-    ranks = _enlarged(rank.view(heat.shape), patch, (height, width))
-    curves: Sequence[list[float]] = ([whole], [empty])
+    ranks = _enlarged(rank.view(heat.shape), scene.backbone.config.patch_size, scene.image_hw)
     for cut in range(1, CUTS):
-        gone = (ranks < cut * len(order) / CUTS).to(scene.image.device)
-        for curve, hidden in zip(curves, (gone, ~gone), strict=True):
-            image = scene.image.masked_fill(hidden, 0.0)
-            curve.append(_probability(scene, answer, image))
-    curves[0].append(empty)
-    curves[1].append(whole)
-    deletion, insertion = (float(torch.trapezoid(torch.tensor(own)) / CUTS) for own in curves)
-    return deletion, insertion
+        yield ranks < cut * len(order) / CUTS
+
+
+def _area(curve: Sequence[float]) -> float:
+    return float(torch.trapezoid(torch.tensor(curve)) / CUTS)

@@ -3,7 +3,8 @@
 Legend: H W pixels of the input, h w tokens of a map, nW windows, N heads, T tokens per window.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,23 @@ def explain(
     if block is None:
         block = min(1, depths[min(max(stage, 0), len(depths) - 1)] - 1)
     _check(model.backbone.config, stage, block, head, answer)
-    was_training = model.training
-    model.eval()
-    try:
+    with _at_rest(model):
         scene = prepare_scene(model, image, patch)
         return _look(scene, stage, block, head, answer, say)
+
+
+@contextmanager
+def _at_rest(model: TaskModel[Any]) -> Iterator[None]:
+    """In evaluation mode, and without gradients of weights, which would take half of the time."""
+    was_training = model.training
+    learning = [one for one in model.parameters() if one.requires_grad]
+    model.eval().requires_grad_(False)
+    try:
+        yield
     finally:
         model.train(was_training)
+        for one in learning:
+            one.requires_grad_()
 
 
 def _check(config: SwinConfig, stage: int, block: int, head: int, answer: int) -> None:
