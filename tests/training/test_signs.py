@@ -82,6 +82,8 @@ def test_tensorboard_has_numbers_by_step_and_pictures(talkative, tiny_config):
     events.Reload()
     tags = events.Tags()
     assert {"batch_preview", "curves", "val/confusion_matrix"} <= set(tags["images"])
+    curves = events.Images("curves")[0]
+    assert max(curves.width, curves.height) == 1024  # however large the file is
     assert [event.step for event in events.Scalars("step/loss")] == [2, 4, 6]
     assert [event.step for event in events.Scalars("val_top1")] == [3, 6]
     assert events.Scalars("best/val_top1")[0].value == pytest.approx(result.metrics["val_top1"])

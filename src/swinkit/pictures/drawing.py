@@ -18,6 +18,8 @@ GOLDEN_RATIO = 0.6180339887498949
 ROUNDS = ((0.78, 0.95), (0.85, 0.68), (0.45, 0.98), (0.60, 0.50))
 FIRST_HUE = 0.58
 HUES_PER_ROUND = 12
+# Of PNG, 0 to 9: a fifth of the time that the default of 6 takes, for files a fifth larger.
+COMPRESSION = 1
 
 
 def class_colors(count: int) -> np.ndarray:
@@ -59,4 +61,5 @@ def save_figure(figure: "Figure", path: str | Path, *, dpi: int = 120) -> None:
     with atomic_write(path) as temporary, warnings.catch_warnings():
         # A letter that the plotting font lacks becomes a box; the file is still worth having.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(temporary, dpi=dpi)
+        settings = {"compress_level": COMPRESSION} if suffix == "png" else {}
+        figure.savefig(temporary, dpi=dpi, pil_kwargs=settings)

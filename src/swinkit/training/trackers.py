@@ -21,6 +21,7 @@ from swinkit.settings import flat
 
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}  # that a tracker needs beside swinkit's own
 PROJECT = "swinkit"
+LOGGED_SIDE = 1024  # longest side of a picture in TensorBoard; the run folder has it whole
 
 
 def check_trackers(names: Iterable[str]) -> None:
@@ -90,7 +91,9 @@ def log_pictures(trackers: Iterable[Logger], pictures: Mapping[str, Path], step:
         for name, path in there.items():
             if isinstance(tracker, TensorBoardLogger):
                 with Image.open(path) as image:
-                    pixels = np.asarray(image.convert("RGB"))
+                    shown = image.convert("RGB")
+                shown.thumbnail((LOGGED_SIDE, LOGGED_SIDE))
+                pixels = np.asarray(shown)
                 tracker.experiment.add_image(name, pixels, step, dataformats="HWC")
             elif isinstance(tracker, WandbLogger):
                 tracker.log_image(name, [str(path)], step=step)
