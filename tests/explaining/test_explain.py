@@ -151,19 +151,42 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
         assert error.count("\n") == 1
 
 
-def test_the_scripts_are_sound(tmp_path: Path) -> None:
+# Keys on the map of SW-MSA, and what has no name for a screen reader.
+KEYS = """<script>setTimeout(() => {
+  const said = [], map = $("map-1");
+  const key = (key) => map.dispatchEvent(new KeyboardEvent("keydown", { key }));
+  map.focus(); said.push(document.activeElement.id);
+  key("ArrowDown"); key("PageDown"); key("PageDown"); key("PageDown"); key("PageUp");
+  said.push($("step").getAttribute("aria-valuetext"), $("step-name").textContent);
+  said.push($("play").textContent); key(" "); said.push($("play").textContent);
+  $("heads").children[1].click(); said.push(document.activeElement.getAttribute("aria-label"));
+  $("rows").querySelector("canvas").focus(); said.push($("value").textContent.split(",")[0]);
+  const all = document.querySelectorAll("button, input, select, canvas[tabindex], [role=group]");
+  const unnamed = [...all].filter((x) => !(x.textContent.trim() || x.closest("label")
+    || x.getAttribute("aria-label") || x.getAttribute("aria-labelledby")));
+  said.push(unnamed.length); document.body.append(`said: ${said.join("; ")}.`);
+}, 500)</script>"""
+
+
+def test_the_explorer_shows_both_kinds_and_follows_keys(tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("no chromium here")
     page = tmp_path / "page.html"
-    swinkit.explain(tiny(1), photo()).save(page)
+    page.write_text(swinkit.explain(tiny(1), photo()).to_html() + KEYS, encoding="utf-8")
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000",
-         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
+         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+         page.as_uri()],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "1 of 10." in done.stdout  # the tour has begun
-    assert "Patch at row 10, column 13" in done.stdout
+    assert "Patch at row 11, column 13" in done.stdout
+    assert "Block 1: W-MSA<" in done.stdout
+    assert "Block 2: SW-MSA, shifted by 2, 2 (its rows are shown)" in done.stdout
+    said = "said: map-1; window partition; window partition; Play; Pause; Head 2; mask; 0."
+    assert said in done.stdout
+    assert "CONSOLE" not in done.stderr
 
 
 class Bright(torch.nn.Module):

@@ -109,8 +109,28 @@ function grid(canvas, values, columns, low, high) {
     pen.fillRect(n % columns, Math.floor(n / columns), 1, 1);
   });
 }
-function drawMap() {
-  const canvas = $("map"), stage = data.stages[state.stage], shift = shiftOf(stage, state.block);
+// The blocks that are shown side by side: W-MSA and, where the stage has it, SW-MSA.
+function pair() {
+  const first = state.block - (state.block % 2), count = data.stages[state.stage].blocks.length;
+  return first + 1 < count ? [first, first + 1] : [first];
+}
+function kindOf(stage, block) {
+  return block % 2 && stage.shift.some(Boolean) ? `SW-MSA, shifted by ${stage.shift.join(", ")}` : "W-MSA";
+}
+function drawMaps() {
+  const shown = pair(), stage = data.stages[state.stage];
+  for (const side of [0, 1]) {
+    const figure = $(`map-${side}`).parentElement;
+    figure.hidden = side >= shown.length;
+    if (figure.hidden) continue;
+    figure.classList.toggle("chosen", shown[side] === state.block);
+    $(`name-${side}`).textContent = `Block ${shown[side] + 1}: ${kindOf(stage, shown[side])}`
+      + (shown[side] === state.block ? " (its rows are shown)" : "");
+    drawMap($(`map-${side}`), shown[side]);
+  }
+}
+function drawMap(canvas, block) {
+  const stage = data.stages[state.stage], shift = shiftOf(stage, block);
   const view = $("view").value, step = view === "steps" ? Number($("step").value) : 0;
   const sizes = stage.padded.map((v) => v * stage.stride), zoom = Math.max(1, 900 / Math.max(...sizes));
   canvas.width = sizes[1] * zoom; canvas.height = sizes[0] * zoom;
@@ -137,23 +157,23 @@ function drawMap() {
     if (step === 3) tokens.forEach((t) => { if (region(shift, t) !== region(shift, token)) {
       pen.fillStyle = "rgba(0,0,0,.75)"; pen.fillRect(...at(...t), unit, unit); } });
   }
-  if (view === "attention" || step >= 4) paintAttention(pen, at, unit, stage, token);
-  if (view === "field") paintField(pen, zoom);
+  if (view === "attention" || step >= 4) paintAttention(pen, at, unit, stage, token, block);
+  if (view === "field") paintField(pen, zoom, block);
   if (view !== "field") drawLines(pen, stage, rolled ? [0, 0] : shift, unit, canvas, step);
   if (view === "steps" && step < 5) drawLetters(pen, stage, shift, at, unit);
   if (view !== "field" && step !== 1) outline(pen, tokens, at, unit, "#ffffff");
   pen.lineWidth = 4; pen.strokeStyle = "#d55e00"; pen.strokeRect(...at(...token), unit, unit);
 }
-function paintAttention(pen, at, unit, stage, token) {
-  const row = rowOf(stage, state.block, token, state.head);
+function paintAttention(pen, at, unit, stage, token, block) {
+  const row = rowOf(stage, block, token, state.head);
   if (!row.scores) return;
   const top = Math.max(...row.after);
   pen.globalAlpha = 0.75;
   row.tokens.forEach((t, n) => { pen.fillStyle = heat(row.after[n] / top); pen.fillRect(...at(...t), unit, unit); });
   pen.globalAlpha = 1;
 }
-function paintField(pen, zoom) {
-  const unit = data.patch * zoom, found = seen(state.stage, state.block, $("still").checked);
+function paintField(pen, zoom, block) {
+  const unit = data.patch * zoom, found = seen(state.stage, block, $("still").checked);
   pen.fillStyle = "rgba(0,0,0,.6)"; pen.fillRect(0, 0, pen.canvas.width, pen.canvas.height);
   for (const [r, c] of found) pen.clearRect(c * unit, r * unit, unit, unit);
   pen.globalCompositeOperation = "destination-over";
@@ -202,14 +222,13 @@ function drawRows() {
   holder.replaceChildren(...shown.map(([name, values, low, high]) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     grid(canvas, values, columns, low, high);
-    canvas.setAttribute("role", "img");
     const range = `${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}`;
-    canvas.setAttribute("aria-label", `${name}, from ${range}`);
-    canvas.onpointermove = (event) => {
-      const x = Math.floor(event.offsetX / canvas.clientWidth * columns);
-      const n = Math.floor(event.offsetY / canvas.clientHeight * stage.window[0]) * columns + x;
-      if (values[n] !== undefined) $("value").textContent = `${name}, key at row ${row.tokens[n][0]}, column ${row.tokens[n][1]}: ${values[n].toFixed(2)}`;
-    };
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", `${name}, from ${range}; the arrow keys read its values`);
+    readable(canvas, stage.window, (n) => {
+      $("value").textContent = `${name}, key at row ${row.tokens[n][0]}, column ${row.tokens[n][1]}: ${values[n].toFixed(2)}`;
+    });
     const caption = document.createElement("figcaption");
     caption.textContent = `${name}: ${range}`;
     figure.append(canvas, caption);
@@ -218,10 +237,23 @@ function drawRows() {
   const letter = row.own ? `region ${LETTERS[row.own]}` : "not moved by the roll";
   const padded = stage.padded[0] - stage.size[0] + stage.padded[1] - stage.size[1];
   $("facts").textContent = `Patch at row ${token[0]}, column ${token[1]} of ${stage.size.join(" x ")} tokens of ${stage.channels} channels; `
-    + `${state.block % 2 && stage.shift.some(Boolean) ? "SW-MSA, shifted by " + stage.shift.join(", ") : "W-MSA"}; ${letter}; `
+    + `${kindOf(stage, state.block)}; ${letter}; `
     + `${row.mask.filter((v) => v < 0).length} of ${row.mask.length} keys masked`
     + (padded ? `; padded to ${stage.padded.join(" x ")}` : "")
     + (row.scores ? "." : ". This page does not hold the attention of this patch: make it with --patch here.");
+}
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+// Cells of a small map, told one by one under the pointer or by the arrow keys.
+function readable(canvas, [rows, columns], tell) {
+  let row = 0, column = 0;
+  const go = (y, x) => { if (y >= 0 && x >= 0 && y < rows && x < columns) { [row, column] = [y, x]; tell(y * columns + x); } };
+  canvas.onpointermove = (event) => go(Math.floor(event.offsetY / canvas.clientHeight * rows),
+    Math.floor(event.offsetX / canvas.clientWidth * columns));
+  canvas.onfocus = () => go(row, column);
+  canvas.onkeydown = (event) => {
+    const way = ARROWS[event.key];
+    if (way) { event.preventDefault(); go(row + way[0], column + way[1]); }
+  };
 }
 function drawHeads() {
   const stage = data.stages[state.stage], token = tokenOf(stage), [h, w] = stage.window;
@@ -232,7 +264,8 @@ function drawHeads() {
     button.append(canvas, ` ${head + 1}`);
     button.setAttribute("aria-label", `Head ${head + 1}`);
     button.setAttribute("aria-pressed", head === state.head);
-    button.onclick = () => { state.head = head; $("head").value = head; draw(); };
+    button.type = "button";
+    button.onclick = () => { choose({ head }); $("heads").children[head].focus(); };
     return button;
   }));
 }
@@ -249,8 +282,10 @@ function drawCosts() {
 function draw() {
   const steps = $("view").value === "steps";
   $("step").disabled = $("play").disabled = !steps;
-  $("step-name").textContent = steps ? STEPS[Number($("step").value)] : "";
-  drawMap(); drawRows(); drawHeads();
+  const name = steps ? STEPS[Number($("step").value)] : "";
+  if ($("step-name").textContent !== name) $("step-name").textContent = name; // it is read aloud
+  $("step").setAttribute("aria-valuetext", name);
+  drawMaps(); drawRows(); drawHeads();
 }
 function options(select, count, value) {
   select.replaceChildren(...Array.from({ length: count }, (_, n) => new Option(String(n + 1), String(n))));

@@ -13,6 +13,7 @@ const TOUR = [
 ];
 let stop = -1;
 function visit(next) {
+  pause();
   stop = Math.max(0, Math.min(TOUR.length - 1, next));
   const [text, change, view, step] = TOUR[stop];
   $("tour").textContent = `${stop + 1} of ${TOUR.length}. ${text}`;
@@ -21,37 +22,45 @@ function visit(next) {
 }
 function start() {
   for (const name of ["stage", "block", "head"]) $(name).onchange = (event) => choose({ [name]: Number(event.target.value) });
-  for (const name of ["view", "still"]) $(name).onchange = draw;
-  $("step").oninput = draw; $("side").oninput = drawCosts;
+  for (const name of ["view", "still"]) $(name).onchange = () => { pause(); draw(); };
+  $("step").oninput = () => { pause(); draw(); }; $("side").oninput = drawCosts;
   $("tour-next").onclick = () => visit(stop + 1); $("tour-back").onclick = () => visit(stop - 1);
-  let timer = 0;
-  $("play").onclick = () => {
-    clearInterval(timer); $("step").value = 0; draw();
-    timer = setInterval(() => {
-      $("step").value = Number($("step").value) + 1; draw();
-      if (Number($("step").value) >= 5) clearInterval(timer);
-    }, 1100);
-  };
-  $("map").onclick = (event) => {
-    const stage = data.stages[state.stage], canvas = $("map"), step = Number($("step").value);
-    const rolled = $("view").value === "steps" && step >= 1 && step <= 4, shift = rolled ? shiftOf(stage, state.block) : [0, 0];
-    const row = Math.floor(event.offsetY / canvas.clientHeight * stage.padded[0]) + shift[0];
-    const column = Math.floor(event.offsetX / canvas.clientWidth * stage.padded[1]) + shift[1];
-    move(row % stage.padded[0], column % stage.padded[1]);
-  };
-  $("map").onkeydown = (event) => {
-    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (!steps) return;
-    event.preventDefault();
-    const token = tokenOf(data.stages[state.stage]);
-    move(token[0] + steps[0], token[1] + steps[1]);
-  };
+  $("play").onclick = () => (timer ? pause() : play());
+  for (const side of [0, 1]) {
+    $(`map-${side}`).onclick = (event) => pick(event, side);
+    $(`map-${side}`).onkeydown = (event) => press(event, side);
+  }
   drawCosts(); visit(0);
 }
-function move(row, column) {
+let timer = 0;
+function play() { // both maps at once, from the first step
+  $("step").value = 0; draw();
+  timer = setInterval(() => { stepBy(1); if (Number($("step").value) >= 5) pause(); }, 1100);
+  $("play").textContent = "Pause";
+}
+function pause() { clearInterval(timer); timer = 0; $("play").textContent = "Play"; }
+function stepBy(count) { $("step").value = Number($("step").value) + count; draw(); }
+function pick(event, side) {
+  const stage = data.stages[state.stage], canvas = event.target, step = Number($("step").value), block = pair()[side];
+  const rolled = $("view").value === "steps" && step >= 1 && step <= 4, shift = rolled ? shiftOf(stage, block) : [0, 0];
+  const row = Math.floor(event.offsetY / canvas.clientHeight * stage.padded[0]) + shift[0];
+  const column = Math.floor(event.offsetX / canvas.clientWidth * stage.padded[1]) + shift[1];
+  move(row % stage.padded[0], column % stage.padded[1], block);
+}
+function press(event, side) {
+  const way = ARROWS[event.key], steps = { PageDown: 1, PageUp: -1 }[event.key];
+  if (!way && !steps && event.key !== " ") return;
+  event.preventDefault();
+  const [row, column] = tokenOf(data.stages[state.stage]);
+  if (way) move(row + way[0], column + way[1], pair()[side]);
+  else if ($("step").disabled) return;
+  else if (steps) { pause(); stepBy(steps); }
+  else $("play").click();
+}
+function move(row, column, block) {
   const stage = data.stages[state.stage];
   if (row < 0 || column < 0 || row >= stage.size[0] || column >= stage.size[1]) return;
-  choose({ row: row * stage.stride, column: column * stage.stride });
+  choose({ row: row * stage.stride, column: column * stage.stride, block });
 }
 picture.onload = start;
 picture.src = data.image;
