@@ -146,26 +146,26 @@ def test_snippets(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> No
                 exec(code, names)
             continue
         for words in snippet.commands(snippet.text):
-            _parse(words, monkeypatch)
+            assert _parse(words, monkeypatch) == 0, f"swinkit {shlex.join(words)} is refused"
         if snippet.runs:
             for words in snippet.commands(snippet.tested()):
-                _run(words, page)
+                assert _run(words) == 0, f"{page.name}: swinkit {shlex.join(words)}"
 
 
-def _parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def _parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Through the command line's own parser, without what it would do."""
     if words[0] not in COMMANDS:
-        return
+        return 0
     module = import_module(f"swinkit.commands.{words[0]}")
     with monkeypatch.context() as patched, contextlib.redirect_stdout(io.StringIO()):
         patched.setattr(getattr(module, words[0].capitalize()), "run", lambda self: None)
-        assert main(words) == 0, f"swinkit {shlex.join(words)} is refused"
+        return main(words)
 
 
-def _run(words: list[str], page: Path) -> None:
+def _run(words: list[str]) -> int:
     if words[0] in ("train", "pretrain"):
         words = [*words, "--workers", "0"]
-    assert main(words) == 0, f"{page.name}: swinkit {shlex.join(words)}"
+    return main(words)
 
 
 def test_a_marker_says_why() -> None:

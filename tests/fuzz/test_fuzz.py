@@ -28,8 +28,9 @@ FIRST, CASES = (
 
 @pytest.mark.parametrize("kind", SEEDS)
 def test_a_sound_file_is_read(kind: str, tmp_path: Path) -> None:
-    SEEDS[kind].write(tmp_path)
-    SEEDS[kind].use(tmp_path)
+    written = SEEDS[kind].write(tmp_path)
+    SEEDS[kind].use(tmp_path)  # raises where it is refused
+    assert all(path.is_file() for path in written)
 
 
 @pytest.mark.parametrize("kind", SEEDS)

@@ -6,6 +6,7 @@ beside the graph, once per size. A graph for export has the arithmetic in it (`p
 Legend: as in stage.py.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -13,58 +14,55 @@ import torch
 from torch import Tensor
 
 from swinkit.backbones.config import SmallMapRule, SwinConfig
-from swinkit.backbones.stage import KEPT_PLANS, StagePlan, plan_stage, shift_for
+from swinkit.backbones.stage import (
+    KEPT_PLANS,
+    StageMap,
+    StagePlan,
+    plan_maps,
+    shift_for,
+    stage_maps,
+)
 from swinkit.settings import SizeHW
-from swinkit.windows.layout import TokenMove, WindowLayout, ceil_div
+from swinkit.windows.layout import TokenMove, WindowLayout, whole_windows
 from swinkit.windows.shift_mask import WindowGeometry
 
 _LIBRARY = torch.library.Library("swinkit", "FRAGMENT")
 _LIBRARY.define(
-    "plan_stages(Tensor image, SymInt[] grid_hw, int[] windows, int[] depths, str rule) -> Tensor[]"
+    "plan_stages(Tensor image, SymInt[] grid_hw, int[] sides, int[] depths, str rule) -> Tensor[]"
 )
 PER_STAGE = 23  # tensors of a plan: four moves of four, two layouts of two, two paddings, a mask
 
 
 def free_plans(config: SwinConfig, grid_hw: SizeHW, image: Tensor) -> list[StagePlan]:
     """The plans of all stages for an image of `grid_hw` patches, which may be free."""
-    sides = [side for window_hw in config.windows for side in window_hw]
-    rule = config.small_map_rule
+    sides, rule = [side for window in config.windows for side in window], config.small_map_rule
     flat = torch.ops.swinkit.plan_stages(image, grid_hw, sides, config.depths, rule)
-    plans, size_hw = [], grid_hw
-    for stage, (window_hw, depth) in enumerate(zip(config.windows, config.depths, strict=True)):
-        own = flat[stage * PER_STAGE : (stage + 1) * PER_STAGE]
-        plans.append(_rebuilt(size_hw, window_hw, depth, rule, own))
-        size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
-    return plans
+    return [
+        _rebuilt(one, rule, flat[stage * PER_STAGE : (stage + 1) * PER_STAGE])
+        for stage, one in enumerate(stage_maps(grid_hw, config.windows, config.depths))
+    ]
 
 
-def _rebuilt(
-    size_hw: SizeHW, window_hw: SizeHW, depth: int, rule: SmallMapRule, flat: list[Tensor]
-) -> StagePlan:
+def _rebuilt(stage_map: StageMap, rule: SmallMapRule, flat: list[Tensor]) -> StagePlan:
     """The plan whose `_tensors` these are."""
+    size_hw, window_hw, depth = stage_map
     enter, *turns, leave = (TokenMove(*flat[first : first + 4]) for first in (0, 4, 8, 12))
-    rows, columns = (ceil_div(size_hw[0], window_hw[0]), ceil_div(size_hw[1], window_hw[1]))
-    padded_hw = (rows * window_hw[0], columns * window_hw[1])
+    padded_hw = whole_windows(size_hw, window_hw)
+    windows = (padded_hw[0] // window_hw[0]) * (padded_hw[1] // window_hw[1])
     shift_hw = shift_for(size_hw, window_hw, rule)
-    plain = WindowLayout(
-        size_hw, window_hw, (0, 0), padded_hw, flat[16], flat[17], num_seam=0, fixed=False
-    )
-    shifted = WindowLayout(
-        size_hw,
-        window_hw,
-        shift_hw,
-        padded_hw,
-        flat[18],
-        flat[19],
-        num_seam=rows * columns,
-        fixed=False,
+    plain, shifted = (
+        WindowLayout(size_hw, window_hw, shift, padded_hw, to_map, to_slot, seam, fixed=False)
+        for shift, to_map, to_slot, seam in (
+            ((0, 0), flat[16], flat[17], 0),
+            (shift_hw, flat[18], flat[19], windows),
+        )
     )
     return StagePlan(
         size_hw,
         enter,
         (
-            WindowGeometry(rows * columns, flat[20]),
-            WindowGeometry(rows * columns, flat[21], flat[22]),
+            WindowGeometry(windows, flat[20]),
+            WindowGeometry(windows, flat[21], flat[22]),
         ),
         cast(tuple[TokenMove, TokenMove], tuple(turns)),
         leave,
@@ -94,44 +92,32 @@ def _tensors(plan: StagePlan) -> list[Tensor]:
 
 
 def _planned(
-    grid_hw: list[int],
-    windows: list[int],
-    depths: list[int],
+    grid_hw: Sequence[int],
+    sides: Sequence[int],
+    depths: Sequence[int],
     rule: SmallMapRule,
     device: torch.device,
 ) -> list[Tensor]:
-    plans: list[StagePlan] = []
-    size_hw = (grid_hw[0], grid_hw[1])
-    for number, depth in enumerate(depths):
-        window_hw = (windows[2 * number], windows[2 * number + 1])
-        before = plans[-1] if plans else None
-        plans.append(plan_stage(size_hw, window_hw, depth, rule, before, device, fixed=False))
-        size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
+    windows = list(zip(sides[::2], sides[1::2], strict=True))
+    maps = stage_maps((grid_hw[0], grid_hw[1]), windows, depths)
+    plans = plan_maps(maps, rule, device, fixed=False)
     return [tensor for plan in plans for tensor in _tensors(plan)]
 
 
-@lru_cache(KEPT_PLANS)
-def _kept(
-    grid_hw: tuple[int, ...],
-    windows: tuple[int, ...],
-    depths: tuple[int, ...],
-    rule: SmallMapRule,
-    device: torch.device,
-) -> list[Tensor]:
-    return _planned(list(grid_hw), list(windows), list(depths), rule, device)
+_kept = lru_cache(KEPT_PLANS)(_planned)
 
 
 def _run(
-    image: Tensor, grid_hw: list[int], windows: list[int], depths: list[int], rule: SmallMapRule
+    image: Tensor, grid_hw: list[int], sides: list[int], depths: list[int], rule: SmallMapRule
 ) -> list[Tensor]:
-    kept = _kept(tuple(grid_hw), tuple(windows), tuple(depths), rule, image.device)
+    kept = _kept(tuple(grid_hw), tuple(sides), tuple(depths), rule, image.device)
     return [tensor.clone() for tensor in kept]  # a graph may write into what it was given
 
 
 def _shapes(
-    image: Tensor, grid_hw: list[int], windows: list[int], depths: list[int], rule: SmallMapRule
+    image: Tensor, grid_hw: list[int], sides: list[int], depths: list[int], rule: SmallMapRule
 ) -> list[Tensor]:
-    return _planned(grid_hw, windows, depths, rule, image.device)
+    return _planned(grid_hw, sides, depths, rule, image.device)
 
 
 _LIBRARY.impl("plan_stages", _run, "CompositeExplicitAutograd")

@@ -6,7 +6,7 @@ is a plan, made once per map size and shared by all blocks.
 Legend: B batch, C channels, P slots of the padded map in window order, L = H * W tokens.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -26,6 +26,8 @@ from swinkit.windows.shift_mask import WindowGeometry
 
 # Plans of this many sizes are kept for all models: a few bytes per token, a mask per seam window.
 KEPT_PLANS = 32
+
+StageMap = tuple[SizeHW, SizeHW, int]  # size, window, blocks
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -113,15 +115,35 @@ def plan_stages(
         fixed: whether the size is known; else the plans are part of a graph for any size.
         shifts: False makes plain windows of all blocks, to see what the shift does.
     """
+    maps = stage_maps(grid_hw, config.windows, config.depths)
+    return plan_maps(maps, config.small_map_rule, device, fixed=fixed, shifts=shifts)
+
+
+def stage_maps(grid_hw: SizeHW, windows: Sequence[SizeHW], depths: Sequence[int]) -> list[StageMap]:
+    """The map of each stage, in tokens, with the window and the blocks on it."""
+    maps, size_hw = [], grid_hw
+    for window_hw, depth in zip(windows, depths, strict=True):
+        maps.append((size_hw, window_hw, depth))
+        size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
+    return maps
+
+
+def plan_maps(
+    maps: list[StageMap],
+    rule: SmallMapRule,
+    device: torch.device,
+    *,
+    fixed: bool,
+    shifts: bool = True,
+) -> list[StagePlan]:
+    """The plans of stages on these maps; see `plan_stages`."""
     plans: list[StagePlan] = []
-    size_hw, rule = grid_hw, config.small_map_rule
-    for window_hw, depth in zip(config.windows, config.depths, strict=True):
+    for size_hw, window_hw, depth in maps:
         before = plans[-1] if plans else None
         plan = plan_stage(
             size_hw, window_hw, depth, rule, before, device, fixed=fixed, shifts=shifts
         )
         plans.append(plan)
-        size_hw = (ceil_div(size_hw[0], 2), ceil_div(size_hw[1], 2))
     return plans
 
 

@@ -135,11 +135,8 @@ class WindowLayout:
         fixed: bool = True,
     ) -> "WindowLayout":
         """The layout of a map of H x W tokens; shift must be smaller than the window."""
-        rows, columns = (
-            ceil_div(size_hw[0], window_hw[0]),
-            ceil_div(size_hw[1], window_hw[1]),
-        )
-        padded_hw = (rows * window_hw[0], columns * window_hw[1])
+        padded_hw = whole_windows(size_hw, window_hw)
+        rows, columns = padded_hw[0] // window_hw[0], padded_hw[1] // window_hw[1]
         window_of_place = torch.arange(rows * columns, device=device)
         if is_fixed(*shift_hw) and shift_hw == (0, 0):
             num_seam = 0
@@ -242,3 +239,11 @@ def div_mod(index: Tensor, length: int) -> tuple[Tensor, Tensor]:
 def ceil_div(length: int, step: int) -> int:
     """How many steps cover a length; without a negative number, which graphs divide otherwise."""
     return (length + step - 1) // step
+
+
+def whole_windows(size_hw: SizeHW, window_hw: SizeHW) -> SizeHW:
+    """The map padded to whole windows, in tokens."""
+    rows, columns = (
+        ceil_div(side, window) for side, window in zip(size_hw, window_hw, strict=True)
+    )
+    return rows * window_hw[0], columns * window_hw[1]
