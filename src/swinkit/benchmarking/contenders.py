@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from swinkit.checkpoints.artifact import open_engine, runner_of
 from swinkit.engines import EngineName, RunPrecision
-from swinkit.engines.base import is_installed, silenced
+from swinkit.engines.base import is_installed, multiplies_bfloat16, silenced
 from swinkit.engines.onnxruntime import OnnxRuntime
 from swinkit.engines.openvino import OpenVINO
 from swinkit.errors import SwinkitError, one_line
@@ -61,14 +61,18 @@ def own_contenders(
 
     found = [
         Contender(package=OURS, engine="eager", precision="fp32", make=always(model)),
-        Contender(
-            package=OURS, engine="eager", precision="bf16", make=always(in_bfloat16(model, model))
-        ),
         Contender(package=OURS, engine="compiled", precision="fp32", make=always(compiled(model))),
     ]
+    in_openvino: tuple[RunPrecision, ...] = ("fp32",)
+    if multiplies_bfloat16("cpu"):
+        make = always(in_bfloat16(model, model))
+        found.insert(1, Contender(package=OURS, engine="eager", precision="bf16", make=make))
+        in_openvino = ("fp32", "bf16")
+    else:
+        say("this processor has no products in bfloat16; bf16 is left out")
     wanted: list[tuple[EngineName, Target, Path | None, tuple[RunPrecision, ...]]] = [
         ("onnxruntime", "onnx", None, ("fp32",)),
-        ("openvino", "openvino", None, ("fp32", "bf16")),
+        ("openvino", "openvino", None, in_openvino),
     ]
     if int8 is not None:
         wanted.append(("openvino", "openvino", int8, ("fp32",)))

@@ -75,8 +75,9 @@ def measure(
                 notes[one.name] = run
             else:
                 ready[one.name] = run
+        _warm_up(ready, images, notes, say)
         say(f"batch {batch}: {rounds} rounds, in turns")
-        taken = _take_turns(ready, images, rounds, notes)
+        taken = _take_turns(ready, images, rounds)
         for name, seconds in taken.items():
             times[name][batch] = median(seconds) * 1000 / batch
     return [
@@ -92,22 +93,29 @@ def measure(
     ]
 
 
-def _take_turns(
-    ready: dict[str, Run], images: Tensor, rounds: int, notes: dict[str, str]
-) -> dict[str, list[float]]:
+def _warm_up(
+    ready: dict[str, Run], images: Tensor, notes: dict[str, str], say: Callable[[str], object]
+) -> None:
+    """The first run of each, which compiles some for minutes; those that fail are taken out."""
+    for name, run in list(ready.items()):
+        say(f"batch {len(images)}: first run of {name}")
+        try:
+            with torch.inference_mode():
+                run(images)
+        except Exception as error:  # a peer that cannot be compiled, say
+            notes[name] = f"{type(error).__name__}"
+            del ready[name]
+
+
+def _take_turns(ready: dict[str, Run], images: Tensor, rounds: int) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {name: [] for name in ready}
-    for turn in range(rounds + 2):  # the first two warm up
-        for name, run in list(ready.items()):
+    for turn in range(rounds + 1):  # the first one warms up
+        for name, run in ready.items():
             gc.collect()
             start = time.perf_counter()
-            try:
-                with torch.inference_mode():
-                    run(images)
-            except Exception as error:  # a peer that cannot be compiled, say
-                notes[name] = f"{type(error).__name__}"
-                del ready[name], taken[name]
-                continue
-            if turn > 1:
+            with torch.inference_mode():
+                run(images)
+            if turn:
                 taken[name].append(time.perf_counter() - start)
     return taken
 

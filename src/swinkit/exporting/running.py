@@ -12,7 +12,7 @@ from torch import Tensor
 
 from swinkit.checkpoints.artifact import runner_of
 from swinkit.engines import EngineName, RunPrecision
-from swinkit.engines.base import Engine, is_installed
+from swinkit.engines.base import SLOW_BFLOAT16, Engine, is_installed, multiplies_bfloat16
 from swinkit.errors import ConfigError, SwinkitError
 from swinkit.exporting.kept import is_kept, kept_network
 from swinkit.registry import task_weights
@@ -41,7 +41,7 @@ def run_through(
 
     Args:
         model: on the CPU for any but "eager" and "compiled".
-        say: called with a line on what "auto" chose and why.
+        say: called with a line on what "auto" chose and why, and on bf16 that does not pay.
         precision: of products; bf16 is for eager, compiled and openvino.
 
     Raises:
@@ -50,6 +50,8 @@ def run_through(
     """
     if engine != "auto" or precision != "fp32":
         model.need_weights()
+    if precision == "bf16" and say is not None and not multiplies_bfloat16(model.device.type):
+        say(SLOW_BFLOAT16)
     if precision == "bf16" and engine == "auto":
         engine = "openvino" if is_kept(model) and is_installed("openvino") else "eager"
     if engine == "eager":

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from swinkit.checkpoints.load import load
 from swinkit.data.config import DataConfig
+from swinkit.engines.base import SLOW_BFLOAT16, multiplies_bfloat16
 from swinkit.errors import ConfigError
 from swinkit.settings import expand_user
 from swinkit.task.model import TaskModel
@@ -277,6 +278,8 @@ def _run(
         config = settle_config(config, changes, processes, held)
         check_trackers(config.runtime.logger)
         device = find_device(config.runtime.device)
+        if config.runtime.precision == "bf16" and not multiplies_bfloat16(device):
+            screen.print(SLOW_BFLOAT16)
         held.enter_context(threads(config.runtime.threads))
         held.enter_context(processes.connected(device))
         run = prepare(config, processes, device, screen, held, callbacks)
