@@ -50,8 +50,8 @@ notebooks: $(NOTEBOOKS_INSTALLED)
 	$(BIN)/jupyter-execute --timeout=600 examples/notebooks/*.ipynb
 
 bench: $(BENCH_INSTALLED)
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/speed.py --train
+	$(BIN)/swinkit benchmark --model swin_t --peers --no-compiled
+	$(BIN)/python benchmarks/peers.py train
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -125,9 +125,12 @@ class _Logits(nn.Module):
 
 
 def peer_networks(name: str) -> dict[str, Callable[[], nn.Module]]:
-    """The same architecture in the packages that are installed, by package; fresh weights."""
+    """The same architecture in the packages that are installed, by package; fresh weights.
+
+    Their stochastic depth is that of the recipe, as torchvision and this package have it.
+    """
     version, size = ("v2", name[-1]) if "_v2_" in name else ("", name[-1])
-    words = {"t": "tiny", "s": "small", "b": "base"}
+    words, rates = {"t": "tiny", "s": "small", "b": "base"}, {"t": 0.2, "s": 0.3, "b": 0.5}
     if name not in {f"swin_{version}_{s}".replace("__", "_") for s in words}:
         return {}
     window = "window8_256" if version else "window7_224"
@@ -135,22 +138,25 @@ def peer_networks(name: str) -> dict[str, Callable[[], nn.Module]]:
     if is_installed("timm"):
         import timm
 
-        makers["timm"] = lambda: timm.create_model(f"swin{version}_{words[size]}_patch4_{window}")
+        makers["timm"] = lambda: timm.create_model(
+            f"swin{version}_{words[size]}_patch4_{window}", drop_path_rate=rates[size]
+        )
     if is_installed("torchvision"):
         from torchvision import models
 
         makers["torchvision"] = getattr(models, name)
     if is_installed("transformers"):
-        makers["transformers"] = lambda: _of_transformers(version, size)
+        makers["transformers"] = lambda: _of_transformers(version, size, rates[size])
     return makers
 
 
-def _of_transformers(version: str, size: str) -> nn.Module:
+def _of_transformers(version: str, size: str, drop_path_rate: float) -> nn.Module:
     import transformers
 
     width, depth = {"t": (96, 6), "s": (96, 18), "b": (128, 18)}[size]
     settings: dict[str, Any] = {
         "num_labels": 1000,
+        "drop_path_rate": drop_path_rate,
         "embed_dim": width,
         "depths": [2, 2, depth, 2],
         "num_heads": [width // 32 * 2**stage for stage in range(4)],

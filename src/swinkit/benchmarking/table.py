@@ -18,6 +18,7 @@ from swinkit.checkpoints.artifact import SUFFIXES, open_engine
 from swinkit.console import table
 from swinkit.engines import EngineName, RunPrecision
 from swinkit.fresh_process import in_fresh_process
+from swinkit.settings import SizeHW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Row:
 def measure(
     contenders: Sequence[Contender],
     batches: Sequence[int],
-    size: int,
+    size_hw: SizeHW,
     channels: int,
     rounds: int,
     say: Callable[[str], object],
@@ -66,7 +67,7 @@ def measure(
     times: dict[str, dict[int, float]] = {one.name: {} for one in contenders}
     notes: dict[str, str] = {}
     for batch in batches:
-        images = torch.randn(batch, channels, size, size)
+        images = torch.randn(batch, channels, *size_hw)
         ready: dict[str, Run] = {}
         for one in contenders:
             say(f"batch {batch}: opening {one.name}")
@@ -185,7 +186,14 @@ def to_table(rows: Sequence[Row], batches: Sequence[int], title: str) -> Table:
         line.append("" if row.same is None else f"{row.same:.1%}")
         line.append(", ".join(f"{name} {value:.4f}" for name, value in (row.metrics or {}).items()))
         cells.append(line)
-    return table(heads, cells, numbers=range(3, len(heads) - 1), title=title)
+    # What was measured of none has no column.
+    kept = [place for place in range(len(heads)) if place < 3 or any(row[place] for row in cells)]
+    return table(
+        [heads[place] for place in kept],
+        [[row[place] for place in kept] for row in cells],
+        numbers=[column for column, place in enumerate(kept) if 2 < place < len(heads) - 1],
+        title=title,
+    )
 
 
 def _number(value: float | None) -> str:

@@ -117,7 +117,7 @@ class Benchmark:
             contenders += peers
         contenders = [one for one in contenders if self.compiled or one.engine != "compiled"]
         channels = model.preprocessing.channels
-        rows = measure(contenders, self.batch, size, channels, self.rounds, print)
+        rows = measure(contenders, self.batch, (size, size), channels, self.rounds, print)
         return [
             self._more(row, one, model, folder, size)
             for row, one in zip(rows, contenders, strict=True)
