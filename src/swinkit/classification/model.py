@@ -13,7 +13,7 @@ from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
-from swinkit.task.predicting import FixedSizePredictor, InputImage, Source, Stopwatch
+from swinkit.task.predicting import FixedSizePredictor, InputImage, Source, Stopwatch, listed
 from swinkit.windows.kernels import Kernel
 
 
@@ -50,7 +50,7 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         super().__init__(config, num_classes)
         self.info = info or ModelInfo()
 
-    def predict(
+    def predict_iter(
         self,
         source: Source,
         *,
@@ -58,8 +58,11 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         on_error: OnError = "raise",
         device: str | torch.device | None = None,
         keep_images: bool = True,
-    ) -> list[Classification]:
-        """The classes of images, in the order of the source.
+    ) -> Iterator[Classification]:
+        """The classes of images, in the order of the source; `predict` gives them in a list.
+
+        Only a batch of images is in memory at a time. The model is in evaluation mode until the
+        last result has been taken.
 
         Args:
             source: path of an image, a directory (searched recursively) or a glob, an array
@@ -82,24 +85,6 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
             >>> sorted(name for name, _ in found.top(2))
             ['cat', 'dog']
         """
-        found = self.predict_iter(
-            source, batch_size=batch_size, on_error=on_error, device=device, keep_images=keep_images
-        )
-        return list(found)
-
-    def predict_iter(
-        self,
-        source: Source,
-        *,
-        batch_size: int = 16,
-        on_error: OnError = "raise",
-        device: str | torch.device | None = None,
-        keep_images: bool = True,
-    ) -> Iterator[Classification]:
-        """As `predict`, one result after the other: only a batch of images is in memory at a time.
-
-        The model is in evaluation mode until the last one has been taken.
-        """
         predictor = ClassificationPredictor(
             network=self,
             runner=self.runner,
@@ -110,6 +95,9 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
         return predictor.predict_iter(
             source, on_error=on_error, device=device, keep_images=keep_images
         )
+
+    predict = listed(predict_iter)
+    """`predict_iter`, with all results in a list."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -19,7 +19,7 @@ from swinkit.images.fitting import Fit
 from swinkit.settings import Progress, SizeHW, by_name
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
-from swinkit.task.predicting import Source
+from swinkit.task.predicting import Source, listed
 from swinkit.task.views import TestAugmentation
 from swinkit.windows.kernels import Kernel
 
@@ -58,7 +58,7 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
             return SwinRetinaNet(config, info=info)
         raise ConfigError(f"no detector has a {type(config).__name__}")
 
-    def predict(
+    def predict_iter(
         self,
         source: Source,
         *,
@@ -74,8 +74,11 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
         device: str | torch.device | None = None,
         keep_images: bool = True,
         progress: Progress | None = None,
-    ) -> list[Detections]:
-        """Find the objects in images; results in the order of the source.
+    ) -> Iterator[Detections]:
+        """Find the objects in images, in the order of the source; `predict` gives a list.
+
+        Only a batch of images is in memory at a time. The model is in evaluation mode until the
+        last result is taken.
 
         Args:
             source: path of an image, a directory (searched recursively; frames of a video in the
@@ -107,45 +110,6 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
             ImageError: nothing found, or an unreadable image with on_error="raise".
             ConfigError: settings out of range.
         """
-        return list(
-            self.predict_iter(
-                source,
-                image_size=image_size,
-                score_threshold=score_threshold,
-                batch_size=batch_size,
-                tile=tile,
-                overlap=overlap,
-                views=views,
-                suppression=suppression,
-                max_per_image=max_per_image,
-                on_error=on_error,
-                device=device,
-                keep_images=keep_images,
-                progress=progress,
-            )
-        )
-
-    def predict_iter(
-        self,
-        source: Source,
-        *,
-        image_size: int | Literal["original"] | None = None,
-        score_threshold: float | None = None,
-        batch_size: int = 1,
-        tile: SizeHW | int | None = None,
-        overlap: float = 0.2,
-        views: TestAugmentation | None = None,
-        suppression: Suppression | None = None,
-        max_per_image: int | None = None,
-        on_error: OnError = "raise",
-        device: str | torch.device | None = None,
-        keep_images: bool = True,
-        progress: Progress | None = None,
-    ) -> Iterator[Detections]:
-        """As `predict`, result by result: only a batch of images is in memory at a time.
-
-        The model is in evaluation mode until the last result is taken.
-        """
         channels = self.config.backbone.in_channels
         fit = self.preprocessing.for_channels(channels)
         predictor = DetectionPredictor(
@@ -163,6 +127,9 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
         return predictor.predict_iter(
             source, on_error=on_error, device=device, keep_images=keep_images
         )
+
+    predict = listed(predict_iter)
+    """`predict_iter`, with all results in a list."""
 
 
 class SwinRCNN(RCNN, SwinDetector):

@@ -20,7 +20,7 @@ from swinkit.pretraining.result import Reconstruction
 from swinkit.settings import SizeHW
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
-from swinkit.task.predicting import FixedSizePredictor, InputImage, Source
+from swinkit.task.predicting import FixedSizePredictor, InputImage, Source, listed
 
 
 class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
@@ -50,7 +50,7 @@ class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
         channels = config.backbone.in_channels
         self.info = info or ModelInfo(preprocessing=Preprocessing.for_size(224, channels=channels))
 
-    def predict(
+    def predict_iter(
         self,
         source: Source,
         *,
@@ -59,8 +59,10 @@ class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
         on_error: OnError = "raise",
         device: str | torch.device | None = None,
         keep_images: bool = True,
-    ) -> list[Reconstruction]:
+    ) -> Iterator[Reconstruction]:
         """Images with squares hidden and filled in again, in the order of the source.
+
+        `predict` gives a list; here only a batch of images is in memory at a time.
 
         Args:
             source: path of an image, a directory (searched recursively) or a glob, an array, a
@@ -83,27 +85,6 @@ class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
             >>> found.reconstruction.shape
             (32, 32, 3)
         """
-        found = self.predict_iter(
-            source,
-            seed=seed,
-            batch_size=batch_size,
-            on_error=on_error,
-            device=device,
-            keep_images=keep_images,
-        )
-        return list(found)
-
-    def predict_iter(
-        self,
-        source: Source,
-        *,
-        seed: int = 0,
-        batch_size: int = 1,
-        on_error: OnError = "raise",
-        device: str | torch.device | None = None,
-        keep_images: bool = True,
-    ) -> Iterator[Reconstruction]:
-        """As `predict`, one after the other: only a batch of images is in memory at a time."""
         predictor = ReconstructionPredictor(
             network=self,
             class_names=(),
@@ -114,6 +95,9 @@ class SwinMaskedImageModel(MaskedImageNetwork, TaskModel[Preprocessing]):
         return predictor.predict_iter(
             source, on_error=on_error, device=device, keep_images=keep_images
         )
+
+    predict = listed(predict_iter)
+    """`predict_iter`, with all results in a list."""
 
     def mask_drawer(self) -> Callable[[np.random.RandomState], np.ndarray]:
         """What draws masks (h, w) bool for images of the model's size.

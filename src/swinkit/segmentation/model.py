@@ -15,7 +15,7 @@ from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
 from swinkit.settings import Progress, SizeHW, by_name
 from swinkit.task.base import OnError
 from swinkit.task.model import ModelInfo, TaskModel
-from swinkit.task.predicting import Source
+from swinkit.task.predicting import Source, listed
 from swinkit.task.views import TestAugmentation
 from swinkit.windows.kernels import Kernel
 
@@ -49,7 +49,7 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
         fit = PAPER_FIT.for_channels(config.backbone.in_channels)
         self.info = info or ModelInfo(preprocessing=fit)
 
-    def predict(
+    def predict_iter(
         self,
         source: Source,
         *,
@@ -63,8 +63,11 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
         device: str | torch.device | None = None,
         keep_images: bool = True,
         progress: Progress | None = None,
-    ) -> list[SemanticMap]:
-        """The class of every pixel of images, in the order of the source.
+    ) -> Iterator[SemanticMap]:
+        """The class of every pixel of images, in the order of the source; `predict` gives a list.
+
+        Only a batch of images is in memory at a time. The model is in evaluation mode until the
+        last one has been taken.
 
         Args:
             source: path of an image, a directory (searched recursively; frames of a video in the
@@ -97,40 +100,6 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
             >>> found.labels.shape
             (48, 64)
         """
-        found = self.predict_iter(
-            source,
-            image_size=image_size,
-            window=window,
-            stride=stride,
-            views=views,
-            keep_probabilities=keep_probabilities,
-            batch_size=batch_size,
-            on_error=on_error,
-            device=device,
-            keep_images=keep_images,
-            progress=progress,
-        )
-        return list(found)
-
-    def predict_iter(
-        self,
-        source: Source,
-        *,
-        image_size: int | Literal["original"] | None = None,
-        window: SizeHW | int | None = None,
-        stride: SizeHW | int | None = None,
-        views: TestAugmentation | None = None,
-        keep_probabilities: bool = False,
-        batch_size: int = 1,
-        on_error: OnError = "raise",
-        device: str | torch.device | None = None,
-        keep_images: bool = True,
-        progress: Progress | None = None,
-    ) -> Iterator[SemanticMap]:
-        """As `predict`, one map after the other: only a batch of images is in memory at a time.
-
-        The model is in evaluation mode until the last one has been taken.
-        """
         fit = self.preprocessing.for_channels(self.config.backbone.in_channels)
         window_hw, stride_hw = windows_of(window, stride)
         predictor = SegmentationPredictor(
@@ -148,6 +117,9 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
         return predictor.predict_iter(
             source, on_error=on_error, device=device, keep_images=keep_images
         )
+
+    predict = listed(predict_iter)
+    """`predict_iter`, with all results in a list."""
 
 
 def create_segmenter(

@@ -1,12 +1,14 @@
 """The loop that every task's prediction shares: find images, read, prepare, answer in batches."""
 
+import functools
+import inspect
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -26,6 +28,22 @@ Source = Input | Sequence[Input]
 
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
+
+
+def listed(one_by_one: Callable[Given, Iterator[Result]]) -> Callable[Given, list[Result]]:
+    """The method that gives in a list what `NAME_iter` gives one by one: NAME, for help too."""
+
+    @functools.wraps(one_by_one)
+    def whole(*given: Given.args, **named: Given.kwargs) -> list[Result]:
+        return list(one_by_one(*given, **named))
+
+    whole.__name__ = one_by_one.__name__.removesuffix("_iter")
+    whole.__qualname__ = one_by_one.__qualname__.removesuffix("_iter")
+    signature = inspect.signature(one_by_one)
+    (result,) = get_args(signature.return_annotation)
+    whole.__signature__ = signature.replace(return_annotation=list[result])  # type: ignore
+    return whole
 
 
 @dataclass(frozen=True)
