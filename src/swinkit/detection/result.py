@@ -1,9 +1,7 @@
 """Objects found in an image, as validated values. N objects, K classes, H W image."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -13,7 +11,7 @@ from swinkit.errors import SwinkitError
 from swinkit.images.masks import compact_masks, to_coco
 from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import as_figure, draw_objects
-from swinkit.pictures.drawing import save_figure
+from swinkit.task.format import ImageResult
 
 if TYPE_CHECKING:
     import supervision
@@ -26,7 +24,7 @@ Found = TypeVar("Found", bound="Detections")
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class Detections(ImageResult):
     """The objects of one image: boxes in its pixels, best first as models give them.
 
     Attributes:
@@ -75,12 +73,7 @@ class Detections:
         _check_shapes(self, where)
         _check_values(self, where)
         if self.image_rgb is not None:
-            check_rgb(self.image_rgb, where)
-            if self.image_rgb.shape[:2] != self.size_hw:
-                raise SwinkitError(
-                    f"image_rgb{where}: expected {self.size_hw} (height, width) as size_hw says, "
-                    f"got {self.image_rgb.shape[:2]}"
-                )
+            check_rgb(self.image_rgb, where, self.size_hw)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -117,10 +110,6 @@ class Detections:
             "seconds": self.seconds,
             "objects": [self._object(row) for row in range(len(self))],
         }
-
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON, letters of every script kept readable."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def to_coco(
         self, image_id: int | str, category_ids: Sequence[int] | None = None
@@ -173,19 +162,9 @@ class Detections:
             masks=self._masks(),
         )
 
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """`draw` as a figure.
-
-        Args:
-            path: picture file to write as well; its suffix chooses the format (.png, .pdf, .svg).
-
-        Raises:
-            SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
-        """
-        figure = as_figure(self.draw())
-        if path is not None:
-            save_figure(figure, Path(path))
-        return figure
+    def figure(self) -> "Figure":
+        """`draw` as a figure."""
+        return as_figure(self.draw())
 
     def __repr__(self) -> str:
         found = ", ".join(f"{number} {name}" for name, number in self.counts().items())

@@ -157,11 +157,16 @@ def check_size(height: int, width: int, name: str) -> None:
         )
 
 
-def check_rgb(image: np.ndarray, where: str) -> None:
-    """Raises SwinkitError for anything but (H, W, 3) uint8."""
+def check_rgb(image: np.ndarray, where: str, size_hw: tuple[int, int] | None = None) -> None:
+    """Raises SwinkitError for anything but (H, W, 3) uint8, of that size where one is named."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise SwinkitError(
             f"image_rgb{where}: expected (H, W, 3) uint8, got {image.shape} {image.dtype}"
+        )
+    if size_hw is not None and image.shape[:2] != size_hw:
+        raise SwinkitError(
+            f"image_rgb{where}: expected (height, width) {size_hw} as the result, got "
+            f"{image.shape[:2]}"
         )
 
 

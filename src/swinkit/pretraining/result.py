@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swinkit.errors import SwinkitError, printable
+from swinkit.task.format import ImageResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ GRAY_LEVEL = 128  # of hidden squares in pictures
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reconstruction:
+class Reconstruction(ImageResult):
     """An image with hidden squares, and what the model makes of them.
 
     Attributes:
@@ -65,22 +66,9 @@ class Reconstruction:
         """Plain values that JSON can hold."""
         return {"source": self.source, "loss": self.loss, "hidden": float(self.hidden.mean())}
 
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """Masked, reconstructed and original side by side.
-
-        Args:
-            path: picture file to write as well; its suffix chooses the format (.png, .pdf, .svg).
-
-        Raises:
-            SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
-        """
-        from swinkit.pictures.drawing import save_figure
-
-        heading = printable(Path(self.source).name) if self.source else ""
-        figure = rows_of([self], heading)
-        if path is not None:
-            save_figure(figure, Path(path))
-        return figure
+    def figure(self) -> "Figure":
+        """Masked, reconstructed and original side by side."""
+        return rows_of([self], printable(Path(self.source).name) if self.source else "")
 
 
 def rows_of(results: list[Reconstruction], heading: str) -> "Figure":

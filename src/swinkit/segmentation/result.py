@@ -1,6 +1,5 @@
 """A class for every pixel of an image, as validated values. H W image, K classes."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco
 from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import draw_regions, regions_figure
-from swinkit.pictures.drawing import class_colors, save_figure
+from swinkit.pictures.drawing import class_colors
+from swinkit.task.format import ImageResult
 
 if TYPE_CHECKING:
     import supervision
@@ -27,7 +27,7 @@ PNG_CLASSES = 256
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticMap:
+class SemanticMap(ImageResult):
     """The class of every pixel of one image.
 
     Attributes:
@@ -84,12 +84,7 @@ class SemanticMap:
         palette.flags.writeable = False
         object.__setattr__(self, "palette", palette)
         if self.image_rgb is not None:
-            check_rgb(self.image_rgb, where)
-            if self.image_rgb.shape[:2] != labels.shape:
-                raise SwinkitError(
-                    f"image_rgb{where}: expected {labels.shape} (height, width) as the labels, "
-                    f"got {self.image_rgb.shape[:2]}"
-                )
+            check_rgb(self.image_rgb, where, self.size_hw)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -148,10 +143,6 @@ class SemanticMap:
                 for name, area in self.areas().items()
             ],
         }
-
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON, letters of every script kept readable."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def to_coco(
         self, image_id: int | str, category_ids: Sequence[int] | None = None
@@ -213,21 +204,11 @@ class SemanticMap:
         """
         return draw_regions(self.image_rgb, self.labels, self.colors_rgb, opacity)
 
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """`draw` beside a list of the classes present and their shares.
-
-        Args:
-            path: picture file to write as well; its suffix chooses the format (.png, .pdf, .svg).
-
-        Raises:
-            SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
-        """
+    def figure(self) -> "Figure":
+        """`draw` beside a list of the classes present and their shares."""
         shares = {name: area / self.labels.size for name, area in self.areas().items()}
         colors = [self.colors_rgb[self.class_names.index(name)] for name in shares]
-        figure = regions_figure(self.draw(), shares, colors)
-        if path is not None:
-            save_figure(figure, Path(path))
-        return figure
+        return regions_figure(self.draw(), shares, colors)
 
     def __repr__(self) -> str:
         top = ", ".join(

@@ -1,5 +1,6 @@
 """How results and lists are written."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,42 @@ from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
 Result = TypeVar("Result")
+
+
+class ImageResult(ABC):
+    """What a model found on one image, as JSON and as a picture."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON, letters of every script kept readable."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @abstractmethod
+    def figure(self) -> "Figure":
+        """The picture that `plot` writes."""
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """`figure`, written to a file as well where one is named.
+
+        Args:
+            path: picture file; its suffix chooses the format (.png, .pdf, .svg).
+
+        Raises:
+            SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
+        """
+        figure = self.figure()
+        if path is not None:
+            # Imported here because it takes longer than everything else that a prediction imports.
+            from swinkit.pictures.drawing import save_figure
+
+            save_figure(figure, Path(path))
+        return figure
 
 
 class ResultFormat(ABC, Generic[Result]):
