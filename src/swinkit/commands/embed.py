@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from swinkit.commands.loading import Device, Size, Sources, Weights, check_common, check_sources
+from swinkit.commands.loading import ModelOptions, Sources, check_sources
 from swinkit.console import ImagesBar
 from swinkit.files import check_place
 from swinkit.images.sources import find_images
+from swinkit.task.options import check_range
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embed:
+class Embed(ModelOptions):
     """Write a vector for each image, for retrieval, nearest neighbors and clustering.
 
     The vector is the mean of the backbone's last map; weights of any task will do. The file is what
@@ -19,17 +20,12 @@ class Embed:
 
     sources: Sources
     """Images, folders of images, or quoted patterns such as 'photos/**/*.jpg'."""
-    weights: Weights
     out: Path
     """.npz: arrays `names` and `vectors`; .parquet: columns `name` and `vector`."""
     skip_bad: bool = False
     """Leave unreadable images out; without this the first one stops the command."""
     batch_size: int | None = None
     """Images per forward pass; None: 16."""
-    image_size: Size = None
-    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
-    model's own."""
-    device: Device = "auto"
 
     def run(self) -> None:
         """Embed and write.
@@ -37,7 +33,8 @@ class Embed:
         Raises:
             SwinkitError: no image, an unreadable one, unusable weights, or a refused write.
         """
-        check_common(self)
+        self.check()
+        check_range("batch-size", self.batch_size, 1)
         check_sources(self.sources, "embed")
         # A mistake is told before PyTorch and the weights are loaded.
         images = [path for source in self.sources for path in find_images(source)]

@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from swinkit.commands.loading import (
-    Device,
-    Engine,
-    ImageSize,
-    Precision,
-    Weights,
-    check_common,
-    load_model,
+    EngineOptions,
     task_options,
     with_task_options,
 )
@@ -28,10 +22,9 @@ def _options(task: Task[Any, Any]) -> type[Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateCommand:
+class EvaluateCommand(EngineOptions):
     """The options of `swinkit evaluate` that all tasks have."""
 
-    weights: Weights
     data: Path
     """Labeled images, laid out as for `swinkit train`."""
     split: Literal["train", "val", "test"] | None = None
@@ -47,12 +40,6 @@ class EvaluateCommand:
     """Folder for report.json, per_class.csv and pictures of what is right and what is wrong."""
     skip_bad: bool = False
     """Leave unreadable images out; without this the first one stops the command."""
-    batch_size: int | None = None
-    """Images (tiles, windows) per forward pass; None: 32 of a classifier, 1 of the others."""
-    image_size: ImageSize = None
-    device: Device = "auto"
-    engine: Engine = "auto"
-    precision: Precision = "fp32"
 
     def run(self) -> None:
         """Evaluate, print, write.
@@ -60,7 +47,7 @@ class EvaluateCommand:
         Raises:
             SwinkitError: no such data, classes that the model does not know, unusable weights.
         """
-        check_common(self)
+        self.check()
         if not os.path.exists(self.data):
             raise DataError(f"{self.data}: no such file or folder; check the path")
         if self.probe is not None:
@@ -70,9 +57,7 @@ class EvaluateCommand:
 
         check_place(self.out, folder=True)
         with ImagesBar() as bar:
-            model = load_model(
-                self.weights, self.image_size, self.device, self.engine, self.precision
-            )
+            model = self.load(self.engine, self.precision)
             report, problems = measure(
                 model,
                 self.data,

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import tyro
 
-from swinkit.commands.loading import Device, Size, Weights, check_weights_and_size, load_model
+from swinkit.commands.loading import ModelOptions
 from swinkit.errors import ConfigError
 from swinkit.files import check_place
 from swinkit.task.options import check_range
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explain:
+class Explain(ModelOptions):
     """Show what happens to one image inside a model: windows, masks, attention, receptive fields.
 
     The page is one HTML file that needs no network.
@@ -21,7 +21,6 @@ class Explain:
 
     image: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IMAGE")]]
     """The image."""
-    weights: Weights
     out: Path = Path("explanation.html")
     """The page."""
     patch: tuple[float, float] = (0.5, 0.5)
@@ -34,10 +33,6 @@ class Explain:
     """Head of that block."""
     answer: int = 1
     """Whose evidence is shown: 1 is the best class or box, or the largest segment."""
-    image_size: Size = None
-    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
-    model's own."""
-    device: Device = "auto"
 
     def run(self) -> None:
         """Explain and write.
@@ -46,7 +41,7 @@ class Explain:
             SwinkitError: an unreadable image, unusable weights, a stage, block, head or place that
                 does not exist, or a refused write.
         """
-        check_weights_and_size(self.weights, self.image_size)
+        self.check()
         if self.out.suffix.lower() not in (".html", ".htm"):
             raise ConfigError(
                 f"{self.out}: an explanation is a page; name a file that ends in .html"
@@ -56,9 +51,8 @@ class Explain:
             check_range(name, getattr(self, name), 1)
         from swinkit.explaining.explanation import explain
 
-        model = load_model(self.weights, self.image_size, self.device, "eager", "fp32")
         found = explain(
-            model,
+            self.load(),
             self.image,
             patch=self.patch,
             stage=self.stage - 1,

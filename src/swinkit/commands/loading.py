@@ -26,32 +26,62 @@ Weights = Annotated[
     str,
     arg(help="A weight file of any Swin family, a name from `swinkit models`, a hub id or a URL."),
 ]
-ImageSize = Annotated[
-    Size,
-    arg(
-        help="Side of the input in pixels, of detectors and segmenters the short one; None takes "
-        'the\nmodel\'s own. "original" leaves their images as they are, for tiles and windows.'
-    ),
-]
-Device = Annotated[
-    Literal["auto", "cpu", "cuda"], arg(help="auto takes the GPU where there is one.")
-]
-Engine = Annotated[
-    EngineName,
-    arg(
-        help="What images go through on a CPU. auto: PyTorch, and from the point where it pays the "
-        "fastest\nof openvino and onnxruntime that is installed; compiled: torch.compile."
-    ),
-]
-Precision = Annotated[
-    RunPrecision,
-    arg(
-        help="In what is multiplied. bf16 is faster where the processor or GPU has it, and less "
-        "exact."
-    ),
-]
 Command = TypeVar("Command")
 Options = Callable[[Task[Any, Any]], type[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What every command that runs a model on images is told."""
+
+    weights: Weights
+    image_size: Size = None
+    """Side of the input in pixels, of detectors and segmenters the short one; None takes the
+    model's own. "original" leaves their images as they are, for tiles and windows."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+
+    def check(self) -> None:
+        """Before anything is loaded. Raises ConfigError."""
+        if not self.weights.strip():
+            raise ConfigError(
+                "weights is an empty name; name a weight file, a published name or a URL"
+            )
+        if self.image_size != "original":
+            check_range("image-size", self.image_size, SMALLEST_SIDE, LARGEST_SIDE)
+
+    def load(self, engine: EngineName = "eager", precision: RunPrecision = "fp32") -> "TaskModel":
+        """As `swinkit.inference.load_model`; what the file does not prove is said on stderr."""
+        from swinkit import inference
+        from swinkit.exporting.running import say_on_stderr
+
+        return inference.load_model(
+            self.weights,
+            image_size=self.image_size,
+            device=self.device,
+            engine=engine,
+            precision=precision,
+            say=say_on_stderr,
+            report=_report_doubts,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(ModelOptions):
+    """What those that look at many images are told too."""
+
+    batch_size: int | None = None
+    """Images (tiles, windows) per forward pass; None: 1, of a classifier 16 (evaluate: 32)."""
+    engine: EngineName = "auto"
+    """What images go through on a CPU. auto: PyTorch, and from the point where it pays the fastest
+    of openvino and onnxruntime that is installed; compiled: torch.compile."""
+    precision: RunPrecision = "fp32"
+    """In what is multiplied. bf16 is faster where the processor or GPU has it, and less exact."""
+
+    def check(self) -> None:
+        """Before anything is loaded. Raises ConfigError."""
+        super().check()
+        check_range("batch-size", self.batch_size, 1)
 
 
 def with_task_options(command: type[Command], options: Options, doc: str) -> type[Command]:
@@ -83,46 +113,10 @@ def task_options(command: Any, model: "TaskModel", options: Options, weights: st
     return options_from(kind, vars(command))
 
 
-def check_common(command: Any) -> None:
-    """What predict and evaluate have in common, before anything is loaded. Raises ConfigError."""
-    check_range("batch-size", command.batch_size, 1)
-    check_weights_and_size(command.weights, command.image_size)
-
-
 def check_sources(sources: Sequence[str], purpose: str) -> None:
     """Whether there is any. Raises ConfigError."""
     if not sources:
         raise ConfigError(f"no images to {purpose}; name files, folders or patterns")
-
-
-def check_weights_and_size(weights: str, image_size: Size) -> None:
-    """What every command that loads a model is told. Raises ConfigError."""
-    if not weights.strip():
-        raise ConfigError("weights is an empty name; name a weight file, a published name or a URL")
-    if image_size != "original":
-        check_range("image-size", image_size, SMALLEST_SIDE, LARGEST_SIDE)
-
-
-def load_model(
-    weights: str,
-    image_size: Size,
-    device: Device,
-    engine: EngineName,
-    precision: RunPrecision,
-) -> "TaskModel":
-    """As `swinkit.inference.load_model`; what the file does not prove is said on stderr."""
-    from swinkit import inference
-    from swinkit.exporting.running import say_on_stderr
-
-    return inference.load_model(
-        weights,
-        image_size=image_size,
-        device=device,
-        engine=engine,
-        precision=precision,
-        say=say_on_stderr,
-        report=_report_doubts,
-    )
 
 
 def _report_doubts(report: "LoadReport") -> None:

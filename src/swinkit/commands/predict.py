@@ -10,15 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swinkit.commands.loading import (
-    Device,
-    Engine,
-    ImageSize,
-    Precision,
+    EngineOptions,
     Sources,
-    Weights,
-    check_common,
     check_sources,
-    load_model,
     task_options,
     with_task_options,
 )
@@ -44,13 +38,12 @@ def _options(task: Task[Any, Any]) -> type[Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictCommand:
+class PredictCommand(EngineOptions):
     """The options of `swinkit predict` that all tasks have."""
 
     sources: Sources
     """Images, folders of images or video frames, quoted patterns such as 'photos/**/*.jpg', videos,
     https addresses of pictures, or the number of a camera."""
-    weights: Weights
     json: Path | None = None
     """Write the results to this file as JSON; - prints them instead of the table. A detector's is
     a COCO results file."""
@@ -62,12 +55,6 @@ class PredictCommand:
     """Stop after this many images and frames in all; a camera needs it."""
     skip_bad: bool = False
     """Leave unreadable images out and name them; without this the first one stops the command."""
-    batch_size: int | None = None
-    """Images (tiles, windows) per forward pass; None: 16 of a classifier, 1 of the others."""
-    image_size: ImageSize = None
-    device: Device = "auto"
-    engine: Engine = "auto"
-    precision: Precision = "fp32"
 
     def run(self) -> None:
         """Predict, print and write.
@@ -75,7 +62,7 @@ class PredictCommand:
         Raises:
             SwinkitError: no image, an unreadable one, unusable weights, or a refused write.
         """
-        check_common(self)
+        self.check()
         check_sources(self.sources, "predict")
         if is_standard_output(self.json) and is_standard_output(self.csv):
             raise ConfigError("--json and --csv cannot both be printed; name a file for one")
@@ -87,9 +74,7 @@ class PredictCommand:
             # Opened before the weights, so that a refusal comes at once.
             json_file = files.enter_context(open_output(self.json))
             csv_file = files.enter_context(open_output(self.csv))
-            model = load_model(
-                self.weights, self.image_size, self.device, self.engine, self.precision
-            )
+            model = self.load(self.engine, self.precision)
             options = task_options(self, model, _options, self.weights)
             format_ = get_task(model.task).result_format(model, options, names)
             writer = ResultWriter(format_, json_file, csv_file)

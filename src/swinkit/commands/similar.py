@@ -4,8 +4,9 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from swinkit.commands.loading import Device, Sources
+from swinkit.commands.loading import Sources
 from swinkit.console import standard_output, table
 from swinkit.errors import ConfigError
 from swinkit.images.sources import find_images
@@ -26,7 +27,8 @@ class Similar:
     """Images to name, most similar first."""
     json: bool = False
     """Print JSON instead of the table."""
-    device: Device = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
 
     def run(self) -> None:
         """Search and print.
