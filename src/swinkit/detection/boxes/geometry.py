@@ -114,6 +114,11 @@ class BoxCoder:
             boxes = clip(boxes, size_hw)
         return boxes.reshape(deltas.shape)
 
+    def decode_rows(self, anchors: Tensor, deltas: Tensor, rows: Tensor) -> Tensor:
+        """Boxes `B k 4`: those rows `B k` of the anchors (L, 4), moved by theirs of `B L 4`."""
+        moves = deltas.gather(1, rows[..., None].expand(-1, -1, 4))  # B k 4
+        return self.decode(anchors[rows].flatten(0, 1), moves.flatten(0, 1)).view_as(moves)
+
 
 def clip(boxes_xyxy: Tensor, size_hw: SizeHW) -> Tensor:
     """Boxes, `... 4`, clipped to 0..width and 0..height."""

@@ -166,9 +166,8 @@ class RetinaHead(nn.Module):
             flat = per_anchor(logits, self.num_classes).sigmoid().flatten(1)  # B L*K
             values, pairs = best_of(torch.where(flat > score_threshold, flat, NO_SCORE), pre_nms)
             anchor, label = div_mod(pairs, self.num_classes)  # B k
-            moves = per_anchor(deltas, 4).gather(1, anchor[..., None].expand(-1, -1, 4))  # B k 4
-            moved = self.coder.decode(anchors[anchor].flatten(0, 1), moves.flatten(0, 1))
-            boxes.append(clip_to(moved.view_as(moves), limits[:, None]))
+            moved = self.coder.decode_rows(anchors, per_anchor(deltas, 4), anchor)
+            boxes.append(clip_to(moved, limits[:, None]))
             scores.append(values)
             labels.append(label)
         return sound_rows(boxes, scores, labels)

@@ -148,9 +148,8 @@ class RPNHead(nn.Module):
         grids = self.anchors(map_sizes(outputs[0]), outputs[0][0].device)
         for number, (logits, deltas, anchors) in enumerate(zip(*outputs, grids, strict=True)):
             values, rows = best_of(per_anchor(logits, 1)[..., 0], pre_nms)  # B k
-            moves = per_anchor(deltas, 4).gather(1, rows[..., None].expand(-1, -1, 4))  # B k 4
-            moved = self.coder.decode(anchors[rows].flatten(0, 1), moves.flatten(0, 1))
-            boxes.append(clip_to(moved.view_as(moves), limits[:, None]))
+            moved = self.coder.decode_rows(anchors, per_anchor(deltas, 4), rows)
+            boxes.append(clip_to(moved, limits[:, None]))
             scores.append(torch.where(values > NO_SCORE, values.sigmoid(), NO_SCORE))
             levels.append(torch.full_like(rows, number))
         candidates = sound_rows(boxes, scores, levels)
