@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.data.cropping import CropAndFlipConfig
+from swinkit.data.augmentation import CropAndFlipConfig
 from swinkit.errors import ConfigError
 from swinkit.settings import probabilities
 from swinkit.task.train_config import TrainConfig

@@ -5,19 +5,15 @@ from typing import Annotated, Literal
 
 import tyro
 
+from swinkit.data.augmentation import FlipAndColorConfig
 from swinkit.detection.config import RCNNConfig, RetinaNetConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import probabilities
+from swinkit.settings import at_least, probabilities
 from swinkit.task.train_config import TrainConfig
-
-PROBABILITIES = (
-    *("crop_probability", "horizontal_flip", "vertical_flip", "quarter_turn"),
-    *("photometric_probability", "copy_paste_probability", "min_visible"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionAugmentation:
+class DetectionAugmentation(FlipAndColorConfig):
     """The defaults are the recipe of the paper, section 4.2, which is that of DETR.
 
     Attributes:
@@ -29,13 +25,8 @@ class DetectionAugmentation:
         crop_sides: range of the crop's height and of its width, in pixels of that size.
         min_visible: an object of which a crop or a pasted object leaves less than this part of its
             area is ignored: neither found nor missed.
-        horizontal_flip: probability of mirroring left and right.
-        vertical_flip: probability of mirroring top and bottom.
         quarter_turn: probability of a turn by 90 degrees; for microscopes and satellites, with
             both flips.
-        photometric_probability: probability of random brightness, contrast, saturation and hue.
-        photometric_strength: 1 is the usual range (brightness 12.5 %, contrast and saturation
-            50 %, hue 18 degrees); less is milder.
         copy_paste_probability: chance that objects of a second image are pasted in, as in Simple
             Copy-Paste; by their masks, or by their boxes where there are none.
         copy_paste_objects: greatest number of objects pasted.
@@ -50,18 +41,16 @@ class DetectionAugmentation:
     crop_short_sides: tuple[int, ...] = (400, 500, 600)
     crop_sides: tuple[int, int] = (384, 600)
     min_visible: float = 0.05
-    horizontal_flip: float = 0.5
-    vertical_flip: float = 0.0
     quarter_turn: float = 0.0
-    photometric_probability: float = 0.0
-    photometric_strength: float = 1.0
     copy_paste_probability: float = 0.0
     copy_paste_objects: int = 20
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("short_sides", "crop_short_sides", "crop_sides"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        probabilities(self, *PROBABILITIES)
+        probabilities(self, "crop_probability", "min_visible", "quarter_turn")
+        probabilities(self, "copy_paste_probability")
         sides = (*self.short_sides, *self.crop_short_sides, *self.crop_sides)
         if not self.short_sides or not self.crop_short_sides or min(sides) < 1:
             raise ConfigError(
@@ -74,11 +63,7 @@ class DetectionAugmentation:
                 f"long_side is {self.long_side}, less than the greatest of short_sides, "
                 f"{max(self.short_sides)}; make it larger"
             )
-        if self.photometric_strength < 0 or self.copy_paste_objects < 1:
-            raise ConfigError(
-                f"photometric_strength is {self.photometric_strength} and copy_paste_objects "
-                f"{self.copy_paste_objects}; the first must be >= 0, the second >= 1"
-            )
+        at_least("augmentation", self, copy_paste_objects=1)
 
     @classmethod
     def off(cls, *, short_side: int, long_side: int | None) -> "DetectionAugmentation":

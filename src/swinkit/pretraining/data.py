@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from swinkit.data.augmentation import crop_and_flip
 from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
-from swinkit.data.cropping import crop_and_flip
 from swinkit.data.loading import EpochDataset
 from swinkit.data.problems import image_problem
 from swinkit.data.splits import SPLIT_ALIASES, Splits, fill_splits

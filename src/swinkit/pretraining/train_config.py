@@ -7,7 +7,7 @@ import tyro
 from tyro.conf import arg
 
 from swinkit.backbones.config import SwinConfig
-from swinkit.data.cropping import CropAndFlipConfig
+from swinkit.data.augmentation import CropAndFlipConfig
 from swinkit.errors import ConfigError
 from swinkit.pretraining.config import (
     PUBLISHED_NEIGHBORHOOD,

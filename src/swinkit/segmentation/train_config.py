@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 import tyro
 
+from swinkit.data.augmentation import FlipAndColorConfig
 from swinkit.errors import ConfigError
 from swinkit.segmentation.config import SegmentationLossConfig, SegmenterConfig
-from swinkit.settings import probabilities
 from swinkit.task.train_config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationAugmentation:
+class SegmentationAugmentation(FlipAndColorConfig):
     """The defaults are the recipe of the paper, section 4.3 (mmsegmentation's for ADE20K).
 
     Attributes:
@@ -22,11 +22,6 @@ class SegmentationAugmentation:
             size that the model is evaluated with.
         dominance: a crop in which one class has more than this part of the labeled pixels is
             drawn again, up to ten times; 1 switches it off.
-        horizontal_flip: probability of mirroring left and right.
-        vertical_flip: probability of mirroring top and bottom.
-        photometric_probability: probability of random brightness, contrast, saturation and hue.
-        photometric_strength: 1 is the usual range (brightness 12.5 %, contrast and saturation
-            50 %, hue 18 degrees); less is milder.
 
     Raises:
         ConfigError: a value outside its range.
@@ -35,23 +30,18 @@ class SegmentationAugmentation:
     crop_hw: tuple[int, int] = (512, 512)
     scale: tuple[float, float] = (0.5, 2.0)
     dominance: float = 0.75
-    horizontal_flip: float = 0.5
-    vertical_flip: float = 0.0
     photometric_probability: float = 1.0
-    photometric_strength: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "crop_hw", tuple(self.crop_hw))
         object.__setattr__(self, "scale", tuple(self.scale))
-        probabilities(self, "horizontal_flip", "vertical_flip", "photometric_probability")
         if len(self.crop_hw) != 2 or min(self.crop_hw) < 1:
             raise ConfigError(f"crop_hw is {self.crop_hw}; give height and width in pixels")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"scale is {self.scale}; give two values, 0 < first <= second")
         if not 0 < self.dominance <= 1:
             raise ConfigError(f"dominance is {self.dominance}; it must lie in (0, 1]")
-        if self.photometric_strength < 0:
-            raise ConfigError(f"photometric_strength is {self.photometric_strength}; use >= 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from swinkit.classification.data.splits import ClassificationSample
 from swinkit.classification.train_config import AugmentationConfig
-from swinkit.data.cropping import crop_and_flip
+from swinkit.data.augmentation import crop_and_flip
 from swinkit.data.loading import EpochDataset
 from swinkit.data.photometric import jitter_colors
 from swinkit.images.preprocessing import Preprocessing

@@ -1,4 +1,4 @@
-"""Random crops and flips of tasks whose images have one size, and their settings.
+"""Settings of augmentation that tasks share, and random crops and flips to one size.
 
 Importing this needs no PyTorch.
 """
@@ -14,13 +14,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CropAndFlipConfig:
-    """A random crop, scaled to the network's size and mirrored by chance.
+class FlipConfig:
+    """Mirroring by chance.
 
     Attributes:
-        crop_scale: range of the part of the image's area that a random crop keeps.
-        crop_ratio: range of the crop's width over its height.
-        interpolation: filter that resizes the crop.
         horizontal_flip: probability of mirroring left and right.
         vertical_flip: probability of mirroring top and bottom.
 
@@ -28,15 +25,50 @@ class CropAndFlipConfig:
         ConfigError: a value outside its range.
     """
 
-    crop_scale: tuple[float, float] = (0.08, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
     horizontal_flip: float = 0.5
     vertical_flip: float = 0.0
 
     def __post_init__(self) -> None:
-        one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
         probabilities(self, "horizontal_flip", "vertical_flip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipAndColorConfig(FlipConfig):
+    """Mirroring, and colors that change, by chance.
+
+    Attributes:
+        photometric_probability: probability of random brightness, contrast, saturation and hue.
+        photometric_strength: 1 is the usual range (brightness 12.5 %, contrast and saturation
+            50 %, hue 18 degrees); less is milder.
+    """
+
+    photometric_probability: float = 0.0
+    photometric_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        probabilities(self, "photometric_probability")
+        if self.photometric_strength < 0:
+            raise ConfigError(f"photometric_strength is {self.photometric_strength}; use >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropAndFlipConfig(FlipConfig):
+    """A random crop, scaled to the network's size and mirrored by chance.
+
+    Attributes:
+        crop_scale: range of the part of the image's area that a random crop keeps.
+        crop_ratio: range of the crop's width over its height.
+        interpolation: filter that resizes the crop.
+    """
+
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
         for name, most in (("crop_scale", 1.0), ("crop_ratio", float("inf"))):
             bounds = tuple(getattr(self, name))
             object.__setattr__(self, name, bounds)
