@@ -8,6 +8,7 @@ import tyro
 from rich.text import Text
 
 from swinkit.console import standard_output, table
+from swinkit.data.config import DataKind
 from swinkit.files import check_place
 from swinkit.registry import inspect
 
@@ -21,15 +22,13 @@ SHOWN_PROBLEMS = 3  # items of each kind; the page lists more
 class Inspect:
     """Look at a data set before training: classes, counts, sizes, problems, and pictures.
 
-    Folders of classes, CSV lists, COCO, Pascal VOC, YOLO, labelme, CVAT, and folders of images
-    with masks are recognized by looking.
+    Folders of classes, CSV lists of classes or boxes, COCO, Pascal VOC, YOLO, labelme, CVAT, and
+    folders of images with masks are recognized by looking.
     """
 
     data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]]
     """A folder, or a .json, .yaml or .csv file."""
-    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "masks"] = (
-        "auto"
-    )
+    kind: DataKind = "auto"
     """How the data is written; auto finds out."""
     out: Path = Path("runs/inspect")
     """Folder for index.html and pictures.png."""

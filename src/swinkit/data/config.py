@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
 from swinkit.errors import ConfigError
 from swinkit.settings import expand_user, one_of
+
+DataKind = Literal[
+    "auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "csv", "masks"
+]
+"""How data is written: "lists" are CSV files of images and classes, "csv" those of boxes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +22,8 @@ class DataConfig:
     Attributes:
         path: a folder with train, val and test folders of one folder per class; or a folder of
             class folders; or a CSV file with columns path, label and perhaps split; or a folder
-            with train.csv, val.csv and test.csv; or a COCO, Pascal VOC, YOLO, labelme or CVAT data
-            set; or images with masks.
+            with train.csv, val.csv and test.csv; or a COCO, Pascal VOC, YOLO, labelme, CVAT or
+            CSV data set of boxes; or images with masks.
         kind: how to read `path`; "auto" finds out.
         val_fraction: part of each class kept for validation where `path` has no validation split.
         test_fraction: part of each class kept for the test where `path` has no test split; 0 for
@@ -41,9 +46,7 @@ class DataConfig:
     """
 
     path: Path
-    kind: Literal["auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "masks"] = (
-        "auto"
-    )
+    kind: DataKind = "auto"
     val_fraction: float = 0.15
     test_fraction: float = 0.0
     split_seed: int = 0
@@ -57,11 +60,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", expand_user(Path(self.path)))
-        one_of(
-            "kind",
-            self.kind,
-            ("auto", "folders", "lists", "coco", "voc", "yolo", "labelme", "cvat", "masks"),
-        )
+        one_of("kind", self.kind, get_args(DataKind))
         one_of("on_bad_image", self.on_bad_image, ("skip", "refuse"))
         one_of("scan", self.scan, ("header", "full", "none"))
         if not 0 < self.val_fraction < 1 or not 0 <= self.test_fraction < 1:

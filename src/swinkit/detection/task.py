@@ -91,7 +91,7 @@ class DetectionTask(LabeledTask["SwinDetector", Detections]):
 
     name = "detection"
     model_kind = "detector"
-    data_kinds = ("coco", "voc", "yolo", "labelme", "cvat")
+    data_kinds = ("coco", "voc", "yolo", "labelme", "cvat", "csv")
     train_config = DetectionTrainConfig
     recipe = "fine_tune_detection"
     hub_tag = "object-detection"
@@ -110,7 +110,7 @@ class DetectionTask(LabeledTask["SwinDetector", Detections]):
         )
 
     def recognize(self, path: Path) -> Recognized | None:
-        """COCO, Pascal VOC, YOLO, labelme or CVAT."""
+        """COCO, Pascal VOC, YOLO, labelme, CVAT or CSV."""
         files = find_annotations(path)
         if files is None:
             refuse_foreign(path)

@@ -14,7 +14,7 @@ from swinkit.data.problems import Problems
 from swinkit.detection.data.rle import Segment
 from swinkit.settings import SizeHW
 
-AnnotationKind = Literal["coco", "voc", "yolo", "labelme", "cvat"]
+AnnotationKind = Literal["coco", "voc", "yolo", "labelme", "cvat", "csv"]
 Box = tuple[float, float, float, float]
 
 

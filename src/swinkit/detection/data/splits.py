@@ -22,6 +22,7 @@ from swinkit.detection.data.cvat import find_cvat
 from swinkit.detection.data.image_lookup import alike
 from swinkit.detection.data.labelme import find_labelme
 from swinkit.detection.data.samples import DetectionSample, check_samples
+from swinkit.detection.data.tables import find_tables
 from swinkit.detection.data.voc import find_voc
 from swinkit.detection.data.yolo import find_yolo
 from swinkit.errors import DataError
@@ -32,7 +33,8 @@ FIRST_IMAGE_ID = 1  # where the files give no numbers
 LAYOUTS = (
     "COCO (annotations/*.json, *.json, or train/*.json, with images, annotations and categories), "
     "Pascal VOC (Annotations/*.xml), YOLO (data.yaml with names and train, obj.data, or "
-    "labels/*.txt beside images), labelme (*.json with shapes), CVAT for images (annotations.xml)"
+    "labels/*.txt beside images), labelme (*.json with shapes), CVAT for images (annotations.xml), "
+    "CSV (filename,class,xmin,ymin,xmax,ymax)"
 )
 
 Parts = dict[str, list[DetectionSample]]
@@ -44,7 +46,7 @@ class DetectionSplits(Splits[DetectionSample]):
 
     Attributes:
         category_ids: K numbers, under which the files know the classes.
-        kind: "coco", "voc", "yolo", "labelme" or "cvat".
+        kind: "coco", "voc", "yolo", "labelme", "cvat" or "csv".
         has_masks: whether the objects have masks.
     """
 
@@ -81,11 +83,12 @@ def object_counts(samples: list[DetectionSample], class_names: tuple[str, ...]) 
 def find_annotations(path: Path, kind: str = "auto") -> AnnotationFiles | None:
     """The annotation files of the detection data set at `path`; None where there is none.
 
-    Where several kinds of annotation lie side by side, COCO comes first, then YOLO, VOC, CVAT and
-    labelme; a note names what was passed over.
+    Where several kinds of annotation lie side by side, COCO comes first, then YOLO, VOC, CVAT,
+    labelme and CSV; a note names what was passed over.
 
     Args:
-        path: a folder, a COCO .json file, a YOLO .yaml or .data file, or a CVAT .xml file.
+        path: a folder, a COCO .json file, a YOLO .yaml or .data file, a CVAT .xml file, or a
+            .csv file of boxes.
         kind: "auto", or the one kind to look for.
 
     Raises:
@@ -97,6 +100,7 @@ def find_annotations(path: Path, kind: str = "auto") -> AnnotationFiles | None:
         "voc": find_voc,
         "cvat": find_cvat,
         "labelme": find_labelme,
+        "csv": find_tables,
     }
     found = [
         files
