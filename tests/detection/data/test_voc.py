@@ -8,6 +8,7 @@ import pytest
 from swinkit.data.config import DataConfig
 from swinkit.detection.data.splits import load_detection, load_parts
 from swinkit.errors import DataError
+from swinkit.registry import recognize
 
 PAGE = """<annotation><filename>{name}.jpg</filename>
 <size><width>60</width><height>40</height><depth>3</depth></size>{objects}</annotation>"""
@@ -47,6 +48,23 @@ def test_real_set_equals_its_coco_form(data_dir: Path) -> None:
             assert one.boxes_xyxy.tolist() == other.boxes_xyxy[~other.is_flat].tolist()
             names = [coco.class_names[label] for label in one.labels]
             assert names == [voc.class_names[label] for label in other.labels[~other.is_flat]]
+
+
+@pytest.mark.parametrize("folder", ["annots", "Annotation", "xmls", "labels"])
+def test_pages_in_folders_of_other_names(
+    write_page: Callable[..., None], tmp_path: Path, folder: str
+) -> None:
+    write_page("a", entry("cat", 1, 2, 30, 20), folder="images")
+    write_page("b", entry("dog", 5, 5, 25, 35), folder="images")
+    (tmp_path / "Annotations").rename(tmp_path / folder)
+    found = recognize(tmp_path)
+    assert (found.task, found.kind) == ("detection", "voc")
+    loaded, parts = load_parts(DataConfig(path=tmp_path))
+    assert loaded.class_names == ("cat", "dog")
+    assert [sample.boxes_xyxy.tolist() for sample in parts["all"]] == [
+        [[1, 2, 30, 20]],
+        [[5, 5, 25, 35]],
+    ]
 
 
 def test_lists_give_the_splits(write_page: Callable[..., None], tmp_path: Path) -> None:

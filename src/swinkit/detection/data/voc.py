@@ -17,6 +17,7 @@ from swinkit.errors import DataError
 from swinkit.parsing import integer, number, read_lines, read_xml, short, truth
 
 BESIDE = ("JPEGImages", "images")  # folders of images beside a folder of XML files
+PAGE_FOLDERS = ("annotations", "annotation", "annots", "annot", "xml", "xmls", "labels", "label")
 LISTS = ("train", "val", "test", "trainval")
 PAGE = re.compile(rb"<annotation[\s/>]")
 LOOKED_AT = 20  # files, to find out what they are
@@ -32,8 +33,9 @@ def find_voc(path: Path) -> AnnotationFiles | None:
     if path.is_file():
         return None
     root = _voc_root(path)
-    folder = next((f for f in subfolders(root) if f.name.lower() == "annotations"), None)
-    if folder is not None and (files := _pages(folder.glob("*.xml"))):
+    for folder in _page_folders(root):
+        if not (files := _pages(folder.glob("*.xml"))):
+            continue
         images = tuple(root / name for name in ("JPEGImages", "images", "Images", "."))
         annotations, notes = _voc_lists(root, folder, files)
         return AnnotationFiles(kind="voc", read=partial(read_voc, annotations, images), notes=notes)
@@ -56,6 +58,12 @@ def _pages(found: Iterable[Path]) -> list[Path]:
     """
     files = sorted(found)
     return files if any(PAGE.search(head_of(file)) for file in files[:LOOKED_AT]) else []
+
+
+def _page_folders(root: Path) -> list[Path]:
+    """The folders that may hold the pages of all splits, Pascal VOC's own name first."""
+    named = [folder for folder in subfolders(root) if folder.name.lower() in PAGE_FOLDERS]
+    return sorted(named, key=lambda folder: PAGE_FOLDERS.index(folder.name.lower()))
 
 
 def _voc_root(path: Path) -> Path:
