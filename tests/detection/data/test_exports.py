@@ -81,6 +81,15 @@ def test_labelme_shapes(write_labelme: Callable[..., None], tmp_path: Path) -> N
     assert "b.png: image without objects: kept as background" in lines
 
 
+def test_labelme_flags_of_images_are_named(
+    write_labelme: Callable[..., None], tmp_path: Path
+) -> None:
+    write_labelme("a", flags={"__ignore__": False, "cat": True, "dog": False})
+    write_labelme("b", flags={"cat": False, "dog": True})
+    with pytest.raises(DataError, match=r"but flags of images \(cat, dog\); to classify by them"):
+        load_parts(DataConfig(path=tmp_path))
+
+
 def test_labelme_beside_images_and_renamed(
     write_labelme: Callable[..., None], tmp_path: Path, write_image: WriteImage
 ) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from swinkit.data.problems import Problems
+from swinkit.data.splits import name_some
 from swinkit.detection.data.annotations import AnnotationFiles, Box, RawImage, RawObject, RawSplit
 from swinkit.detection.data.image_lookup import ImageLookup
 from swinkit.detection.data.layouts import head_of, split_of, subfolders
@@ -77,8 +78,24 @@ def _read_all(files: dict[str, list[Path]], problems: Problems) -> dict[str, Raw
     if not any(page.objects for listed in pages.values() for page in listed):
         where = next(iter(files.values()))[0].parent
         broken = f"; the first problem: {next(iter(problems))}" if len(problems) else ""
-        raise DataError(f"{where}: no shape in its labelme files that is an object{broken}")
+        raise DataError(
+            f"{where}: no shape in its labelme files that is an object{broken or _flags_of(files)}"
+        )
     return join_pages(pages)
+
+
+def _flags_of(files: dict[str, list[Path]]) -> str:
+    """What to do where flags of whole images stand in the place of shapes."""
+    contents = (read_json(file) for file in next(iter(files.values()))[:LOOKED_AT])
+    flags = [mapping(mapping(content).get("flags")) for content in contents]
+    named = sorted({str(name) for each in flags for name, is_set in each.items() if is_set is True})
+    if not named:
+        return ""
+    return (
+        f", but flags of images ({name_some(named)}); to classify by them, put each image into a "
+        "folder of its flag, or list them in a CSV file with columns path,label, away from the "
+        "JSON files"
+    )
 
 
 def _read_page(
