@@ -83,12 +83,49 @@ def recognize(path: str | Path, kind: str = "auto") -> Recognized:
     for task in tasks:
         if kind in task.data_kinds:
             return Recognized(task=task.name, kind=kind)
-    for task in tasks:
-        found = task.recognize(where)
-        if found is not None:
-            return found
+    found, fault = None, None
+    try:
+        found = _first_of(tasks, where)
+    except DataError as error:
+        fault = error
+    if os.path.isdir(where) and (found is None or found.kind == "folders"):
+        _tell_deeper(where, found, tasks)
+    if fault is not None:
+        raise fault
+    if found is not None:
+        return found
     *first, last = [text for task in tasks if (text := task.layouts(where))]
     raise DataError(f"{where}: no data set recognized; looked for {', '.join(first)}, and {last}")
+
+
+def _first_of(tasks: list[Task[Any, Any]], where: Path) -> Recognized | None:
+    """What the first task that knows such data says of it."""
+    return next((found for task in tasks if (found := task.recognize(where))), None)
+
+
+def _tell_deeper(where: Path, found: Recognized | None, tasks: list[Task[Any, Any]]) -> None:
+    """Name the folders deeper in one that hold the data set which was meant, where it seems so.
+
+    Raises:
+        DataError: the folder itself is of no use.
+    """
+    from swinkit.data.below import annotated_below, sole_below, tell
+
+    def any_kind(folder: Path) -> str | None:
+        here = _first_of(tasks, folder)
+        if here is None:
+            return None
+        single = here.kind == "folders" and len(get_task(here.task).names_in(folder)) < 2
+        return None if single else f"{here.task}, {here.kind}"
+
+    def annotated(folder: Path) -> str | None:
+        here = _first_of(tasks, folder)
+        return None if here is None or here.kind == "folders" else f"{here.task}, {here.kind}"
+
+    useless = found is None or len(get_task(found.task).names_in(where)) < 2
+    deeper = annotated_below(where, annotated) or (sole_below(where, any_kind) if useless else {})
+    if deeper:
+        tell(where, deeper, useless=useless)
 
 
 def find_images_of(config: "DataConfig") -> dict[str, list[Path]]:
