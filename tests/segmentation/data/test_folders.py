@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from scenes import index_mask, picture
 
+from swinkit.segmentation.data.files import is_segmentation
 from swinkit.segmentation.data.folders import find_pairs, folder_meaning, stem_of
 
 LAYOUTS = {
@@ -108,3 +109,19 @@ def test_what_folder_names_tell(
         assert place.split == split
     else:
         assert place.split == "train"
+
+
+def test_pictures_beside_the_folder_of_images_are_no_images(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / "train" / "image" / f"{number}.png")
+        index_mask(tmp_path / "train" / "label" / f"{number}.png")
+        for copy in range(4):
+            picture(tmp_path / "train" / "aug" / f"image_{number}_{copy}.png")
+        picture(tmp_path / "test" / f"{number}.png")
+    picture(tmp_path / "train" / "image" / "3.png")
+    found = find_pairs(tmp_path)
+    assert {split: len(pairs) for split, pairs in found.by_split.items()} == {"train": 3}
+    assert [path.name for path in found.without_mask] == ["3.png"]
+    assert len(found.unlabeled) == 3
+    assert any("12 pictures in train/aug have no masks" in note for note in found.notes)
+    assert is_segmentation(tmp_path)

@@ -171,7 +171,7 @@ def refuse_other_truth(root: Path) -> None:
                 raise DataError(
                     f"{root}: {second.relative_to(root)} seems to hold the masks of "
                     f"{first.relative_to(root)}; call the folders masks and images to train on "
-                    "them (what a configuration file says of folders is not read)"
+                    "them"
                 )
 
 

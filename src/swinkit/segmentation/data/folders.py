@@ -135,6 +135,7 @@ def find_pairs(root: Path, files: Files | None = None) -> Pairs:
             else:
                 left.append((key, path))
         images = left
+    left = _without_others(root, left, pairs)
     labeled = {*pairs.by_split, None}
     pairs.without_mask = sorted(path for key, path in left if key[0] in labeled)
     pairs.unlabeled = sorted(path for key, path in left if key[0] not in labeled)
@@ -144,6 +145,30 @@ def find_pairs(root: Path, files: Files | None = None) -> Pairs:
     for found_pairs in pairs.by_split.values():
         found_pairs.sort(key=lambda pair: pair.path)
     return pairs
+
+
+def _without_others(
+    root: Path, left: list[tuple[Key, Path]], pairs: Pairs
+) -> list[tuple[Key, Path]]:
+    """Images without a mask, but for those of folders that are not called images where the paired
+    ones lie in a folder that is: augmented copies, previews, results. A note names them."""
+
+    def in_images(path: Path) -> bool:
+        return folder_meaning(path.parent.relative_to(root).parts).role == "image"
+
+    called = {
+        split
+        for split, found in pairs.by_split.items()
+        if all(in_images(pair.path) for pair in found)
+    }
+    others = [path for key, path in left if (key[0] or "all") in called and not in_images(path)]
+    if others:
+        folders = sorted({str(path.parent.relative_to(root)) for path in others})
+        pairs.notes.append(
+            f"{root}: {len(others)} pictures in {name_some(folders)} have no masks: left out"
+        )
+    apart = set(others)
+    return [(key, path) for key, path in left if path not in apart]
 
 
 def folder_meaning(parts: tuple[str, ...]) -> FolderMeaning:
