@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from scenes import blocks, flat, palette_mask
+from scenes import blocks, color_mask, flat, palette_mask
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import DataError
@@ -157,6 +157,18 @@ def test_values_that_are_no_classes_are_refused(
 def test_levels_and_numbers(used: set[int], levels: tuple[int, ...] | None, dense: bool) -> None:
     assert gray_levels(used) == levels
     assert is_dense(used) == dense
+
+
+def test_colors_without_a_legend_are_all_named(tmp_path: Path) -> None:
+    flat(tmp_path)
+    (tmp_path / "classes.txt").unlink()
+    colors = [(10 * place, 255, 7) for place in range(7)]
+    for mask in (tmp_path / "masks").iterdir():
+        color_mask(mask, blocks(values=range(7)), colors)
+    with pytest.raises(DataError) as caught:
+        load_parts(DataConfig(path=tmp_path))
+    assert f"write {tmp_path / 'legend.csv'}: a first line name,r,g,b" in str(caught.value)
+    assert all(str(color) in str(caught.value) for color in colors)
 
 
 def test_numbers_of_classes_are_not_black_and_white() -> None:

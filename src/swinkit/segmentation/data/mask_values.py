@@ -36,6 +36,7 @@ from swinkit.segmentation.data.masks import (
 )
 from swinkit.settings import SizeHW
 
+MOST_SHOWN = 20  # colors in a message
 BLACK_AND_WHITE = ("background", "foreground")  # where nothing names the two
 
 
@@ -264,13 +265,16 @@ def _by_pascal(
     """Palette masks that were saved as RGB: Pascal's colors in the place of numbers."""
     standard = pack(pascal_palette()).tolist()
     number_of = {code: number for number, code in reversed(list(enumerate(standard)))}
-    used = {int(code) for item in facts for code in item.codes_as("color")}
-    unknown = sorted(used - set(number_of))
-    if unknown:
-        shown = name_some([str(unpack(code)) for code in unknown], most=3)
+    pixels: Counter[int] = Counter()
+    for item in facts:
+        codes = item.codes_as("color").tolist()
+        pixels.update(dict(zip(codes, item.counts.tolist(), strict=True)))
+    used = set(pixels)
+    if used - set(number_of):
+        shown = name_some([str(unpack(code)) for code, _ in pixels.most_common()], MOST_SHOWN)
         raise DataError(
-            f"{where}: the masks are colored (such as {shown}) and no legend explains it; "
-            "add legend.csv with lines of name,r,g,b"
+            f"{where}: the masks are colored and no legend explains it; write "
+            f"{where}/legend.csv: a first line name,r,g,b and one for each of {shown}"
         )
     entries = legend or _numbered(max({number_of[code] for code in used} - {IGNORE}, default=0) + 1)
     names = class_list(entries)
