@@ -161,3 +161,17 @@ def test_products_in_bfloat16(engine: str, model: SwinClassifier) -> None:
     assert np.abs(probabilities(model) - expected).max() < 0.05
     with pytest.raises(SwinkitError, match="take openvino for bf16"):
         run_through(model, "onnxruntime", precision="bf16")
+
+
+def test_an_exported_file_runs_through_its_own_engine_alone(
+    model: SwinClassifier, tmp_path: Path
+) -> None:
+    expected = probabilities(model)
+    file = swinkit.export(model, tmp_path / "model.onnx", verify=False).path
+    for engine in ("auto", "onnxruntime"):
+        exported = swinkit.load(file)
+        run_through(exported, engine)  # type: ignore[arg-type]
+        assert np.abs(probabilities(exported) - expected).max() < 1e-5
+    for engine, precision in (("eager", "fp32"), ("openvino", "fp32"), ("auto", "bf16")):
+        with pytest.raises(SwinkitError, match="runs through onnxruntime in its own"):
+            run_through(exported, engine, precision=precision)  # type: ignore[arg-type]

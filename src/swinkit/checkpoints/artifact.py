@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from swinkit.checkpoints.save import HEADER, read_header
-from swinkit.engines import RunPrecision
+from swinkit.engines import EngineName, RunPrecision
 from swinkit.errors import CheckpointError
 from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
@@ -64,7 +64,13 @@ def load_artifact(path: str, image_hw: SizeHW | None = None) -> TaskModel[Any]:
     if image_hw is not None:
         model.set_image_size(image_hw[0])
     model.runner = runner_of(engine, model)
+    model.file_engine = engine_of(path)
     return model.eval()
+
+
+def engine_of(path: str) -> EngineName:
+    """The name of a file's engine, by the file's."""
+    return "onnxruntime" if Path(path).suffix == ".onnx" else "openvino"
 
 
 def open_engine(path: str, precision: RunPrecision = "fp32") -> "Engine":
@@ -73,7 +79,7 @@ def open_engine(path: str, precision: RunPrecision = "fp32") -> "Engine":
     Args:
         precision: of products in an OpenVINO file.
     """
-    if Path(path).suffix == ".onnx":
+    if engine_of(path) == "onnxruntime":
         from swinkit.engines.onnxruntime import OnnxRuntime
 
         return OnnxRuntime(path)

@@ -13,7 +13,7 @@ from torch import Tensor
 from swinkit.checkpoints.artifact import runner_of
 from swinkit.engines import EngineName, RunPrecision
 from swinkit.engines.base import SLOW_BFLOAT16, Engine, is_installed, multiplies_bfloat16
-from swinkit.errors import ConfigError, SwinkitError
+from swinkit.errors import CheckpointError, ConfigError, SwinkitError
 from swinkit.exporting.kept import is_kept, kept_network
 from swinkit.registry import task_weights
 from swinkit.task.model import TaskModel
@@ -46,10 +46,15 @@ def run_through(
 
     Raises:
         ConfigError: an unknown engine, one that is not installed, or a model on a GPU.
-        CheckpointError: a model that runs an exported file, for any engine but "auto".
+        CheckpointError: a model that runs an exported file, for any engine but "auto" and its own.
     """
-    if engine != "auto" or precision != "fp32":
-        model.need_weights()
+    if model.file_engine is not None:
+        if engine in ("auto", model.file_engine) and precision == "fp32":
+            return
+        raise CheckpointError(
+            f"an exported file runs through {model.file_engine} in its own precision; leave "
+            "--engine and --precision out, or name the weights that it was made from"
+        )
     if precision == "bf16" and say is not None and not multiplies_bfloat16(model.device.type):
         say(SLOW_BFLOAT16)
     if precision == "bf16" and engine == "auto":

@@ -57,12 +57,15 @@ class TaskModel(nn.Module, Generic[Prepare]):
             size, `Fit` where the size is free.
         runner: what predictions send images through in the network's place, such as an engine; it
             takes what the network takes and gives what it gives, on the CPU. None: the network.
+        file_engine: the engine of the exported file that this model was loaded from, which gives
+            the answers and holds no weights; None: the model has its weights.
     """
 
     backbone: SwinBackbone
     num_classes: int
     task: ClassVar[str]
     runner: Callable[..., Any] | None = None
+    file_engine: str | None = None
     prepare_type: ClassVar[type[Fit] | type[Preprocessing]]
 
     @property
