@@ -117,7 +117,8 @@ def load_samples(
         path: where it is.
         class_names: the model's classes; None takes those of the files.
         split: "train", "val" or "test"; None takes the test split, else the validation split,
-            else, where there are no splits, every image.
+            else, where there are no splits, every image. Of a data set without splits, "train" and
+            "val" are those of training with the default fraction and seed.
 
     Returns:
         The samples, and the data set they come from: its names, notes and problems.
@@ -127,7 +128,27 @@ def load_samples(
     """
     config = DataConfig(path=Path(path))
     loaded, parts = load_parts(config, class_names)
-    return parts[select_split(parts, split, config.path)], loaded
+    notes = list(loaded.notes)
+    if lacks_split(parts, split):
+        parts = complete_splits(parts, config, notes)
+    name = select_split(parts, split, config.path)
+    notes += remark_on_all(parts, name, config.path)
+    return parts[name], replace(loaded, notes=tuple(notes))
+
+
+def lacks_split(parts: Mapping[str, Sequence[object]], split: str | None) -> bool:
+    """Whether a split is wanted that training takes from images that no one split."""
+    return split in ("train", "val") and "all" in parts and not parts.get(split)
+
+
+def remark_on_all(parts: Mapping[str, Sequence[object]], name: str, path: Path) -> list[str]:
+    """What is to know of a measurement on all images of a data set without splits."""
+    if name != "all":
+        return []
+    return [
+        f"{path}: has no splits: all {len(parts[name])} images count, also those that a run was "
+        "trained on; --split val takes those that training holds out by itself"
+    ]
 
 
 def fill_splits(loaded: AnySplits, parts: dict[str, list[Any]], config: DataConfig) -> AnySplits:

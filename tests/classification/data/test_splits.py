@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swinkit.classification.data.folders import LabeledPath
-from swinkit.classification.data.splits import load_classification, load_classification_samples
+from swinkit.classification.data.splits import (
+    load_classification,
+    load_classification_samples,
+    read_samples,
+)
 from swinkit.data.config import DataConfig
 from swinkit.data.splits import hold_out
 from swinkit.errors import DataError
@@ -125,3 +129,17 @@ def test_what_evaluation_loads(tmp_path: Path, flat_folder: Path, make_images: C
     assert len(load_classification_samples(parts, ("a", "b"), split="validation")) == 2
     with pytest.raises(DataError, match="no such file or folder"):
         load_classification_samples(tmp_path / "absent", names)
+
+
+def test_samples_without_splits_are_all_or_those_that_training_holds_out(
+    flat_folder: Path,
+) -> None:
+    (flat_folder / "chat noir" / "broken.jpg").write_bytes(b"no image")
+    trained = load_classification(DataConfig(path=flat_folder))
+    everything, notes = read_samples(flat_folder, trained.class_names)
+    assert len(everything) == 15
+    assert any("has no splits: all 15 images count" in note for note in notes)
+    for split, wanted in (("val", trained.val), ("train", trained.train)):
+        held, notes = read_samples(flat_folder, trained.class_names, split=split)
+        assert held == wanted
+        assert not any("has no splits" in note for note in notes)

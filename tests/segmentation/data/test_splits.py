@@ -106,7 +106,7 @@ def test_colors_without_a_legend(tmp_path: Path) -> None:
     flat(tmp_path)
     for path in (tmp_path / "masks").iterdir():
         color_mask(path, LABELS, COLORS)
-    with pytest.raises(DataError, match=r"add legend\.csv") as caught:
+    with pytest.raises(DataError, match=r"write .*legend\.csv") as caught:
         load(tmp_path)
     assert "(0, 0, 142)" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -226,6 +226,17 @@ def test_samples_of_one_split(tmp_path: Path) -> None:
     assert loaded.class_names == ("class 0", "class 1", "class 2")
     with pytest.raises(DataError, match="has no images in the test split, only in"):
         load_segmentation_samples(tmp_path, split="testing")
+
+
+def test_samples_without_splits_are_all_or_those_that_training_holds_out(tmp_path: Path) -> None:
+    flat(tmp_path, 9)
+    everything, loaded = load_segmentation_samples(tmp_path)
+    assert len(everything) == 9
+    assert any("has no splits: all 9 images count" in note for note in loaded.notes)
+    held_out, loaded = load_segmentation_samples(tmp_path, split="val")
+    trained = load_segmentation(DataConfig(path=tmp_path))
+    assert [s.path for s in held_out] == [s.path for s in trained.val]
+    assert not any("has no splits" in note for note in loaded.notes)
 
 
 def test_balanced_weights(tmp_path: Path) -> None:

@@ -12,7 +12,14 @@ from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problem, describe_all, image_problem
-from swinkit.data.splits import Splits, complete_splits, name_some, select_split
+from swinkit.data.splits import (
+    Splits,
+    complete_splits,
+    lacks_split,
+    name_some,
+    remark_on_all,
+    select_split,
+)
 from swinkit.errors import DataError
 
 
@@ -125,9 +132,14 @@ def read_samples(
     """`load_classification_samples`, and a line for each remark and problem of the files."""
     where = Path(path).expanduser()
     files = read_files(where, need_train=False)
-    name = select_split(files.by_split, split, where)
-    samples = label_samples(files.by_split[name], class_names, f"{where}: the {name} split")
-    return samples, describe_all(files.notes, files.problems)
+    parts, notes = files.by_split, list(files.notes)
+    if lacks_split(parts, split):
+        config = DataConfig(path=where)
+        parts = complete_splits(_check(parts, config)[0], config, notes, lambda image: image.label)
+    name = select_split(parts, split, where)
+    notes += remark_on_all(parts, name, where)
+    samples = label_samples(parts[name], class_names, f"{where}: the {name} split")
+    return samples, describe_all(notes, files.problems)
 
 
 def _check(
