@@ -36,6 +36,22 @@ def test_confusion_matrix_normalises_by_truth():
     assert "75.0% of 4 images are right" in texts(figure)
 
 
+def test_curves_of_one_epoch_have_that_epoch_alone_on_their_axes():
+    row = {
+        "epoch": 1,
+        "train_loss": 0.7,
+        "val_loss": 0.6,
+        "val_top1": 0.4,
+        "val_top5": 1,
+        "lr": 8e-6,
+    }
+    figure = figures.curves([row])
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1"]
+        assert axes.yaxis.get_offset_text().get_text() == ""
+
+
 def test_batch_preview_names_what_was_mixed():
     targets = np.full((3, 4), 0.025, np.float32)
     targets[0, 1] += 0.9

@@ -79,10 +79,12 @@ def curves(rows: Sequence[Row], panel: ScorePanel = CLASSIFICATION) -> Figure:
     _draw_scores(score, rows, panel, draw)
     draw(rate, "lr", GREEN, "learning rate")
     rate.set_title("learning rate at the end of the epoch")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    rate.yaxis.set_major_formatter("{x:g}")  # a common factor would stand in the title's way
     for axes in (loss, score, rate):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(rows) == 1:
+            axes.set_xticks(epochs)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     return figure

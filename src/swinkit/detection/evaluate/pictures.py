@@ -75,7 +75,7 @@ def _curves(axes: Axes, names: Sequence[str], curves: np.ndarray, values: Sequen
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     if present:
-        for text in axes.legend(frameon=False, fontsize=9, loc="lower left").get_texts():
+        for text in axes.legend(frameon=False, fontsize=9, loc="best").get_texts():
             text.set_parse_math(False)
 
 
