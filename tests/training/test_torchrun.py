@@ -53,7 +53,7 @@ def test_a_stopped_run_of_two_processes_ends_as_one_of_one(tiny_config, tmp_path
     assert not (tmp_path / "two/run.lock").exists()
     assert "swinkit: terminated" in stopped.stderr
     assert "swinkit/training" not in stopped.stderr, "a stack trace"
-    words = "go on with torchrun --nproc-per-node 2 -m swinkit train --runtime.resume"
+    words = "go on with torchrun --nproc-per-node 2 -m swinkit train --resume"
     assert stopped.stdout.endswith(f"{words} {two.runtime.out}\n")
 
     resumed = torchrun("-m", "swinkit", "train", "--runtime.resume", tmp_path / "two")

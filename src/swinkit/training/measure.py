@@ -20,6 +20,9 @@ def measure(run: Run, recorder: Recorder) -> dict[str, float]:
     recorder.draw_curves()
     model = load(run.folder.best, report=None)
     assert isinstance(model, TaskModel), "a run trains no bare backbone"
+    held_out = {name: len(part) for name, part in run.task.splits.by_name().items()}
+    counts = [f"{held_out[name]} {name}" for name in ("val", "test") if name in held_out]
+    logger.info("measuring the best weights on %s images", " and ".join(counts))
     numbers: dict[str, dict[str, float]] = {}
     for split in ("val", "test"):
         samples = run.task.splits.by_name().get(split)

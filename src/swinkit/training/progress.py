@@ -124,7 +124,7 @@ def announce(
 @contextlib.contextmanager
 def ends_in_words(folder: RunFolder, console: Console, processes: Processes) -> Iterator[None]:
     """Say how to go on after an interrupt; what the system refuses is one line."""
-    again = f"{processes.command} train --runtime.resume {shlex.quote(str(folder.path))}"
+    again = f"{processes.command} train --resume {shlex.quote(str(folder.path))}"
     try:
         yield
     except KeyboardInterrupt:
