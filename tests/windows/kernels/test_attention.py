@@ -47,12 +47,14 @@ def assert_alike(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert worst < 1e-5, name
 
 
+@pytest.mark.parametrize("by_mkl", [False, torch.backends.mkl.is_available()])
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("seam", [0, 2, 7])
 @pytest.mark.parametrize(("floats", "rows"), [(1, 1), (3 * TOKENS * C, 1), (10**9, 10**9)])
 def test_attention_in_pieces_learns_as_the_reference(
-    version: int, seam: int, floats: int, rows: int, monkeypatch: pytest.MonkeyPatch
+    version: int, seam: int, floats: int, rows: int, by_mkl: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(linear, "TRAINS_BY_MKL", by_mkl)
     monkeypatch.setattr(linear, "PIECE_FLOATS", floats)
     monkeypatch.setattr(linear, "LEAST_ROWS", rows)
     x = torch.randn(BATCH, WINDOWS, TOKENS, C, requires_grad=True)

@@ -3,6 +3,7 @@
 Legend: R rows, C channels in, D channels out.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from swinkit.windows.kernels import linear
-from swinkit.windows.kernels.linear import cut, mlp, product
+from swinkit.windows.kernels.linear import cut, mlp, product, product_into, product_of_kept
 
 C, HIDDEN = 12, 48
 ACTIVATIONS: tuple[Literal["none", "gelu"], ...] = ("none", "gelu")
@@ -41,6 +42,14 @@ def assert_alike(found: Any, expected: Any) -> None:
         assert worst < 1e-5, number
 
 
+@pytest.fixture(params=[True, False], ids=["MKL", "oneDNN"], autouse=True, scope="module")
+def library(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whose products train, whatever the processor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "TRAINS_BY_MKL", request.param and torch.backends.mkl.is_available())
+        yield
+
+
 @given(
     rows=st.integers(1, 50),
     channels=st.integers(1, 33),
@@ -54,12 +63,17 @@ def test_product_equals_linear_and_gelu(
 ) -> None:
     tokens, weight = torch.randn(rows, channels), torch.randn(out, channels)
     bias = torch.randn(out) if biased else None
-    expected = plain_product(tokens, weight, bias, activation)
+    by_column = tokens.T.contiguous().T, weight.T.contiguous().T, bias
+    written = torch.empty(rows, out)
     with torch.no_grad():
-        ours = product(tokens, weight, bias, activation)
-        strided = product(tokens.T.contiguous().T, weight.T.contiguous().T, bias, activation)
-    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(strided, expected, rtol=1e-4, atol=1e-5)
+        product_into(written, tokens, weight, bias)
+        trained = [product(tokens, weight, bias), product(*by_column), written]
+        inferred = product_of_kept(tokens, weight, bias, activation)
+    for found in trained:
+        expected = F.linear(tokens, weight, bias)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    expected = plain_product(tokens, weight, bias, activation)
+    torch.testing.assert_close(inferred, expected, rtol=1e-4, atol=1e-5)
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=3))

@@ -15,6 +15,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of MKL's product not all bits are the same."""
+    monkeypatch.setattr(linear, "TRAINS_BY_MKL", False)
+
+
 def answers(rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         return product_of_kept(rows, weight), product(rows, weight)

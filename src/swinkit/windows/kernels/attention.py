@@ -22,6 +22,7 @@ from swinkit.windows.kernels.linear import (
     backward_of,
     cut,
     product,
+    product_into,
     product_of_kept,
     rows_per_piece,
 )
@@ -172,7 +173,8 @@ class _Attention(Function):
                 to.scale.add_(found[2])
             flow, part = found[0].flatten(0, 2), windows[images, first:last]
             add_linear(to.qkv, to.qkv_bias, flow, part.flatten(0, 2))
-            to_windows[images, first:last] = product(flow, weights.qkv.t()).view_as(part)
+            place = to_windows[images, first:last].view(len(flow), -1)
+            product_into(place, flow, weights.qkv.t())
         return to_windows, *to, None, None
 
 
