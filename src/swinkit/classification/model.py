@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.names import get_variant
@@ -12,7 +13,7 @@ from swinkit.classification.network import ClassificationNetwork
 from swinkit.classification.result import Classification
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.task.base import OnError
-from swinkit.task.model import ModelInfo, TaskModel
+from swinkit.task.model import Answer, ModelInfo, TaskModel
 from swinkit.task.predicting import FixedSizePredictor, InputImage, Source, Stopwatch, listed
 from swinkit.windows.kernels import Kernel
 
@@ -98,6 +99,22 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
 
     predict = listed(predict_iter)
     """`predict_iter`, with all results in a list."""
+
+    def answers(self, images: Tensor, maps: Sequence[Tensor]) -> list[Answer]:
+        """All classes, the most probable first."""
+
+        def log_probabilities(maps: Sequence[Tensor]) -> Tensor:
+            return self.head(maps[-1].flatten(2).transpose(1, 2)).log_softmax(-1)  # B K
+
+        def answer(label: int) -> Answer:
+            return Answer(
+                name=f"{self.class_names[label]} {float(found[label]):.2f}",
+                score=lambda images, maps: log_probabilities(maps)[:, label],
+            )
+
+        with torch.no_grad():
+            found = log_probabilities(maps)[0].exp()
+        return [answer(label) for label in found.argsort(descending=True).tolist()]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -21,11 +21,8 @@ from swinkit.task.options import PredictOptions, WorkerOptions, check_range
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from torch import Tensor
-
     from swinkit.classification.model import SwinClassifier
     from swinkit.classification.train import ClassificationTraining
-    from swinkit.task.evidence import Answer
 
 
 IMAGENET = Path(__file__).with_name("imagenet.txt")
@@ -153,14 +150,6 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
             **call,
         )
         return report, remarks
-
-    def answers(
-        self, model: "SwinClassifier", images: "Tensor", maps: "Sequence[Tensor]"
-    ) -> "Sequence[Answer]":
-        """Its classes."""
-        from swinkit.classification.evidence import class_answers
-
-        return class_answers(model, images, maps)
 
     def training(self, config: ClassificationTrainConfig) -> "ClassificationTraining":
         """Cross-entropy on labeled images."""

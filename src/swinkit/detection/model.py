@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RetinaNetConfig, Suppression
 from swinkit.detection.network.base import DetectionNetwork
@@ -18,10 +19,13 @@ from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.settings import Progress, SizeHW, by_name
 from swinkit.task.base import OnError
-from swinkit.task.model import ModelInfo, TaskModel
+from swinkit.task.model import Answer, ModelInfo, TaskModel
 from swinkit.task.predicting import Source, listed
 from swinkit.task.views import TestAugmentation
 from swinkit.windows.kernels import Kernel
+
+MOST_ANSWERS = 20
+SMALLEST = 1e-12  # a probability whose logarithm is still a number
 
 
 class SwinDetector(DetectionNetwork, TaskModel[Fit]):
@@ -130,6 +134,26 @@ class SwinDetector(DetectionNetwork, TaskModel[Fit]):
 
     predict = listed(predict_iter)
     """`predict_iter`, with all results in a list."""
+
+    def answers(self, images: Tensor, maps: Sequence[Tensor]) -> list[Answer]:
+        """The boxes found, best first: how probable their class is in that place."""
+
+        def answer(place: int) -> Answer:
+            box, label = found.boxes_xyxy[place], int(found.labels[place])
+            at = " ".join(f"{value:.0f}" for value in box.tolist())
+            prepared = self.class_probability(features, box, label, size_hw)
+            return Answer(
+                name=f"{self.class_names[label]} {float(found.scores[place]):.2f} at {at}",
+                score=lambda images, maps: (
+                    prepared(self.features_of(maps)).clamp(min=SMALLEST).log()
+                ),
+            )
+
+        size_hw = (images.shape[2], images.shape[3])
+        with torch.no_grad():
+            features = self.features_of(maps)
+            found = self.best(features, [size_hw])[0]
+            return [answer(place) for place in range(min(len(found.scores), MOST_ANSWERS))]
 
 
 class SwinRCNN(RCNN, SwinDetector):

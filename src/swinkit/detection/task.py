@@ -34,12 +34,9 @@ from swinkit.task.views import TestAugmentation
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from torch import Tensor
-
     from swinkit.detection.data.splits import DetectionSplits, Parts
     from swinkit.detection.model import SwinDetector
     from swinkit.detection.train import DetectionTraining
-    from swinkit.task.evidence import Answer
 
 COUNTED_HW = (800, 1280)  # the size that the papers count at
 
@@ -178,14 +175,6 @@ class DetectionTask(LabeledTask["SwinDetector", Detections]):
             **call,
         )
         return report, remarks
-
-    def answers(
-        self, model: "SwinDetector", images: "Tensor", maps: "Sequence[Tensor]"
-    ) -> "Sequence[Answer]":
-        """Its boxes."""
-        from swinkit.detection.evidence import box_answers
-
-        return box_answers(model, images, maps)
 
     def training(self, config: DetectionTrainConfig) -> "DetectionTraining":
         """The detector's own losses on images with objects."""

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from swinkit.explaining.attention import pass_back, to_children
 from swinkit.explaining.scene import Scene
-from swinkit.registry import get_task
-from swinkit.task.evidence import Answer
+from swinkit.task.model import Answer
 
 CUTS = 6  # steps from the whole image to the empty one
 # Of images with hidden parts that go through the model together: more are no faster.
@@ -43,9 +42,8 @@ class Evidence:
 
 def find_evidence(scene: Scene, number: int = 0) -> Evidence | None:
     """For the best answer of the model, or another one; None where it has none such."""
-    task = get_task(scene.model.task)
     with torch.no_grad():
-        answers = task.answers(scene.model, scene.image, scene.backbone(scene.image))
+        answers = scene.model.answers(scene.image, scene.backbone(scene.image))
     if number >= len(answers):
         return None
     answer = answers[number]

@@ -35,10 +35,9 @@ def logit_lens(scene: Scene) -> list[LensRow]:
     A map of an early stage goes through the patch merging of the later ones alone, then through
     the last norm and the head.
     """
-    task = get_task(scene.model.task)
-    if not task.reads_last_map:
+    if not get_task(scene.model.task).reads_last_map:
         return []
-    answers = task.answers(scene.model, scene.image, scene.backbone(scene.image))[:MOST_ANSWERS]
+    answers = scene.model.answers(scene.image, scene.backbone(scene.image))[:MOST_ANSWERS]
     names = [f"stages.{stage}.blocks.{block}" for stage, block in scene.blocks()]
     values = scene.backbone.intermediates(scene.image, names)
     rows = []

@@ -5,16 +5,18 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from swinkit.images.fitting import Fit
 from swinkit.segmentation.config import SegmenterConfig
+from swinkit.segmentation.network.layers import resize
 from swinkit.segmentation.network.segmenter import SegmentationNetwork
 from swinkit.segmentation.predict import SegmentationPredictor, windows_of
 from swinkit.segmentation.result import SemanticMap
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
 from swinkit.settings import Progress, SizeHW, by_name
 from swinkit.task.base import OnError
-from swinkit.task.model import ModelInfo, TaskModel
+from swinkit.task.model import Answer, ModelInfo, TaskModel
 from swinkit.task.predicting import Source, listed
 from swinkit.task.views import TestAugmentation
 from swinkit.windows.kernels import Kernel
@@ -120,6 +122,29 @@ class SwinSegmenter(SegmentationNetwork, TaskModel[Fit]):
 
     predict = listed(predict_iter)
     """`predict_iter`, with all results in a list."""
+
+    def answers(self, images: Tensor, maps: Sequence[Tensor]) -> list[Answer]:
+        """The classes that are there, the largest first, each with the pixels that it has here."""
+
+        def log_probabilities(images: Tensor, maps: Sequence[Tensor]) -> Tensor:
+            logits = resize(self.decode_maps(images, maps), (images.shape[2], images.shape[3]))
+            return logits.log_softmax(1)  # B K H W
+
+        def answer(label: int) -> Answer:
+            region = labels == label
+            share = 100 * float(region.float().mean())
+            return Answer(
+                name=f"segment {self.class_names[label]}, {share:.0f} %",
+                score=lambda images, maps: log_probabilities(images, maps)[:, label][
+                    :, region
+                ].mean(1),
+            )
+
+        with torch.no_grad():
+            labels = log_probabilities(images, maps)[0].argmax(0)  # H W
+        sizes = torch.bincount(labels.flatten(), minlength=self.num_classes)
+        found = sizes.argsort(descending=True).tolist()
+        return [answer(label) for label in found if sizes[label] > 0]
 
 
 def create_segmenter(

@@ -29,12 +29,9 @@ from swinkit.task.views import TestAugmentation
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from torch import Tensor
-
     from swinkit.segmentation.data.splits import Parts, SegmentationSplits
     from swinkit.segmentation.model import SwinSegmenter
     from swinkit.segmentation.train import SegmentationTraining
-    from swinkit.task.evidence import Answer
 
 COUNTED_HW = (512, 2048)  # the size that the paper counts at
 
@@ -144,14 +141,6 @@ class SegmentationTask(LabeledTask["SwinSegmenter", SemanticMap]):
             **call,
         )
         return report, remarks
-
-    def answers(
-        self, model: "SwinSegmenter", images: "Tensor", maps: "Sequence[Tensor]"
-    ) -> "Sequence[Answer]":
-        """Its segments."""
-        from swinkit.segmentation.evidence import segment_answers
-
-        return segment_answers(model, images, maps)
 
     def training(self, config: SegmentationTrainConfig) -> "SegmentationTraining":
         """Cross-entropy and its relatives on images with masks."""

@@ -18,12 +18,9 @@ from swinkit.task.options import EvaluateOptions, PredictOptions
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from torch import Tensor
-
     from swinkit.data.config import DataConfig
     from swinkit.data.inspection import Inspection
     from swinkit.data.splits import HasPath
-    from swinkit.task.evidence import Answer
     from swinkit.task.format import ResultFormat
     from swinkit.task.model import TaskModel
     from swinkit.task.train_config import TrainConfig
@@ -268,17 +265,6 @@ class Task(ABC, Generic[Model, Result]):
             options: an `evaluate_options`.
             call: see `EvaluateCall`.
         """
-
-    def answers(
-        self, model: Model, images: "Tensor", maps: "Sequence[Tensor]"
-    ) -> "Sequence[Answer]":
-        """What a model says of one image, best first, for explanations; none by default.
-
-        Args:
-            images: `1 C H W`, prepared.
-            maps: the backbone's of it.
-        """
-        return ()
 
     @abstractmethod
     def training(self, config: Any) -> "TrainingTask[Model]":

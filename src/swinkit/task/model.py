@@ -1,6 +1,6 @@
 """What the models of all tasks have in common: named classes, and how images are prepared."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -45,6 +45,20 @@ class ModelInfo:
 
 
 Prepare = TypeVar("Prepare", Fit, Preprocessing)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answer:
+    """One thing that a model says of an image, to be explained.
+
+    Attributes:
+        name: such as "cat 0.93" or "car 0.88 at 10 20 50 60".
+        score: from `B C H W` images and the backbone's maps `B C h w` of each stage to the (B,)
+            logarithm of the answer's probability, differentiable.
+    """
+
+    name: str
+    score: Callable[[Tensor, Sequence[Tensor]], Tensor]
 
 
 class TaskModel(nn.Module, Generic[Prepare]):
@@ -134,6 +148,15 @@ class TaskModel(nn.Module, Generic[Prepare]):
         """
         self.need_weights()
         return self.backbone.forward_last(images).mean(1)
+
+    def answers(self, images: Tensor, maps: Sequence[Tensor]) -> Sequence[Answer]:
+        """What the model says of one image, best first, for explanations; none by default.
+
+        Args:
+            images: `1 C H W`, prepared.
+            maps: the backbone's of it.
+        """
+        return ()
 
     @property
     def run(self) -> Callable[..., Any]:
