@@ -28,9 +28,8 @@ from swinkit.detection.model import SwinDetector
 from swinkit.detection.roi_config import SemanticConfig
 from swinkit.engines.base import Engine
 from swinkit.exporting import running
-from swinkit.exporting.openvino import to_openvino, write_openvino
+from swinkit.exporting.formats import Program, to_openvino, write_openvino
 from swinkit.exporting.running import run_through
-from swinkit.exporting.torch_export import Program
 from swinkit.exporting.verify import compare_at
 from swinkit.images.fitting import Fit
 from swinkit.task.model import ModelInfo

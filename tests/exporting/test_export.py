@@ -14,7 +14,7 @@ import swinkit
 from swinkit import SwinBackbone, SwinClassifier, SwinConfig, SwinkitError
 from swinkit.checkpoints.artifact import open_engine
 from swinkit.cli import main
-from swinkit.exporting.openvino import to_openvino, write_openvino
+from swinkit.exporting.formats import to_openvino, write_openvino
 from swinkit.exporting.running import run_through
 from swinkit.exporting.verify import Comparison, Verification, compare_at
 from swinkit.images.preprocessing import Preprocessing

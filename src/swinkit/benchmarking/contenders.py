@@ -16,7 +16,9 @@ from swinkit.engines.openvino import OpenVINO
 from swinkit.errors import SwinkitError, one_line
 from swinkit.exporting import SUFFIX, Target
 from swinkit.exporting.export import export
+from swinkit.exporting.quantize import agreement, calibration_images
 from swinkit.exporting.running import compiled, in_bfloat16
+from swinkit.inference import measure
 from swinkit.task.model import TaskModel
 
 Run = Callable[[Tensor], Any]
@@ -215,3 +217,18 @@ def attempt(contender: Contender, batch: int) -> Run | str:
         return contender.make(batch)
     except Exception as error:  # other packages' exports fail in ways of their own
         return one_line(f"{type(error).__name__}: {error}")[:120]
+
+
+def quality(model: TaskModel[Any], run: Run, data: Path) -> tuple[float, dict[str, float]]:
+    """Share of the answers that PyTorch gives in float32, and the metrics.
+
+    Args:
+        run: takes the images in the model's place.
+    """
+    same = agreement(model, run, calibration_images(model, data))
+    before, model.runner = model.runner, (None if run is model else run)
+    try:
+        report, _ = measure(model, data)
+    finally:
+        model.runner = before
+    return same, report.numbers()

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
-from swinkit.classification.auto_name import AUTO, variant_for
 from swinkit.classification.data.dataset import (
     ClassificationDataset,
     EvalTransform,
@@ -27,6 +28,7 @@ from swinkit.classification.data.splits import (
 from swinkit.classification.model import SwinClassifier, create_model
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.bands import channels_of
+from swinkit.data.scan import check_images
 from swinkit.errors import ConfigError
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.pictures.figures import ScorePanel, image_grid, shorten
@@ -37,6 +39,10 @@ from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
 
 logger = logging.getLogger(__name__)
+AUTO = "auto"
+LOOKED_AT = 100  # pictures, evenly spread over the data
+# Longer sides hold more than a network for 32 pixels sees.
+LARGEST_FOR_32 = 48
 DEFAULT_SIZE = 224  # pixels, of an architecture without a name
 
 
@@ -214,6 +220,21 @@ class ClassificationValidation(Validation):
             "val_top1": float(self.top1.compute()),
             "val_top5": float(self.top5.compute()),
         }
+
+
+def variant_for(paths: Sequence[Path], channels: int = 3) -> tuple[str, str]:
+    """The name of a network to train from scratch on few pictures, and why.
+
+    >>> from swinkit.classification.train import variant_for
+    >>> variant_for([])[0]
+    'swin_nano_64'
+    """
+    paths = paths[:: max(len(paths) // LOOKED_AT, 1)]
+    sizes = check_images(paths, scan="none", channels=channels).values()
+    sides = [max(size) for size in sizes if not isinstance(size, str)]
+    side = int(median(sides)) if sides else 0
+    name = "swin_nano_32" if 0 < side <= LARGEST_FOR_32 else "swin_nano_64"
+    return name, f"{name}, as the pictures are {side} pixels long"
 
 
 def batch_preview(

@@ -71,7 +71,7 @@ class Benchmark:
             with atomic_write(self.json) as temporary:
                 temporary.write_text(json.dumps(to_json(rows, about, size), indent=2))
         if self.plot is not None:
-            from swinkit.benchmarking.plot import draw
+            from swinkit.benchmarking.table import draw
 
             draw(rows, self.batch, self.plot)
 
@@ -129,7 +129,7 @@ class Benchmark:
         """With what a fresh process needs, and how good the answers are, of our own networks."""
         if row.is_peer or row.note:
             return row
-        from swinkit.benchmarking.quality import quality
+        from swinkit.benchmarking.contenders import quality
         from swinkit.benchmarking.table import cold_start
         from swinkit.checkpoints.save import save
 

@@ -100,7 +100,7 @@ class Complexity:
                     lines.writerows([name, side, *_cells(*pair)] for pair in enumerate(cost.stages))
         if self.plot is not None:
             from swinkit.backbones.names import get_variant
-            from swinkit.explaining.curves import draw
+            from swinkit.explaining.measured import draw
 
             draw({name: get_variant(name).config for name in self.model}, points, self.plot)
 

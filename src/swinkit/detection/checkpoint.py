@@ -33,11 +33,17 @@ from swinkit.detection.roi_config import (
 )
 from swinkit.errors import CheckpointError, ConfigError
 from swinkit.settings import SizeHW
-from swinkit.task.weights import Engine, Evidence, TaskWeights, Tensors, describe_backbone
+from swinkit.task.weights import (
+    Agreement,
+    Engine,
+    Evidence,
+    TaskWeights,
+    Tensors,
+    describe_backbone,
+)
 
 if TYPE_CHECKING:
     from swinkit.detection.model import SwinDetector
-    from swinkit.task.agreement import Agreement
 
 ANCHORS_OF_REGIONS, ANCHORS_OF_RETINA = 3, 9
 HTC_SCORE_THRESHOLD = 0.001
@@ -89,7 +95,7 @@ class DetectorWeights(TaskWeights[DetectorConfig]):
 
         return DetectionGraph(model), DetectionGraph.outputs(model)
 
-    def compare(self, found: Any, expected: Any, image_hw: SizeHW) -> "Agreement":
+    def compare(self, found: Any, expected: Any, image_hw: SizeHW) -> Agreement:
         from swinkit.detection.same_objects import compare_detections
 
         return compare_detections(found, expected, image_hw)

@@ -9,7 +9,7 @@ import torch
 
 from swinkit.detection.boxes.instances import RawDetections
 from swinkit.settings import SizeHW
-from swinkit.task.agreement import Agreement
+from swinkit.task.weights import Agreement
 
 # Objects of one class whose boxes differ by less, of the image's longer side, are the same.
 SAME_OBJECT = 1e-2

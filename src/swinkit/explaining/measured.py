@@ -6,21 +6,28 @@ of 16 pixels. Each size runs in a process of its own, so that memory is its own 
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import torch
 from torch import nn
 
+from swinkit.backbones.config import SwinConfig
 from swinkit.backbones.swin import create_backbone
 from swinkit.errors import SwinkitError
+from swinkit.explaining.complexity import complexity
 from swinkit.fresh_process import in_fresh_process
+from swinkit.pictures.drawing import save_figure
 from swinkit.windows.layout import ceil_div
 
 VIT_PATCH = 16
 HEAD_CHANNELS = 64
 SWIN, VIT = "swin", "vit"
+DRAWN_SIDES = (224, 320, 448, 640, 896, 1280, 1792, 2048)
+# Okabe and Ito's colors, which color-blind readers tell apart.
+BLUE, ORANGE = "#0072b2", "#d55e00"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +125,36 @@ def build(network: str, name: str, side: int) -> tuple[nn.Module, int]:
         mlp_dim=4 * channels,
     )
     return model.eval(), side
+
+
+def draw(
+    configs: Mapping[str, SwinConfig], points: Mapping[str, Sequence[Point]], path: Path
+) -> None:
+    """A panel of multiply-adds per model, and one of measured times where there are any.
+
+    Raises:
+        SwinkitError: a file that cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    columns = 2 if points else 1
+    size = (5.2 * columns, 3.8 * len(configs))
+    figure = Figure(figsize=size, layout="constrained")
+    for row, (name, config) in enumerate(configs.items()):
+        axes = figure.add_subplot(len(configs), columns, row * columns + 1)
+        costs = [complexity(config, (side, side)) for side in DRAWN_SIDES]
+        pixels = [side**2 / 1e6 for side in DRAWN_SIDES]
+        axes.loglog(pixels, [c.attention / 1e9 for c in costs], "o-", color=BLUE, label="windows")
+        everywhere = [c.global_attention / 1e9 for c in costs]
+        axes.loglog(pixels, everywhere, "s--", color=ORANGE, label="everywhere")
+        axes.set(xlabel="megapixels", ylabel="G multiply-adds", title=f"{name}: q k^T and mean")
+        axes.legend()
+        if name in points:
+            axes = figure.add_subplot(len(configs), columns, row * columns + 2)
+            for network, color, mark in (("swin", BLUE, "o-"), ("vit", ORANGE, "s--")):
+                own = [one for one in points[name] if one.network == network]
+                x = [one.side**2 / 1e6 for one in own]
+                axes.loglog(x, [one.seconds for one in own], mark, color=color, label=network)
+            axes.set(xlabel="megapixels", ylabel="seconds", title=f"{name}: measured")
+            axes.legend()
+    save_figure(figure, path)

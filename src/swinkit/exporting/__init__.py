@@ -1,7 +1,7 @@
 """Networks as files that other libraries run, each compared with PyTorch before it is kept.
 
-graph.py traces a model, onnx.py, openvino.py and torch_export.py write what it gave, quantize.py
-makes INT8 of it, verify.py compares, export.py is the way through them.
+graph.py traces a model, formats.py writes what it gave, quantize.py makes INT8 of it, verify.py
+compares, export.py is the way through them.
 """
 
 from typing import Literal

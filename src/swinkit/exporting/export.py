@@ -15,11 +15,17 @@ from swinkit.checkpoints.artifact import open_engine, runner_of
 from swinkit.checkpoints.save import HEADER, Model, header_of
 from swinkit.errors import ConfigError, SwinkitError, one_line
 from swinkit.exporting import SUFFIX, Precision, Target
+from swinkit.exporting.formats import (
+    OPSET,
+    Program,
+    to_onnx,
+    to_openvino,
+    write_onnx,
+    write_openvino,
+    write_program,
+)
 from swinkit.exporting.graph import INPUT, Graph, trace
-from swinkit.exporting.onnx import OPSET, to_onnx, write_onnx
-from swinkit.exporting.openvino import to_openvino, write_openvino
 from swinkit.exporting.quantize import HELD_OUT, Quantized, agreement, calibration_images, quantize
-from swinkit.exporting.torch_export import Program, write_program
 from swinkit.exporting.verify import SIZES, Verification, compare_at
 from swinkit.files import atomic_write
 from swinkit.images.preprocessing import Preprocessing

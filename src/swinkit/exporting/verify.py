@@ -17,8 +17,8 @@ from swinkit.engines.base import Engine
 from swinkit.exporting.graph import takes_sizes
 from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
-from swinkit.task.agreement import Agreement, compare_tensors
 from swinkit.task.model import TaskModel
+from swinkit.task.weights import Agreement, compare_tensors
 
 # Sizes at which a file for any size is compared: smaller than a window, odd, square, long.
 SIZES: tuple[SizeHW, ...] = (

@@ -4,10 +4,10 @@ Importing such a file does not import the task's networks, which bring torchvisi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -16,9 +16,6 @@ from swinkit.images.fitting import Fit
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.settings import SizeHW
 from swinkit.task.model import TaskModel
-
-if TYPE_CHECKING:
-    from swinkit.task.agreement import Agreement
 
 Tensors = Mapping[str, Tensor]
 
@@ -79,6 +76,19 @@ class ImageEvidence:
     channels: int
     stated: Mapping[str, Any] = field(default_factory=dict)
     stored: Preprocessing | Fit | None = None
+
+
+class Agreement(NamedTuple):
+    """Two networks on the same images.
+
+    Attributes:
+        difference: the largest of any output, in units of that output's standard deviation.
+        same: share of places or images whose best class is the same. Of a detector the share of
+            objects that both find, and `difference` is theirs.
+    """
+
+    difference: float
+    same: float
 
 
 class TaskWeights(ABC, Generic[Config]):
@@ -143,10 +153,8 @@ class TaskWeights(ABC, Generic[Config]):
         """What an exported file holds of a model, and the names of what it gives."""
         return model, ("logits",)
 
-    def compare(self, found: Any, expected: Any, image_hw: SizeHW) -> "Agreement":
+    def compare(self, found: Any, expected: Any, image_hw: SizeHW) -> Agreement:
         """Answers to a batch of images, as the network gives them, from two ways to run it."""
-        from swinkit.task.agreement import compare_tensors
-
         return compare_tensors([found], [expected])
 
     def runner(self, engine: Engine, config: Config) -> Callable[..., Any]:
@@ -223,3 +231,18 @@ def describe_backbone(config: SwinConfig) -> str:
         f"Swin V{config.version}, {config.embed_dim} channels, depths {list(config.depths)}, "
         f"heads {list(config.num_heads)}"
     )
+
+
+def compare_tensors(found: Sequence[Tensor], expected: Sequence[Tensor]) -> Agreement:
+    """Of outputs in the same order, with classes or channels along axis 1."""
+    pairs = list(zip(found, expected, strict=True))
+    return Agreement(
+        max(_difference(ours, theirs) for ours, theirs in pairs),
+        min(float((ours.argmax(1) == theirs.argmax(1)).double().mean()) for ours, theirs in pairs),
+    )
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    """What is not finite is off without end."""
+    gap = float((found - expected).abs().max() / expected.std(correction=0).clamp_min(1e-12))
+    return gap if gap == gap else float("inf")
