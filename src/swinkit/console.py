@@ -34,6 +34,20 @@ def table(
     return drawn
 
 
+def text_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, narrowest: int = 0
+) -> list[str]:
+    """Lines of plain text: the first cell of each to the left, numbers below each other.
+
+    Args:
+        narrowest: columns that a number has at least.
+    """
+    lines = [heads, *rows]
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    widths = [max(width, narrowest) for width in others]
+    return ["  ".join((line[0].ljust(first), *map(str.rjust, line[1:], widths))) for line in lines]
+
+
 def progress_bar(console: Console, title: str, *columns: ProgressColumn) -> Progress:
     """A bar as wide as the terminal, which vanishes at the end; nothing where there is no terminal.
 

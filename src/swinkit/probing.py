@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swinkit.classification.data.splits import ClassificationSample, load_classification
+from swinkit.console import text_table
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError, DataError
 from swinkit.inference import ImageSize, Weights, load_model
@@ -52,9 +53,8 @@ class ProbeReport:
 
     def table(self) -> str:
         """One line per class and a summary, as plain text."""
-        width = max(len("class"), *map(len, self.per_class))
-        lines = [f"{'class':<{width}}  accuracy"]
-        lines += [f"{name:<{width}}  {value:8.1%}" for name, value in self.per_class.items()]
+        rows = [(name, f"{value:.1%}") for name, value in self.per_class.items()]
+        lines = text_table(("class", "accuracy"), rows)
         summary = f"{self.kind} probe, {self.train_images} training images: top-1 {self.top1:.2%}"
         return "\n".join([*lines, f"{summary} of {self.images} {self.split} images"])
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from swinkit.console import text_table
 from swinkit.errors import SwinkitError
 from swinkit.images.preprocessing import Normalization
 from swinkit.pictures.drawing import save_figure
 from swinkit.pictures.figures import confusion_matrix, image_grid, shorten
-from swinkit.task.evaluating import finite, write_numbers
+from swinkit.task.evaluating import WIDEST_PERCENT, finite, percent, write_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +91,10 @@ class ClassificationReport:
         precision = right / np.maximum(predicted, 1)
         recall = right / np.maximum(support, 1)
         f1 = 2 * right / np.maximum(predicted + support, 1)
+        columns = (values.tolist() for values in (precision, recall, f1, support))
         return tuple(
-            ClassScore(
-                name=name,
-                precision=float(precision[index]),
-                recall=float(recall[index]),
-                f1=float(f1[index]),
-                support=int(support[index]),
-            )
-            for index, name in enumerate(self.class_names)
+            ClassScore(name=name, precision=p, recall=r, f1=f, support=images)
+            for name, p, r, f, images in zip(self.class_names, *columns, strict=True)
         )
 
     @property
@@ -129,13 +125,13 @@ class ClassificationReport:
 
     def table(self) -> str:
         """One line per class and a summary, as plain text."""
-        width = max(len("class"), *(len(name) for name in self.class_names))
-        lines = [f"{'class':<{width}}  precision  recall      f1  images"]
-        lines += [
-            f"{score.name:<{width}}  {score.precision:9.1%}  {score.recall:6.1%}  "
-            f"{score.f1:6.1%}  {score.support:6d}"
-            for score in self.per_class
+        rows = [
+            (each.name, *map(percent, (each.precision, each.recall, each.f1)), str(each.support))
+            for each in self.per_class
         ]
+        lines = text_table(
+            ("class", "precision", "recall", "f1", "images"), rows, narrowest=WIDEST_PERCENT
+        )
         lines.append(
             f"top-1 {self.top1:.2%}  top-5 {self.top5:.2%}  loss {self.loss:.4f}  "
             f"macro F1 {self.macro_f1:.2%}  calibration error {self.calibration_error:.2%}  "

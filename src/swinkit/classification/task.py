@@ -12,10 +12,11 @@ from swinkit.classification.result import Classification
 from swinkit.classification.train_config import ClassificationTrainConfig
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
+from swinkit.data.splits import name_some
 from swinkit.errors import DataError
 from swinkit.task.base import EvaluateCall, NetworkSummary, Recognized, Report, Task
 from swinkit.task.class_names import read_names
-from swinkit.task.format import ResultFormat, name_first
+from swinkit.task.format import ResultFormat
 from swinkit.task.options import PredictOptions, WorkerOptions, check_range
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class ClassificationTask(Task["SwinClassifier", Classification]):
             return imagenet
         if own is None and not set(names) <= set(model.class_names):
             raise DataError(
-                f"{path}: what its classes {name_first(names, 3)} are to weights that do not name "
+                f"{path}: what its classes {name_some(names, 3)} are to weights that do not name "
                 "theirs is unknown; tell by --class-names: a file with a name a line, sorted, "
                 "numeric or imagenet"
             )

@@ -19,12 +19,13 @@ from swinkit.commands.loading import (
 from swinkit.commands.outputs import PictureNames, ResultWriter, is_standard_output, open_output
 from swinkit.commands.streams import DrawnVideos, ImageNames, as_stream, count_images, split_frame
 from swinkit.console import ImagesBar
+from swinkit.data.splits import name_some
 from swinkit.errors import ConfigError, ImageError
 from swinkit.files import check_place
 from swinkit.images.sources import Stream, find_images
 from swinkit.registry import get_task
 from swinkit.task.base import OnError, Task
-from swinkit.task.format import ResultFormat, name_first
+from swinkit.task.format import ResultFormat
 from swinkit.task.options import check_range
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class PredictCommand(EngineOptions):
                     raise
                 unreadable.append(error)
         if not images:
-            raise ConfigError(f"no image in {name_first(self.sources)}; name others")
+            raise ConfigError(f"no image in {name_some(self.sources)}; name others")
         check_range("frames", self.frames, 1)
         if self.frames is None and any(isinstance(image, int) for image in images):
             raise ConfigError("a camera has no end; say by --frames how many pictures to take")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from swinkit.console import text_table
 from swinkit.data.config import DataConfig
 from swinkit.data.problems import Problem, describe_all
 from swinkit.errors import DataError, SwinkitError
@@ -69,12 +70,7 @@ class Splits(ABC, Generic[Sample]):
 
     def summary(self) -> str:
         """A table of plain text, classes by splits, followed by the notes and problems."""
-        rows = [["class", *self.by_name()], *self._summary_rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = [
-            "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])
-            for name, *numbers in rows
-        ]
+        table = text_table(["class", *self.by_name()], self._summary_rows())
         return "\n".join([*table, *describe_all(self.notes, self.problems)])
 
     def _summary_rows(self) -> list[list[str]]:
@@ -259,7 +255,7 @@ def category_ids_of(
     return category_ids
 
 
-def name_some(items: list[str], most: int = 5) -> str:
+def name_some(items: Sequence[str], most: int = 5) -> str:
     """The first items, and how many more there are."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more

@@ -9,11 +9,12 @@ from typing import Any
 
 from PIL import Image
 
+from swinkit.data.splits import name_some
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.errors import DataError
 from swinkit.files import atomic_write
 from swinkit.parsing import mapping, read_json
-from swinkit.task.format import ResultFormat, name_first
+from swinkit.task.format import ResultFormat
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,7 @@ class DetectionFormat(ResultFormat[Detections]):
     def cells(self, result: Detections) -> list[str]:
         """How many, and of which classes."""
         named = sorted(result.counts().items(), key=lambda item: -item[1])
-        return [str(len(result)), name_first([f"{number} {name}" for name, number in named])]
-
-    def plot(self, result: Detections, path: Path) -> None:
-        """The image with its objects."""
-        result.plot(path)
+        return [str(len(result)), name_some([f"{number} {name}" for name, number in named], 6)]
 
     def write_mask(self, result: Detections, path: Path) -> None:
         """The number of the object at each pixel, from 1, in 16 bits."""

@@ -1,17 +1,16 @@
 """Objects found in an image, as validated values. N objects, K classes, H W image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from swinkit.data.splits import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.images.masks import compact_masks, to_coco
 from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import as_figure, draw_objects
-from swinkit.task.format import ImageResult
+from swinkit.task.format import CocoResult
 
 if TYPE_CHECKING:
     import supervision
@@ -24,7 +23,7 @@ Found = TypeVar("Found", bound="Detections")
 
 
 @dataclass(frozen=True, eq=False)
-class Detections(ImageResult):
+class Detections(CocoResult):
     """The objects of one image: boxes in its pixels, best first as models give them.
 
     Attributes:
@@ -111,32 +110,12 @@ class Detections(ImageResult):
             "objects": [self._object(row) for row in range(len(self))],
         }
 
-    def to_coco(
-        self, image_id: int | str, category_ids: Sequence[int] | None = None
-    ) -> list[dict[str, Any]]:
-        """Entries of a COCO results file.
-
-        Args:
-            image_id: of this image in the annotation file.
-            category_ids: K ids, one per class; by default 1, 2, ...
-
-        Raises:
-            SwinkitError: another number of ids than of classes.
-        """
-        ids = category_ids_of(self.class_names, category_ids)
-        entries = []
-        for row, label in enumerate(self.labels):
+    def coco_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The label of each object, its box, score and mask."""
+        for row, label in enumerate(self.labels.tolist()):
             left, top, right, bottom = self.boxes_xyxy[row].tolist()
-            entries.append(
-                {
-                    "image_id": image_id,
-                    "category_id": ids[int(label)],
-                    "bbox": [left, top, right - left, bottom - top],
-                    "score": float(self.scores[row]),
-                    **self._segmentation(row),
-                }
-            )
-        return entries
+            box = {"bbox": [left, top, right - left, bottom - top]}
+            yield label, {**box, "score": float(self.scores[row]), **self._segmentation(row)}
 
     def to_supervision(self) -> "supervision.Detections":
         """For supervision's trackers, zones, annotators; masks become one array (N, H, W)."""

@@ -101,10 +101,6 @@ class ReconstructionFormat(ResultFormat[Reconstruction]):
     columns = ("loss", "hidden")
     heading = ("loss", "hidden")
 
-    def entries(self, result: Reconstruction) -> list[dict[str, Any]]:
-        """One."""
-        return [result.to_dict()]
-
     def rows(self, result: Reconstruction) -> list[tuple[str | int | float, ...]]:
         """One."""
         return [(f"{result.loss:.6f}", f"{result.hidden.mean():.6f}")]
@@ -112,10 +108,6 @@ class ReconstructionFormat(ResultFormat[Reconstruction]):
     def cells(self, result: Reconstruction) -> list[str]:
         """Loss, and the hidden part in per cent."""
         return [f"{result.loss:.4f}", f"{100 * result.hidden.mean():.0f}%"]
-
-    def plot(self, result: Reconstruction, path: Path) -> None:
-        """Masked, reconstructed and original."""
-        result.plot(path)
 
 
 TASK = PretrainingTask()

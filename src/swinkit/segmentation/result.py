@@ -1,6 +1,6 @@
 """A class for every pixel of an image, as validated values. H W image, K classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from swinkit.data.splits import category_ids_of
 from swinkit.errors import SwinkitError
 from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco
 from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import draw_regions, regions_figure
 from swinkit.pictures.drawing import class_colors
-from swinkit.task.format import ImageResult
+from swinkit.task.format import CocoResult
 
 if TYPE_CHECKING:
     import supervision
@@ -27,7 +26,7 @@ PNG_CLASSES = 256
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticMap(ImageResult):
+class SemanticMap(CocoResult):
     """The class of every pixel of one image.
 
     Attributes:
@@ -144,27 +143,11 @@ class SemanticMap(ImageResult):
             ],
         }
 
-    def to_coco(
-        self, image_id: int | str, category_ids: Sequence[int] | None = None
-    ) -> list[dict[str, Any]]:
-        """One entry per class present, its pixels as COCO's run lengths.
-
-        Args:
-            image_id: of this image in the annotation file.
-            category_ids: K ids, one per class; by default 1, 2, ...
-
-        Raises:
-            SwinkitError: another number of ids than of classes.
-        """
-        ids = category_ids_of(self.class_names, category_ids)
-        return [
-            {
-                "image_id": image_id,
-                "category_id": ids[self.class_names.index(name)],
-                "segmentation": to_coco(place_crops([self.mask(name)], [(0, 0)], self.size_hw), 0),
-            }
-            for name in self.areas()
-        ]
+    def coco_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The label of each class present, its pixels as COCO's run lengths."""
+        for name in self.areas():
+            mask = place_crops([self.mask(name)], [(0, 0)], self.size_hw)
+            yield self.class_names.index(name), {"segmentation": to_coco(mask, 0)}
 
     def to_supervision(self) -> "supervision.Detections":
         """One detection per class present, for the tools of the package supervision."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
+from swinkit.data.splits import name_some
 from swinkit.segmentation.config import SegmenterConfig
 from swinkit.segmentation.data.files import LAYOUTS, is_segmentation
 from swinkit.segmentation.result import SemanticMap
@@ -14,7 +15,7 @@ from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PARAMETERS, SEGMENTERS, count_segmenter_flops
 from swinkit.settings import Progress
 from swinkit.task.base import EvaluateCall, NetworkSummary, Recognized, Report, counted_networks
-from swinkit.task.format import ResultFormat, name_first
+from swinkit.task.format import ResultFormat
 from swinkit.task.labeled import LabeledTask
 from swinkit.task.options import (
     EvaluateOptions,
@@ -163,10 +164,6 @@ class SegmentationFormat(ResultFormat[SemanticMap]):
     columns = ("label", "pixels", "share")
     heading = ("size", "classes")
 
-    def entries(self, result: SemanticMap) -> list[dict[str, Any]]:
-        """One with the areas."""
-        return [result.to_dict()]
-
     def rows(self, result: SemanticMap) -> list[tuple[str | int | float, ...]]:
         """One per class that is there."""
         areas = result.areas().items()
@@ -176,11 +173,7 @@ class SegmentationFormat(ResultFormat[SemanticMap]):
         """Size, and the shares of the classes."""
         areas = result.areas().items()
         shares = [f"{name} {100 * area / result.labels.size:.0f}%" for name, area in areas]
-        return ["x".join(map(str, result.size_hw)), name_first(shares)]
-
-    def plot(self, result: SemanticMap, path: Path) -> None:
-        """The image with its classes."""
-        result.plot(path)
+        return ["x".join(map(str, result.size_hw)), name_some(shares, 6)]
 
     def write_mask(self, result: SemanticMap, path: Path) -> None:
         """The class of each pixel, in the classes' colors."""

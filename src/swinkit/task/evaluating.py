@@ -22,6 +22,8 @@ from swinkit.settings import Progress
 from swinkit.task.base import Split
 from swinkit.task.model import TaskModel
 
+WIDEST_PERCENT = len("100.0%")
+
 
 class HasSource(Protocol):
     """A result of any task."""
@@ -138,6 +140,11 @@ def write_numbers(
 def finite(value: float) -> float | None:
     """None instead of NaN, which JSON does not have."""
     return None if math.isnan(value) else float(value)
+
+
+def percent(value: float | None) -> str:
+    """Such as 12.3%; a hyphen where there is no number."""
+    return "-" if value is None or math.isnan(value) else f"{value:.1%}"
 
 
 def _check_names(data: tuple[str, ...], model: TaskModel[Any]) -> None:

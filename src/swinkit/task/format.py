@@ -2,10 +2,11 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from swinkit.data.splits import category_ids_of
 from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +49,34 @@ class ImageResult(ABC):
         return figure
 
 
+class CocoResult(ImageResult):
+    """What a model found on one image, for COCO's tools too."""
+
+    class_names: tuple[str, ...]
+
+    @abstractmethod
+    def coco_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The label, and COCO's fields, of each thing found."""
+
+    def to_coco(
+        self, image_id: int | str, category_ids: Sequence[int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Entries of a COCO results file: one per object, or per class of a semantic map.
+
+        Args:
+            image_id: of this image in the annotation file.
+            category_ids: K ids, one per class; by default 1, 2, ...
+
+        Raises:
+            SwinkitError: another number of ids than of classes.
+        """
+        ids = category_ids_of(self.class_names, category_ids)
+        return [
+            {"image_id": image_id, "category_id": ids[label], **fields}
+            for label, fields in self.coco_entries()
+        ]
+
+
 class ResultFormat(ABC, Generic[Result]):
     """How a task's results are written.
 
@@ -59,9 +88,10 @@ class ResultFormat(ABC, Generic[Result]):
     columns: tuple[str, ...]
     heading: tuple[str, ...]
 
-    @abstractmethod
     def entries(self, result: Result) -> list[dict[str, Any]]:
-        """Entries of the JSON file."""
+        """Entries of the JSON file; by default the result is one."""
+        found: Any = result
+        return [found.to_dict()]
 
     @abstractmethod
     def rows(self, result: Result) -> list[tuple[str | int | float, ...]]:
@@ -71,9 +101,10 @@ class ResultFormat(ABC, Generic[Result]):
     def cells(self, result: Result) -> list[str]:
         """Cells of the table, after the image."""
 
-    @abstractmethod
     def plot(self, result: Result, path: Path) -> None:
         """Draw the image with its result. Raises SwinkitError where the system refuses."""
+        drawn: Any = result
+        drawn.plot(path)
 
     def draw(self, result: Result) -> "np.ndarray":
         """(h, w, 3) uint8: the image with its result drawn on it, as a frame of a video."""
@@ -87,9 +118,3 @@ class ResultFormat(ABC, Generic[Result]):
             ConfigError: a task whose results are no masks.
         """
         raise ConfigError("the results of this model are no masks; leave --masks out")
-
-
-def name_first(texts: Sequence[str], most: int = 6) -> str:
-    """The first few texts, and how many more there are."""
-    more = f", {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more

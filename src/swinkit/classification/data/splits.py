@@ -82,7 +82,7 @@ def load_classification(
     names = class_names or tuple(sorted({name for _, name in complete["train"]}))
     if len(names) < 2:
         raise DataError(
-            f"{config.path}: only one class ({name_some(list(names))}) has training images; "
+            f"{config.path}: only one class ({name_some(names)}) has training images; "
             "a classifier needs two or more"
             + (f" (of {name_some(lost)} none can be read: {problems[0].done})" if lost else "")
         )
@@ -171,7 +171,7 @@ def label_samples(
         raise DataError(
             f"{where} has {'class' if len(unknown) == 1 else 'classes'} "
             f"{name_some(unknown)}, unknown to the training classes "
-            f"({name_some(list(class_names))}); rename or remove"
+            f"({name_some(class_names)}); rename or remove"
         )
     samples = (ClassificationSample(path, index[name]) for path, name in labeled)
     return sorted(samples, key=lambda sample: sample.path)

@@ -238,7 +238,7 @@ def _classes(
             if wanted is not None and shared not in wanted and count:
                 raise DataError(
                     f"{path}: has the class {name!r}, unknown to the model "
-                    f"({name_some(list(wanted))}); rename or remove it"
+                    f"({name_some(wanted)}); rename or remove it"
                 )
             found.setdefault(shared, number)
             own_names[split].append(shared)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from swinkit.console import text_table
 from swinkit.detection.data.samples import DetectionSample
 from swinkit.detection.evaluate.coco import CocoEvaluator, EncodedDetections
 from swinkit.detection.evaluate.errors import (
@@ -16,7 +17,7 @@ from swinkit.detection.evaluate.errors import (
     operate,
 )
 from swinkit.detection.evaluate.scores import RECALLS, CocoResult, CocoScores
-from swinkit.task.evaluating import finite, write_numbers
+from swinkit.task.evaluating import WIDEST_PERCENT, finite, percent, write_numbers
 
 MISSED = "missed"
 
@@ -146,18 +147,14 @@ class DetectionReport:
     def table(self) -> str:
         """One line per class and a summary, as plain text."""
         kinds = self.scores.by_kind()
-        width = max(len("class"), *(len(name) for name in self.class_names))
-        heads = "".join(f"  {kind + ' AP':>8}  {kind + ' AP50':>9}" for kind in kinds)
-        lines = [f"{'class':<{width}}{heads}  precision  recall  objects"]
-        for row in self.rows():
-            cells = "".join(
-                f"  {_percent(row[f'{kind}_ap']):>8}  {_percent(row[f'{kind}_ap50']):>9}"
-                for kind in kinds
-            )
-            lines.append(
-                f"{row['name']:<{width}}{cells}  {row['precision']:9.1%}  {row['recall']:6.1%}  "
-                f"{row['objects']:7d}"
-            )
+        ratios = [f"{kind}_{name}" for kind in kinds for name in ("ap", "ap50")]
+        ratios += ["precision", "recall"]
+        heads = [name.replace("_ap", " AP") for name in ratios]
+        rows = [
+            (row["name"], *(percent(row[name]) for name in ratios), str(row["objects"]))
+            for row in self.rows()
+        ]
+        lines = text_table(("class", *heads, "objects"), rows, narrowest=WIDEST_PERCENT)
         lines += [_summary(kind, scores) for kind, scores in kinds.items()]
         at = self.overall
         errors = ", ".join(f"{number} {kind}" for kind, number in at.errors.items() if number)
@@ -268,13 +265,9 @@ def _miss(
 
 
 def _summary(kind: str, scores: CocoScores) -> str:
-    found = "  ".join(f"{_label(name)} {_percent(v)}" for name, v in scores.numbers().items())
+    found = "  ".join(f"{_label(name)} {percent(v)}" for name, v in scores.numbers().items())
     return f"{kind}: {found}  (at most {scores.max_detections} per class and image)"
 
 
 def _label(name: str) -> str:
     return name.replace("ap", "AP").replace("ar", "AR").replace("lARge", "large").replace("_", " ")
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.1%}"

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from swinkit.console import text_table
 from swinkit.images.preprocessing import Normalization, resize_pixels
 from swinkit.pictures.drawing import class_colors, save_figure
 from swinkit.pictures.figures import GRAY, confusion_matrix, shorten
 from swinkit.segmentation.evaluate.scores import SegmentationScores
-from swinkit.task.evaluating import finite, write_numbers
+from swinkit.task.evaluating import WIDEST_PERCENT, finite, percent, write_numbers
 
 OPACITY = 0.6
 WRONG = np.array([229, 62, 62])
@@ -106,20 +107,17 @@ class SegmentationReport:
 
     def table(self) -> str:
         """One line per class and a summary, as plain text."""
-        width = max(len("class"), *(len(name) for name in self.class_names))
-        pixels = max(int(self.scores.confusion.sum()), 1)
-        lines = [f"{'class':<{width}}     IoU  accuracy  precision  boundary F1  share"]
-        lines += [
-            f"{score.name:<{width}}  {_percent(score.iou):>6}  {_percent(score.accuracy):>8}  "
-            f"{_percent(score.precision):>9}  {_percent(score.boundary_f1):>11}  "
-            f"{_percent(score.pixels / pixels):>5}"
-            for score in self.scores.per_class
-        ]
-        scores = self.scores
+        scores, pixels = self.scores, max(int(self.scores.confusion.sum()), 1)
+        rows = []
+        for each in scores.per_class:
+            ratios = (each.iou, each.accuracy, each.precision, each.boundary_f1)
+            rows.append((each.name, *map(percent, (*ratios, each.pixels / pixels))))
+        heads = ("class", "IoU", "accuracy", "precision", "boundary F1", "share")
+        lines = text_table(heads, rows, narrowest=WIDEST_PERCENT)
         lines.append(
-            f"mIoU {_percent(scores.miou)}  pixel accuracy {_percent(scores.pixel_accuracy)}  "
-            f"mean accuracy {_percent(scores.mean_accuracy)}  boundary F1 "
-            f"{_percent(scores.mean_boundary_f1)}  {scores.images} images, "
+            f"mIoU {percent(scores.miou)}  pixel accuracy {percent(scores.pixel_accuracy)}  "
+            f"mean accuracy {percent(scores.mean_accuracy)}  boundary F1 "
+            f"{percent(scores.mean_boundary_f1)}  {scores.images} images, "
             f"{self.images_per_second:.1f} a second"
         )
         return "\n".join(lines)
@@ -143,10 +141,6 @@ class SegmentationReport:
         )
         worst = compare_labels(self, self.worst, f"lowest mean IoU first: {heading}", preprocessing)
         save_figure(worst, folder / "worst_images.png")
-
-
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.1%}"
 
 
 def compare_labels(

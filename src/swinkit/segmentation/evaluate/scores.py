@@ -152,17 +152,11 @@ class SegmentationScores:
         """One entry per class, in their order."""
         right = np.diag(self.confusion)
         pixels, called = self.confusion.sum(1), self.confusion.sum(0)
-        accuracy, precision, iou = _ratio(right, pixels), _ratio(right, called), self.iou
+        ratios = (self.iou, _ratio(right, pixels), _ratio(right, called), self.boundary)
+        columns = (values.tolist() for values in (*ratios, pixels))
         return tuple(
-            ClassIoU(
-                name=name,
-                iou=float(iou[label]),
-                accuracy=float(accuracy[label]),
-                precision=float(precision[label]),
-                boundary_f1=float(self.boundary[label]),
-                pixels=int(pixels[label]),
-            )
-            for label, name in enumerate(self.class_names)
+            ClassIoU(name=name, iou=i, accuracy=a, precision=p, boundary_f1=b, pixels=count)
+            for name, i, a, p, b, count in zip(self.class_names, *columns, strict=True)
         )
 
     def numbers(self) -> dict[str, float]:
