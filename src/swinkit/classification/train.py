@@ -36,7 +36,7 @@ from swinkit.task.evaluating import MeanLoss
 from swinkit.task.model import ModelInfo
 from swinkit.task.options import WorkerOptions
 from swinkit.task.starting_weights import adapt_backbone, adapt_preprocessing
-from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
+from swinkit.task.training import Batch, FixedSizeTraining, LoadWeights, Step, Validation
 
 logger = logging.getLogger(__name__)
 AUTO = "auto"
@@ -46,7 +46,7 @@ LARGEST_FOR_32 = 48
 DEFAULT_SIZE = 224  # pixels, of an architecture without a name
 
 
-class ClassificationTraining(TrainingTask[SwinClassifier]):
+class ClassificationTraining(FixedSizeTraining[SwinClassifier]):
     """Cross-entropy with soft targets; the best epoch has the highest top-1 accuracy.
 
     Loss of a batch: -1/B sum_b sum_k w_k y_bk log p_bk, with class weights w of mean 1. Dividing by
@@ -136,17 +136,9 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
             on_bad_image=self.config.data.on_bad_image,
         )
 
-    def probe_shape(self, model: SwinClassifier) -> tuple[int, int, int]:
-        """Every image has this shape."""
-        return (model.config.in_channels, *model.preprocessing.size_hw)
-
     def probe(self, model: SwinClassifier, images: Tensor) -> Tensor:
         """Mean square of the logits."""
         return model(images).float().square().mean()
-
-    def images_in(self, batch: Batch) -> int:
-        """B."""
-        return len(batch[1])
 
     def step(self, model: SwinClassifier, batch: Batch, seed: int) -> Step:
         """Mix, classify, compare."""
@@ -185,10 +177,6 @@ class ClassificationTraining(TrainingTask[SwinClassifier]):
     def evaluate_options(self) -> WorkerOptions:
         """As many processes read images as in training."""
         return WorkerOptions(workers=self.config.data.workers)
-
-    def describe_size(self, model: SwinClassifier) -> str:
-        """Height x width."""
-        return "x".join(map(str, model.preprocessing.size_hw))
 
 
 class ClassificationValidation(Validation):

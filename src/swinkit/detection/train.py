@@ -12,7 +12,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swinkit.data.bands import channels_of
 from swinkit.detection.boxes.instances import InstanceTarget
 from swinkit.detection.config import DetectorConfig, RCNNConfig, RCNNKind
 from swinkit.detection.data.dataset import DetectionBatch, DetectionDataset, collate_detection
@@ -27,13 +26,7 @@ from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel, SeenObjects, detection_preview
 from swinkit.settings import by_name
-from swinkit.task.model import ModelInfo
-from swinkit.task.starting_weights import (
-    adapt_backbone,
-    adapt_preprocessing,
-    load_whole,
-    start_from,
-)
+from swinkit.task.starting_weights import build_dense
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation, gather
 
 logger = logging.getLogger(__name__)
@@ -219,19 +212,16 @@ def build_detector(
         ConfigError: no such model, or one that needs what the data does not have.
         CheckpointError: starting weights that cannot be used.
     """
-    channels = channels_of(config.data)
-    whole = load_whole(config.model, SwinDetector, load, channels)  # type: ignore[type-abstract]
-    if whole is not None:
-        architecture, info, fit = whole.config, whole.info, whole.preprocessing
-    else:
-        architecture, fit = _architecture(config)
-        info = ModelInfo(preprocessing=fit)
-    architecture = _for_data(architecture, splits, config)
-    fit = adapt_preprocessing(fit, config)
-    info = replace(info, class_names=splits.class_names, preprocessing=fit)
-    model = SwinDetector.from_config(architecture, info=info)
-    start_from(model, whole, architecture.backbone, config.model, load)
-    return model
+    return build_dense(
+        SwinDetector,  # type: ignore[type-abstract]
+        config,
+        splits.class_names,
+        load,
+        fresh=lambda: _architecture(config),
+        make=lambda architecture, info: SwinDetector.from_config(
+            _for_data(architecture, splits, config), info=info
+        ),
+    )
 
 
 def _architecture(config: DetectionTrainConfig) -> tuple[DetectorConfig, Fit]:
@@ -245,10 +235,8 @@ def _architecture(config: DetectionTrainConfig) -> tuple[DetectorConfig, Fit]:
 
 
 def _for_data(
-    architecture: DetectorConfig, splits: DetectionSplits, config: DetectionTrainConfig
+    made: DetectorConfig, splits: DetectionSplits, config: DetectionTrainConfig
 ) -> DetectorConfig:
-    backbone = adapt_backbone(architecture.backbone, config)
-    made = replace(architecture, backbone=backbone, num_classes=len(splits.class_names))
     if splits.has_masks or not made.has_masks:
         return made
     if not isinstance(made, RCNNConfig) or made.kind not in BOXES_ALONE:

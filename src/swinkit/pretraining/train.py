@@ -36,7 +36,7 @@ from swinkit.task.starting_weights import (
     load_whole,
     start_from,
 )
-from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation
+from swinkit.task.training import Batch, FixedSizeTraining, LoadWeights, Step, Validation
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ DEFAULT_SIZE = 224  # pixels, of an architecture without a name
 SHOWN = 4  # images in a picture
 
 
-class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
+class PretrainingTraining(FixedSizeTraining[SwinMaskedImageModel]):
     """The loss of SimMIM (2111.09886); the best epoch has the smallest on validation images.
 
     Args:
@@ -136,18 +136,10 @@ class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
             on_bad_image=self.config.data.on_bad_image,
         )
 
-    def probe_shape(self, model: SwinMaskedImageModel) -> tuple[int, int, int]:
-        """Every image has this shape."""
-        return (model.config.backbone.in_channels, *model.preprocessing.size_hw)
-
     def probe(self, model: SwinMaskedImageModel, images: Tensor) -> Tensor:
         """The loss under some mask."""
         mask = torch.from_numpy(model.mask_drawer()(np.random.RandomState(0))).to(images.device)
         return model.loss(images, mask.expand(len(images), -1, -1))
-
-    def images_in(self, batch: Batch) -> int:
-        """B."""
-        return len(batch[2])
 
     def step(self, model: SwinMaskedImageModel, batch: Batch, seed: int) -> Step:
         """The loss of hidden pixels."""
@@ -177,10 +169,6 @@ class PretrainingTraining(TrainingTask[SwinMaskedImageModel]):
         """A training batch: masked, as the network fills it in at the start, original."""
         found = model.reconstruct(shown["images"][:SHOWN], shown["mask"][:SHOWN])
         return rows_of(found, "a training batch, as the network sees it")
-
-    def describe_size(self, model: SwinMaskedImageModel) -> str:
-        """Height x width."""
-        return "x".join(map(str, model.preprocessing.size_hw))
 
 
 class PretrainingValidation(Validation):

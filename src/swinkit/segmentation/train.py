@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from swinkit.data.bands import channels_of
 from swinkit.images.fitting import Fit
 from swinkit.pictures.figures import ScorePanel, segmentation_preview
 from swinkit.segmentation.config import SegmenterConfig
@@ -27,13 +26,7 @@ from swinkit.segmentation.train_config import SegmentationTrainConfig
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
 from swinkit.settings import by_name
 from swinkit.task.evaluating import MeanLoss
-from swinkit.task.model import ModelInfo
-from swinkit.task.starting_weights import (
-    adapt_backbone,
-    adapt_preprocessing,
-    load_whole,
-    start_from,
-)
+from swinkit.task.starting_weights import build_dense
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation, gather
 
 
@@ -87,10 +80,6 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         stripes = torch.arange(width, device=images.device) * model.num_classes // width
         labels = stripes.expand(len(images), images.shape[2], width).contiguous()  # B H W
         return torch.stack(list(model.losses(images, labels, self.loss).values())).sum()
-
-    def images_in(self, batch: Batch) -> int:
-        """B."""
-        return len(batch[1])
 
     def step(self, model: SwinSegmenter, batch: Batch, seed: int) -> Step:
         """All of the segmenter's losses."""
@@ -229,20 +218,14 @@ def build_segmenter(
         ConfigError: no such model, or settings that contradict each other.
         CheckpointError: starting weights that cannot be used.
     """
-    whole = load_whole(config.model, SwinSegmenter, load, channels_of(config.data))
-    if whole is not None:
-        architecture, info, fit = whole.config, whole.info, whole.preprocessing
-    else:
-        architecture, fit = _architecture(config)
-        info = ModelInfo(preprocessing=fit)
-    backbone = adapt_backbone(architecture.backbone, config)
-    architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
-    fit = adapt_preprocessing(fit, config)
-    model = SwinSegmenter(
-        architecture, info=replace(info, class_names=class_names, preprocessing=fit)
+    return build_dense(
+        SwinSegmenter,
+        config,
+        class_names,
+        load,
+        fresh=lambda: _architecture(config),
+        make=lambda architecture, info: SwinSegmenter(architecture, info=info),
     )
-    start_from(model, whole, architecture.backbone, config.model, load)
-    return model
 
 
 def _architecture(config: SegmentationTrainConfig) -> tuple[SegmenterConfig, Fit]:

@@ -1,20 +1,24 @@
 """Starting weights of a network on a backbone: a whole model, or the backbone for one."""
 
 import logging
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.data.bands import channels_of
 from swinkit.errors import ConfigError
-from swinkit.task.model import Prepare
+from swinkit.images.fitting import Fit
+from swinkit.task.model import ModelInfo, Prepare, TaskModel
 from swinkit.task.train_config import ModelConfig, TrainConfig
 from swinkit.task.training import LoadWeights
 
 logger = logging.getLogger(__name__)
 
 Whole = TypeVar("Whole", bound=nn.Module)
+Dense = TypeVar("Dense", bound=TaskModel[Fit])
 
 
 def adapt_backbone(backbone: SwinConfig, config: TrainConfig) -> SwinConfig:
@@ -33,6 +37,40 @@ def adapt_preprocessing(preprocessing: Prepare, config: TrainConfig) -> Prepare:
     if config.model.image_size is not None:
         preprocessing = preprocessing.of_size(config.model.image_size)
     return preprocessing.for_channels(channels_of(config.data))
+
+
+def build_dense(
+    kind: type[Dense],
+    config: TrainConfig,
+    class_names: tuple[str, ...],
+    load: LoadWeights,
+    *,
+    fresh: Callable[[], tuple[Any, Fit]],
+    make: Callable[[Any, ModelInfo], Dense],
+) -> Dense:
+    """A model of a run's classes, windows and bands, with its starting weights.
+
+    Args:
+        kind: of models whose weights are taken as a whole.
+        fresh: architecture and preprocessing where the weights are none such.
+        make: the model of an architecture that has been adapted.
+
+    Raises:
+        ConfigError: no such model, or one that needs what the data does not have.
+        CheckpointError: starting weights that cannot be used.
+    """
+    whole = load_whole(config.model, kind, load, channels_of(config.data))
+    if whole is None:
+        architecture, fit = fresh()
+        info = ModelInfo(preprocessing=fit)
+    else:
+        architecture, info, fit = whole.config, whole.info, whole.preprocessing
+    backbone = adapt_backbone(architecture.backbone, config)
+    architecture = replace(architecture, backbone=backbone, num_classes=len(class_names))
+    fit = adapt_preprocessing(fit, config)
+    model = make(architecture, replace(info, class_names=class_names, preprocessing=fit))
+    start_from(model, whole, backbone, config.model, load)
+    return model
 
 
 def load_whole(

@@ -159,9 +159,9 @@ class TrainingTask(ABC, Generic[Model]):
     def probe(self, model: Model, images: Tensor) -> Tensor:
         """Some loss of made-up images (B, C, H, W), as costly in memory as the real one."""
 
-    @abstractmethod
     def images_in(self, batch: Batch) -> int:
-        """B."""
+        """B; of a batch that ends in its (B,) indices."""
+        return len(batch[-1])
 
     def to_device(self, batch: Batch, device: torch.device) -> Batch:
         """The batch's tensors on a device."""
@@ -209,3 +209,15 @@ class TrainingTask(ABC, Generic[Model]):
     def problems(self) -> list[str]:
         """What of the data is not sound, counted by kind, and the first of each."""
         return describe_problems(self.splits.problems, SHOWN_PROBLEMS)
+
+
+class FixedSizeTraining(TrainingTask[Model]):
+    """Training on images of one size."""
+
+    def probe_shape(self, model: Model) -> tuple[int, int, int]:
+        """Every image has this shape."""
+        return (model.backbone.config.in_channels, *model.preprocessing.size_hw)
+
+    def describe_size(self, model: Model) -> str:
+        """Height x width."""
+        return "x".join(map(str, model.preprocessing.size_hw))
