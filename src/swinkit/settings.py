@@ -45,6 +45,7 @@ class Dataclass(Protocol):
 
 Config = TypeVar("Config", bound=Dataclass)
 Named = TypeVar("Named")
+Plain = TypeVar("Plain", bound="PlainConfig")
 
 
 def to_plain(value: Any) -> Any:
@@ -56,6 +57,24 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+class PlainConfig:
+    """A dataclass that goes into files as plain values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON and YAML can hold."""
+        values: dict[str, Any] = to_plain(self)
+        return values
+
+    @classmethod
+    def from_dict(cls: type[Plain], values: Mapping[str, Any]) -> Plain:
+        """Inverse of `to_dict`, also after a trip through JSON; what is absent keeps its default.
+
+        Raises:
+            ConfigError: an unknown key, or a value of the wrong kind.
+        """
+        return from_plain(cls, values)  # type: ignore[type-var]
 
 
 def flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """The architecture of one Swin Transformer, V1 or V2, as plain data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from swinkit.errors import ConfigError
-from swinkit.settings import SizeHW, from_plain, to_plain
+from swinkit.settings import PlainConfig, SizeHW
 from swinkit.windows.kernels import Kernel
 
 SmallMapRule = Literal["shrink_both", "shrink_per_axis", "keep"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwinConfig:
+class SwinConfig(PlainConfig):
     """Everything that decides the computation, and nothing learned.
 
     Sizes are (height, width). `window_size` and `pretrained_window_size` may be given as one
@@ -191,28 +191,6 @@ class SwinConfig:
             attention=attention or self.attention,
             gradient_checkpointing=gradient_checkpointing,
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold.
-
-        >>> from swinkit import SwinConfig
-        >>> SwinConfig().to_dict()["depths"]
-        [2, 2, 6, 2]
-        """
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SwinConfig":
-        """Inverse of `to_dict`, also after a trip through JSON.
-
-        >>> from swinkit import SwinConfig
-        >>> SwinConfig.from_dict({"embed_dim": 128, "num_heads": [4, 8, 16, 32]}).channels
-        (128, 256, 512, 1024)
-
-        Raises:
-            ConfigError: a key that this version does not know.
-        """
-        return from_plain(cls, values)
 
 
 def per_stage(value: Any, num_stages: int, name: str, least: int) -> tuple[SizeHW, ...]:

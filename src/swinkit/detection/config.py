@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from swinkit.backbones.config import SwinConfig
 from swinkit.detection.roi_config import CASCADE_STAGES, BoxHeadConfig, MaskHeadConfig, RoIConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import from_plain, to_plain
+from swinkit.settings import PlainConfig, from_plain
 
 RCNNKind = Literal["faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "htc"]
 Kind = Literal["retinanet"] | RCNNKind
@@ -119,7 +119,7 @@ class OutputConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorConfig(ABC):
+class DetectorConfig(PlainConfig, ABC):
     """Everything that decides a detector's computation, and nothing learned.
 
     Attributes:
@@ -158,10 +158,6 @@ class DetectorConfig(ABC):
     @abstractmethod
     def class_agnostic(self) -> bool:
         """Whether box deltas are the same for all classes."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        return to_plain(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "DetectorConfig":

@@ -1,19 +1,17 @@
 """The architecture of a masked image model as plain data. Importing this needs no PyTorch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import from_plain, to_plain
+from swinkit.settings import PlainConfig
 
 PUBLISHED_PATCH, PUBLISHED_RATIO = 32, 0.6  # of the paper's masks, section 4.1
 PUBLISHED_NEIGHBORHOOD = 47  # of the normalized targets of Swin V2's pretraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedImageConfig:
+class MaskedImageConfig(PlainConfig):
     """A backbone that sees a part of each image, and a decoder that fills in the rest.
 
     Attributes:
@@ -48,15 +46,6 @@ class MaskedImageConfig:
             )
         check_ratio(self.mask_ratio)
         check_neighborhood(self.neighborhood)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "MaskedImageConfig":
-        """Inverse of `to_dict`, also after a trip through JSON. Raises ConfigError."""
-        return from_plain(cls, values)
 
 
 def check_ratio(ratio: float) -> None:

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from swinkit.backbones.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import from_plain, to_plain
+from swinkit.settings import PlainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmenterConfig:
+class SegmenterConfig(PlainConfig):
     """Everything that decides the computation, and nothing learned.
 
     Attributes:
@@ -64,10 +64,6 @@ class SegmenterConfig:
         if self.decoder == "unet" and (patch < 2 or patch & (patch - 1)):
             raise ConfigError(f"patch_size is {patch}; the U-Net halves: give 2, 4, 8, ...")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        return to_plain(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SegmenterConfig":
         """Inverse of `to_dict`, also after a trip through JSON.
@@ -77,7 +73,7 @@ class SegmenterConfig:
         """
         # Weights saved by swinkit 0.1 name this switch of speed, which is no part of a network.
         known = {name: value for name, value in values.items() if name != "late_enlarging"}
-        return from_plain(cls, known)
+        return super().from_dict(known)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,15 @@ from tyro.conf import arg
 
 from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError
-from swinkit.settings import at_least, expand_user, finite, from_plain, one_of, to_plain, write_yaml
+from swinkit.settings import (
+    PlainConfig,
+    at_least,
+    expand_user,
+    finite,
+    one_of,
+    to_plain,
+    write_yaml,
+)
 
 OwnConfig = TypeVar("OwnConfig", bound="TrainConfig")
 
@@ -225,7 +233,7 @@ class RuntimeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(PlainConfig):
     """Settings of a run; a task's own class adds augmentation, architecture and the like.
 
     >>> config = swinkit.load_recipe("fine_tune", "photos")
@@ -255,20 +263,6 @@ class TrainConfig:
         one_of("train_on", self.train_on, ("train", "train+val"))
         one_of("class_weights", self.class_weights, ("none", "balanced"))
         finite(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that YAML and JSON can hold."""
-        values: dict[str, Any] = to_plain(self)
-        return values
-
-    @classmethod
-    def from_dict(cls: type[OwnConfig], values: dict[str, Any]) -> OwnConfig:
-        """Inverse of `to_dict`; what is absent keeps its default.
-
-        Raises:
-            ConfigError: an unknown key, or a value of the wrong kind.
-        """
-        return from_plain(cls, values)
 
     def changed(self: OwnConfig, settings: Mapping[str, Any]) -> OwnConfig:
         """With other settings, by their names.
