@@ -6,7 +6,9 @@ Imports no PyTorch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
 
 from swinkit.data.config import DataConfig
 from swinkit.data.inspection import Inspection
@@ -45,7 +47,7 @@ COUNTED_HW = (800, 1280)  # the size that the papers count at
 class DetectionPredictOptions(ViewOptions, MaskOptions, PredictOptions):
     """Which objects to keep, and how to look at large images."""
 
-    score: float = 0.3
+    score: Annotated[float, arg(aliases=("--score-threshold",))] = 0.3
     """Detector: objects must score higher; 0.05 and less for measuring precision."""
     coco: Path | None = None
     """Detector: COCO annotation file that gives images and classes their ids in --json."""
