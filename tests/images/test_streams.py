@@ -208,3 +208,15 @@ def test_a_video_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) 
     writer.close(caught.value)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_camera_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ImageError, match="camera 97: cannot be opened"):
+        next(read_stream(97))
+    assert capfd.readouterr().err == ""  # OpenCV reports each backend that it tries
+
+
+def test_videos_are_encoded_quickly(video: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra video")
+    settings = video.read_bytes()  # x264 writes its settings into the file
+    assert b"x264" not in settings or b"subme=0" in settings

@@ -6,6 +6,7 @@ Legend: N objects, K classes, H W image, h w picture.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -66,7 +67,7 @@ def draw_objects(
     order = np.argsort(-sizes, kind="stable")
     colors = class_colors(len(class_names)) if colors_rgb is None else colors_rgb
     palette = _palette(colors)
-    scene = np.ascontiguousarray(picture[:, :, ::-1])  # supervision paints in BGR
+    scene: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)  # as supervision paints
     classes = np.asarray(labels, np.int64)[order]
     objects = sv.Detections(xyxy=boxes[order], class_id=classes)
     if masks is not None:
@@ -87,7 +88,7 @@ def draw_objects(
         for row in order
     ]
     scene = writer.annotate(scene, objects, labels=texts)
-    return np.ascontiguousarray(np.asarray(scene)[:, :, ::-1])
+    return cv2.cvtColor(np.asarray(scene), cv2.COLOR_BGR2RGB)
 
 
 def draw_regions(
