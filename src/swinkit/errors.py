@@ -1,6 +1,8 @@
 """The errors a user can cause. Each message is one line: what is wrong, where, and what to do."""
 
 import logging
+from importlib import import_module
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,12 @@ class TrainingError(SwinkitError):
 
 
 # What only an extra brings, by the name that Python imports it under.
-EXTRAS = dict.fromkeys(("lightning", "torchmetrics", "tensorboard"), "train")
+EXTRAS = {
+    **dict.fromkeys(("lightning", "torchmetrics", "tensorboard"), "train"),
+    **dict.fromkeys(("matplotlib", "scipy", "supervision"), "pictures"),
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
+    **dict.fromkeys(("openvino", "nncf"), "openvino"),
+}
 
 
 class MissingPackage(SwinkitError):
@@ -78,6 +85,21 @@ class MissingPackage(SwinkitError):
             f"this needs {package}, which is not installed: pip install "
             f"'swinkit[{EXTRAS[package]}]'"
         )
+
+
+def require(module: str) -> Any:
+    """An extra's module.
+
+    Raises:
+        MissingPackage: it is not installed; says how to.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = MissingPackage.for_import(error)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 class Terminated(KeyboardInterrupt):

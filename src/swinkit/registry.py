@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, require
 from swinkit.settings import expand_user, from_plain
 from swinkit.task.base import Recognized, Task
 from swinkit.task.options import check_range
@@ -184,6 +184,7 @@ def inspect(
 
     Raises:
         DataError: nothing there, or nothing that any task can use.
+        MissingPackage: `out` where matplotlib is not installed.
         SwinkitError: a refused write.
 
     Example:
@@ -199,7 +200,6 @@ def inspect(
         ('classification', ('blue', '1', '1'), ())
     """
     from swinkit.data.config import DataConfig
-    from swinkit.data.page import write_page
 
     check_range("pictures", pictures, 0)
     check_range("seed", seed, 0)
@@ -209,5 +209,8 @@ def inspect(
     config = from_plain(DataConfig, {**settings, "channels": channels, "shown_bands": shown})
     inspection = get_task(found.task).inspect(config, pictures=pictures, seed=seed)
     if out is not None:
+        require("matplotlib")
+        from swinkit.data.page import write_page
+
         write_page(inspection, Path(out))
     return inspection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swinkit.errors import SwinkitError, printable
+from swinkit.errors import SwinkitError, printable, require
 from swinkit.images.reading import check_rgb
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class Classification:
             SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
         """
         # Imported here because it takes longer than everything else that a prediction imports.
+        require("matplotlib")
         from matplotlib.figure import Figure
 
         from swinkit.pictures.drawing import save_figure

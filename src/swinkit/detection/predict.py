@@ -20,7 +20,7 @@ from swinkit.detection.network.base import DetectionNetwork
 from swinkit.detection.result import Detections, InstanceMasks
 from swinkit.detection.tiles import merge_tiles, tile_boxes
 from swinkit.detection.views import detect_views, make_views
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, require
 from swinkit.images.fitting import Fit
 from swinkit.images.masks import merge_masks, place_crops
 from swinkit.settings import Progress, SizeHW
@@ -46,6 +46,7 @@ class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
 
     Raises:
         ConfigError: views through an exported file.
+        MissingPackage: what holds masks is not installed.
     """
 
     network: DetectionNetwork
@@ -57,6 +58,8 @@ class DetectionPredictor(Predictor[Fit, SizeHW, Detections]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.network.config.has_masks:
+            require("supervision")  # which holds them: said before the network has run
         if self.views is not None and next(self.network.parameters()).is_meta:
             raise ConfigError(
                 "an exported file suppresses boxes of one view alone; leave views (--augment) out, "

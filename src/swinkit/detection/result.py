@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from swinkit.errors import SwinkitError
+from swinkit.errors import SwinkitError, require
 from swinkit.images.masks import compact_masks, to_coco
 from swinkit.images.reading import check_rgb
 from swinkit.pictures.annotating import as_figure, draw_objects
@@ -119,9 +119,8 @@ class Detections(CocoResult):
 
     def to_supervision(self) -> "supervision.Detections":
         """For supervision's trackers, zones, annotators; masks become one array (N, H, W)."""
-        import supervision
-
-        return supervision.Detections(
+        sv = require("supervision")
+        return sv.Detections(
             xyxy=self.boxes_xyxy.copy(),
             mask=self._dense_masks(),
             confidence=self.scores.copy(),

@@ -17,12 +17,3 @@ onnxruntime, openvino: the network exported once and kept, run by that library.
 RunPrecision = Literal["fp32", "bf16"]
 """In what an engine multiplies. bf16: faster on processors with AMX or AVX-512 BF16 and on GPUs,
 at three significant digits."""
-
-INSTALLATION = {
-    "onnx": "pip install 'swinkit[onnx]'",
-    "onnxscript": "pip install 'swinkit[onnx]'",
-    "onnxruntime": "pip install 'swinkit[onnx]'",
-    "openvino": "pip install 'swinkit[openvino]'",
-    "nncf": "pip install 'swinkit[openvino]'",
-}
-"""The module of each extra, and the command that installs it."""

@@ -6,15 +6,13 @@ import logging
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from swinkit.engines import INSTALLATION
-from swinkit.errors import CheckpointError, ConfigError, ImageError, one_line
+from swinkit.errors import CheckpointError, ImageError, one_line
 
 METADATA = "swinkit"
 """The key under which an exported file holds what swinkit knows of it, as JSON."""
@@ -81,17 +79,6 @@ def multiplies_bfloat16(device: str) -> bool:
         has_onednn = torch.backends.mkldnn.is_available()
         return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def require(module: str) -> Any:
-    """An extra's module.
-
-    Raises:
-        ConfigError: it is not installed; says how to.
-    """
-    if not is_installed(module):
-        raise ConfigError(f"{module} is not installed; {INSTALLATION[module]}")
-    return import_module(module)
 
 
 def is_installed(module: str) -> bool:

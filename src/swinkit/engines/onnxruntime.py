@@ -5,15 +5,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from swinkit.engines.base import KNOWN_RANKS, Engine, require, to_tensors
-from swinkit.errors import CheckpointError, one_line
+from swinkit.engines.base import KNOWN_RANKS, Engine, to_tensors
+from swinkit.errors import CheckpointError, one_line, require
 
 
 class OnnxRuntime(Engine):
     """An ONNX file in an inference session.
 
     Raises:
-        ConfigError: ONNX Runtime is not installed.
+        MissingPackage: ONNX Runtime is not installed.
         CheckpointError: no ONNX file, a torn one, or one with operators that are not known.
     """
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from swinkit.engines import RunPrecision
-from swinkit.engines.base import KNOWN_RANKS, METADATA, Engine, require, to_tensors
-from swinkit.errors import CheckpointError, one_line
+from swinkit.engines.base import KNOWN_RANKS, METADATA, Engine, to_tensors
+from swinkit.errors import CheckpointError, one_line, require
 
 
 class OpenVINO(Engine):
@@ -21,7 +21,7 @@ class OpenVINO(Engine):
         cache: folder in which OpenVINO keeps what it compiled; None keeps nothing.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
+        MissingPackage: OpenVINO is not installed.
         CheckpointError: no such model, or a torn one.
     """
 

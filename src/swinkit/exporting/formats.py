@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swinkit.engines.base import Engine, require, silenced
+from swinkit.engines.base import Engine, silenced
+from swinkit.errors import require
 from swinkit.exporting.graph import Graph
 
 OPSET = 20  # the first with GELU
@@ -18,7 +19,7 @@ def to_onnx(graph: Graph) -> Any:
     """The `onnx.ModelProto` of a graph.
 
     Raises:
-        ConfigError: onnx or onnxscript is not installed.
+        MissingPackage: onnx or onnxscript is not installed.
     """
     require("onnx")
     require("onnxscript")
@@ -51,7 +52,7 @@ def to_openvino(proto: Any) -> Any:
     """The `openvino.Model` of an ONNX model.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
+        MissingPackage: OpenVINO is not installed.
     """
     openvino = require("openvino")
     return openvino.Core().read_model(io.BytesIO(proto.SerializeToString()))

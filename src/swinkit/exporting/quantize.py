@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swinkit.engines.base import require, silenced
-from swinkit.errors import ConfigError, DataError
+from swinkit.engines.base import silenced
+from swinkit.errors import ConfigError, DataError, require
 from swinkit.images.reading import read_image
 from swinkit.images.sources import find_images
 from swinkit.registry import get_task, recognize, task_weights
@@ -55,7 +55,7 @@ def quantize(network: Any, input_name: str, images: Sequence[Tensor], *, smooth:
         images: `1 C H W` each, from which the ranges are taken.
 
     Raises:
-        ConfigError: NNCF is not installed.
+        MissingPackage: NNCF is not installed.
     """
     nncf = require("nncf")
     advanced = nncf.AdvancedQuantizationParameters()

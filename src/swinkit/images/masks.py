@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swinkit.errors import SwinkitError
+from swinkit.errors import SwinkitError, require
 from swinkit.settings import SizeHW
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def compact_masks(masks: "CompactMask | np.ndarray | Sequence[np.ndarray]") -> "
     Raises:
         SwinkitError: another shape.
     """
-    from supervision.detection.compact_mask import CompactMask
-
-    if isinstance(masks, CompactMask):
+    if isinstance(masks, _compact_mask()):
         return masks
     values = np.asarray(masks)
     if values.ndim != 3:
@@ -49,9 +47,7 @@ def place_crops(
     Raises:
         SwinkitError: a crop that leaves the image.
     """
-    from supervision import mask_to_xyxy
-    from supervision.detection.compact_mask import CompactMask
-
+    kind, boxes_of = _compact_mask(), require("supervision").mask_to_xyxy
     height, width = int(size_hw[0]), int(size_hw[1])
     parts = []
     for crop, (top, left) in zip(crops, corners_yx, strict=True):
@@ -62,17 +58,20 @@ def place_crops(
                 f"of {height}x{width} pixels (height x width)"
             )
         one = np.asarray(crop, bool)[None]
-        tight = CompactMask.from_dense(one, mask_to_xyxy(one), (crop.shape[0], crop.shape[1]))
+        tight = kind.from_dense(one, boxes_of(one), (crop.shape[0], crop.shape[1]))
         parts.append(tight.with_offset(int(left), int(top), (height, width)))
     return merge_masks(parts, (height, width))
 
 
 def merge_masks(parts: Sequence["CompactMask"], size_hw: SizeHW) -> "CompactMask":
     """The masks of all parts, one after the other; also of no parts."""
-    from supervision.detection.compact_mask import CompactMask
+    kind, none = _compact_mask(), np.empty((0, 2), np.int32)
+    return kind.merge([kind([], none, none, size_hw), *parts])
 
-    none = np.empty((0, 2), np.int32)
-    return CompactMask.merge([CompactMask([], none, none, size_hw), *parts])
+
+def _compact_mask() -> "type[CompactMask]":
+    found: type[CompactMask] = require("supervision.detection.compact_mask").CompactMask
+    return found
 
 
 def union_masks(masks: "CompactMask", groups: Sequence[Sequence[int]]) -> "CompactMask":

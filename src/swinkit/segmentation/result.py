@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from swinkit.errors import SwinkitError
+from swinkit.errors import SwinkitError, require
 from swinkit.files import atomic_write
 from swinkit.images.masks import place_crops, to_coco
 from swinkit.images.reading import check_rgb
@@ -122,8 +122,7 @@ class SemanticMap(CocoResult):
             Polygons (P, 2) int32 of x, y by class name; an outline within another one of the
             same class is a hole.
         """
-        import supervision as sv
-
+        sv = require("supervision")
         found = {}
         for name in self.areas():
             outlines = sv.mask_to_polygons(self.mask(name))
@@ -151,8 +150,7 @@ class SemanticMap(CocoResult):
 
     def to_supervision(self) -> "supervision.Detections":
         """One detection per class present, for the tools of the package supervision."""
-        import supervision as sv
-
+        sv = require("supervision")
         names = list(self.areas())
         masks = np.array([self.mask(name) for name in names]).reshape(-1, *self.size_hw)
         return sv.Detections(

@@ -38,6 +38,7 @@ class ImageResult(ABC):
             path: picture file; its suffix chooses the format (.png, .pdf, .svg).
 
         Raises:
+            MissingPackage: matplotlib is not installed.
             SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
         """
         figure = self.figure()
