@@ -115,9 +115,9 @@ def test_auto_keeps_to_pytorch_where_an_engine_fails(
 def test_bad_choices_are_one_line(model: SwinClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SwinkitError, match="choose auto, eager"):
         run_through(model, "tensorrt")  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(SwinkitError, match="pip install 'swinkit"):
-        swinkit.export(model, "never.onnx")
+        swinkit.export(model, "never.xml", to="openvino")
 
 
 def test_one_graph_holds_the_whole_network() -> None:
