@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -14,33 +13,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small import photo, tiny
 
 import swinkit
 from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.cli import main
 from swinkit.detection.variants import DETECTORS
-from swinkit.explaining import evidence, payload
+from swinkit.explaining import payload
 from swinkit.explaining.complexity import complexity
 from swinkit.segmentation.variants import SEGMENTERS
-from swinkit.task.model import ModelInfo
-
-
-def tiny(version: int) -> SwinClassifier:
-    torch.manual_seed(version)
-    config = SwinConfig(
-        version=version, patch_size=2, embed_dim=8, depths=(2, 2), num_heads=(2, 4),
-        window_size=4, norm_stages=(1,),
-    )  # fmt: skip
-    fit = swinkit.Preprocessing(size_hw=(40, 52), resize="squash")
-    model = SwinClassifier(config, num_classes=3, info=ModelInfo(preprocessing=fit))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return model.eval()
-
-
-def photo() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (60, 70, 3)).astype(np.uint8)
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -124,7 +106,7 @@ def test_other_tasks(name: str, tmp_path: Path) -> None:
     model.set_image_size(48)
     found = swinkit.explain(model, photo())
     assert found.evidence is not None
-    assert all(float(heat.min()) >= 0 for heat in found.evidence.heat.values())
+    assert all(heat.isfinite().all() for heat in found.evidence.heat.values())
     assert all(0 <= area <= 1 for area in found.evidence.deletion.values())
     found.save(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -189,53 +171,6 @@ def test_the_explorer_shows_both_kinds_and_follows_keys(tmp_path: Path) -> None:
     assert "CONSOLE" not in done.stderr
 
 
-class Bright(torch.nn.Module):
-    """Mean of the first channel of the tokens, as the first of two logits."""
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        level = tokens[..., 0].mean(1)
-        return torch.stack([level, -level], -1)
-
-
-def test_evidence_lies_where_the_class_does() -> None:
-    torch.manual_seed(0)
-    config = SwinConfig(
-        patch_size=2, embed_dim=8, depths=(1,), num_heads=(2,), window_size=4, norm_stages=(),
-        patch_norm=False,
-    )  # fmt: skip
-    fit = swinkit.Preprocessing(size_hw=(32, 32), resize="squash")
-    model = SwinClassifier(config, num_classes=2, info=ModelInfo(preprocessing=fit))
-    for parameter in model.parameters():
-        torch.nn.init.zeros_(parameter)
-    torch.nn.init.ones_(model.backbone.patch_embed.projection.weight[:1])
-    model.head = Bright()  # type: ignore[assignment]
-    pixels = np.full((32, 32, 3), (124, 116, 104), np.uint8)  # the mean color, rounded
-    pixels[4:12, 16:24] = 255
-    found = swinkit.explain(model, pixels).evidence
-    assert found is not None
-    heat = found.heat["Grad-CAM"]
-    assert float(heat[2:6, 8:12].sum() / heat.sum()) > 0.95
-    assert found.deletion["Grad-CAM"] < found.deletion["at random"]
-    assert found.insertion["Grad-CAM"] > found.insertion["at random"]
-
-
-@pytest.mark.parametrize("name", ["mask_rcnn_swin_nano", "retinanet_swin_nano"])
-def test_a_box_has_the_score_that_the_detector_gave(name: str) -> None:
-    torch.manual_seed(0)
-    model = swinkit.create_detector(name, num_classes=2).eval()
-    images = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        maps = model.backbone(images)
-        found = model.candidates(model.features_of(maps), [(64, 64)], 0.0)[0]
-        place = int(found.scores.argmax())
-        box, label = found.boxes_xyxy[place], int(found.labels[place])
-        asked = model.class_probability(model.features_of(maps), box, label, (64, 64))
-        both = asked(model.features_of([torch.cat([own, own]) for own in maps]))
-    assert both.shape == (2,)
-    if "retina" in name:  # an R-CNN looks at the box itself where it had looked at a proposal
-        torch.testing.assert_close(both, found.scores[place].expand(2))
-
-
 @pytest.mark.parametrize("frozen", [True, False])
 def test_the_model_is_left_as_it_was(frozen: bool) -> None:
     model = tiny(1).train()
@@ -246,30 +181,6 @@ def test_the_model_is_left_as_it_was(frozen: bool) -> None:
     assert model.training
     assert [one.requires_grad for one in model.parameters()] == before
     assert all(one.grad is None for one in model.parameters())
-
-
-@pytest.mark.parametrize("most", [1, 3, 8])
-def test_areas_are_those_of_one_image_at_a_time(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "MOST_IMAGES", most)
-    found = swinkit.explain(tiny(1), photo())
-    own, scene = found.evidence, found.scene
-    assert own is not None
-    with torch.no_grad():
-        label = int(scene.model(scene.image)[0].argmax())
-    for name, heat in own.heat.items():
-        order = heat.flatten().argsort(descending=True)
-        curves: tuple[list[float], list[float]] = ([], [])
-        for cut in range(evidence.CUTS + 1):
-            gone = torch.zeros(heat.numel(), dtype=torch.bool)
-            gone[order[: math.ceil(cut * len(order) / evidence.CUTS)]] = True
-            pixels = gone.view(heat.shape).repeat_interleave(2, 0).repeat_interleave(2, 1)
-            for curve, hidden in zip(curves, (pixels, ~pixels), strict=True):
-                with torch.no_grad():
-                    logits = scene.model(scene.image.masked_fill(hidden, 0.0))
-                curve.append(float(logits.softmax(-1)[0, label]))
-        for curve, area in zip(curves, (own.deletion[name], own.insertion[name]), strict=True):
-            under = float(torch.trapezoid(torch.tensor(curve))) / evidence.CUTS
-            assert area == pytest.approx(under, abs=1e-5)
 
 
 def test_the_lens_ends_with_the_models_answer() -> None:

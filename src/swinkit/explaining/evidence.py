@@ -1,6 +1,8 @@
-"""What in the image speaks for an answer: Grad-CAM, and attention weighted by its gradient.
+"""What in the image speaks for an answer, and against it: three maps, each measured.
 
-Both are followed through the network's own maps and windows, so no function has to reshape tokens.
+Integrated gradients follow the answer as the image comes out of the mean color. HiResCAM and
+attention weighted by its gradient read the network's own maps and windows, so no function has to
+reshape tokens.
 
 Legend: H W pixels, h w tokens of a map, C channels, nW windows, N heads, T tokens per window.
 """
@@ -19,7 +21,8 @@ from swinkit.task.model import Answer
 CUTS = 6  # steps from the whole image to the empty one
 # Of images with hidden parts that go through the model together: more are no faster.
 MOST_IMAGES, MOST_PIXELS = 8, 8 * 256 * 256
-METHODS = ("Grad-CAM", "attention x gradient", "at random")
+BLENDS = 8  # of the image with the mean color
+METHODS = ("integrated gradients", "HiResCAM", "attention x gradient", "at random")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,7 +31,7 @@ class Evidence:
 
     Attributes:
         answer: its name.
-        heat: by method, (h, w) of the first map, at least 0.
+        heat: by method, (h, w) of the first map; negative is what speaks against the answer.
         deletion: by method, the area under the answer's probability while the patches that speak
             for it most become the mean color first; small is good.
         insertion: the same while they appear first on the mean color; large is good.
@@ -46,17 +49,43 @@ def find_evidence(scene: Scene, number: int = 0) -> Evidence | None:
         answers = scene.model.answers(scene.image, scene.backbone(scene.image))
     if number >= len(answers):
         return None
-    answer = answers[number]
+    heat = heat_of(scene, answers[number])
+    deletion, insertion = areas(scene, answers[number], heat)
+    return Evidence(answer=answers[number].name, heat=heat, deletion=deletion, insertion=insertion)
+
+
+def heat_of(scene: Scene, answer: Answer) -> dict[str, Tensor]:
+    """By method, (h, w) of the first map; the last is random, to be compared with."""
     cam, attention = _by_gradient(scene, answer)
     chance = torch.rand(cam.shape, generator=torch.Generator().manual_seed(0))
-    heat = dict(zip(METHODS, (cam, attention, chance), strict=True))
-    deletion, insertion = _areas(scene, answer, heat)
-    return Evidence(answer=answer.name, heat=heat, deletion=deletion, insertion=insertion)
+    maps = (_integrated(scene, answer), cam, attention, chance)
+    return dict(zip(METHODS, maps, strict=True))
+
+
+def _integrated(scene: Scene, answer: Answer) -> Tensor:
+    """Integrated gradients (1703.01365) from the mean color to the image, (h, w): how much each
+    patch adds to the logarithm of the probability. They sum to what the whole image adds, as far
+    as `BLENDS` steps tell."""
+    slope = torch.zeros_like(scene.image)
+    for blend in range(BLENDS):
+        image = (scene.image * ((blend + 0.5) / BLENDS)).requires_grad_()  # the mean color is 0
+        with torch.enable_grad():
+            score = answer.score(image, scene.backbone(image))[0]
+        slope += torch.autograd.grad(score, image)[0]
+    parts = (slope / BLENDS * scene.image).float().cpu().sum(1)  # 1 H W
+    (rows, columns), patch = scene.plans[0].size_hw, scene.backbone.config.patch_size
+    height, width = scene.image_hw
+    parts = F.pad(parts, (0, columns * patch - width, 0, rows * patch - height))
+    return F.avg_pool2d(parts, patch)[0] * patch**2
 
 
 def _by_gradient(scene: Scene, answer: Answer) -> tuple[Tensor, Tensor]:
-    """Grad-CAM (1610.02391) of all maps that the head reads, and what flows back from there along
-    attention times its positive gradient (after 2103.15679); (h, w) of the first map each."""
+    """HiResCAM (2011.08891) of all maps that the head reads, and what flows back from there along
+    attention times its positive gradient (after 2103.15679); (h, w) of the first map each.
+
+    Where a mean reads the map, as in a classifier, HiResCAM is Grad-CAM. A box reads a part of the
+    map: Grad-CAM's mean of the gradient over the whole would spread it over all places.
+    """
     stages = range(len(scene.plans))
     names = [f"norms.{stage}" for stage in stages]
     names += [f"stages.{stage}.blocks.{block}.attention" for stage, block in scene.blocks()]
@@ -75,9 +104,9 @@ def _by_gradient(scene: Scene, answer: Answer) -> tuple[Tensor, Tensor]:
     for stage in reversed(stages):
         own = values[f"norms.{stage}"].detach().float().cpu()[0]  # h w C
         slope = slope_of[f"norms.{stage}"][0]
-        heat = (slope.mean((0, 1)) * own).sum(-1).clamp(min=0)[None, None]  # 1 1 h w
-        cam += F.interpolate(heat, size_hw, mode="bilinear", align_corners=False)[0, 0]
-        share = share + (slope * own).sum(-1).clamp(min=0)
+        heat = (slope * own).sum(-1).clamp(min=0)  # h w
+        cam += F.interpolate(heat[None, None], size_hw, mode="bilinear")[0, 0]
+        share = share + heat
         for block in reversed(range(scene.plans[stage].depth)):
             name = f"stages.{stage}.blocks.{block}.attention"
             weights = values[name].detach().float().cpu()[0] * slope_of[name][0].clamp(min=0)
@@ -106,14 +135,14 @@ def _probabilities(scene: Scene, answer: Answer, hidden: Sequence[Tensor]) -> li
     return found
 
 
-def _areas(
-    scene: Scene, answer: Answer, heat: Mapping[str, Tensor]
+def areas(
+    scene: Scene, answer: Answer, heat: Mapping[str, Tensor], cuts: int = CUTS
 ) -> tuple[dict[str, float], dict[str, float]]:
     """By method, areas under deletion and insertion, from 0 to 1 of the patches."""
     nothing = torch.zeros(scene.image_hw, dtype=torch.bool)
     hidden = [nothing, ~nothing]
     for own in heat.values():
-        hidden += [part for gone in _cuts(scene, own) for part in (gone, ~gone)]
+        hidden += [part for gone in _cuts(scene, own, cuts) for part in (gone, ~gone)]
     whole, empty, *rest = _probabilities(scene, answer, hidden)
     count = len(rest) // len(heat)
     deletion, insertion = {}, {}
@@ -124,15 +153,15 @@ def _areas(
     return deletion, insertion
 
 
-def _cuts(scene: Scene, heat: Tensor) -> Iterator[Tensor]:
+def _cuts(scene: Scene, heat: Tensor, cuts: int) -> Iterator[Tensor]:
     """(H, W) bool: more and more of the patches that speak most for the answer."""
     order = heat.flatten().argsort(descending=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
     ranks = _enlarged(rank.view(heat.shape), scene.backbone.config.patch_size, scene.image_hw)
-    for cut in range(1, CUTS):
-        yield ranks < cut * len(order) / CUTS
+    for cut in range(1, cuts):
+        yield ranks < cut * len(order) / cuts
 
 
 def _area(curve: Sequence[float]) -> float:
-    return float(torch.trapezoid(torch.tensor(curve)) / CUTS)
+    return float(torch.trapezoid(torch.tensor(curve)) / (len(curve) - 1))

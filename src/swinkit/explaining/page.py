@@ -24,8 +24,11 @@ SECTIONS = {
     "The kinds of windows after the shift": "Black pairs of query (row) and key (column) get -100 "
     "before softmax. Means over the heads and windows of the kind.",
     "Relative position bias": "What a block adds to its scores, by the distance of key and query.",
-    "Evidence for the answer": "What speaks for the best class, box or segment. Deletion: area "
-    "under its probability while that goes first (small is good); insertion: while it comes first.",
+    "Evidence for the answer": "What speaks for the best class, box or segment; black is what "
+    "does not, or speaks against it. Integrated gradients: how much each patch adds to the logarithm "
+    "of its probability while the image comes out of the mean color. Deletion: area under the "
+    "probability while what speaks for it most goes first (small is good); insertion: while that "
+    "comes first.",
     "Attention of the chosen patch": "Stitched over windows and un-shifted, heads sorted by how "
     "far they look; and its rollout through all blocks from the last map.",
     "Receptive field of the chosen patch": "Bright pixels have a gradient; the shift is what lets "
