@@ -18,7 +18,6 @@ from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
 import swinkit
-from swinkit.classification.evidence import class_answers
 from swinkit.classification.model import SwinClassifier
 from swinkit.explaining.evidence import areas, heat_of
 from swinkit.explaining.scene import Scene, prepare_scene
@@ -57,7 +56,7 @@ def main() -> None:
     for path in paths:
         scene = prepare_scene(model, path)
         with torch.no_grad():
-            answer = class_answers(model, scene.image, scene.backbone(scene.image))[0]
+            answer = model.answers(scene.image, scene.backbone(scene.image))[0]
         heat = {**heat_of(scene, answer), "pytorch-grad-cam": grad_cam(scene, model)}
         deletion, insertion = areas(scene, answer, heat, own.cuts)
         for name in heat:
