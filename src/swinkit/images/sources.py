@@ -53,14 +53,6 @@ def is_stream(source: object) -> bool:
     return camera or is_address(source) or is_video(source)
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; no name that anybody writes makes this fail."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # longer than a name may be, or with a zero byte in it
-        return False
-
-
 def find_images(source: str | Path) -> list[Path]:
     """The image files that `source` means, in natural order: frame2 before frame10.
 
@@ -235,7 +227,7 @@ class ImageFinder:
                 its name.
         """
         direct = self._direct(name)
-        if is_file(direct):
+        if os.path.isfile(direct):  # Path.is_file raises for a name that is too long
             return direct
         slashed = name.replace("\\", "/")
         parts = [part.lower() for part in slashed.split("/") if part not in ("", ".", "..")]

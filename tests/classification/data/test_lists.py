@@ -209,8 +209,9 @@ def test_images_in_no_list_are_told(tmp_path: Path, images: list[str]) -> None:
 
 def test_hostile_lists(tmp_path: Path, images: list[str]) -> None:
     lines = ["path,label", *rows(images), "~x.png,a", "~/nobody.png,b", f"{'x' * 5000}.png,a"]
+    lines.append(f"{'x' * 300}/of a folder.png,b")
     splits = load_classification(DataConfig(path=write(tmp_path / "l.csv", lines)))
-    assert len(splits.problems) == 3
+    assert len(splits.problems) == 4
     write(tmp_path / "l.csv", ["path,label", f'{images[0]},"{"b" * 200_000}'])
     with pytest.raises(DataError, match=r"line 2: is no CSV"):
         load_classification(DataConfig(path=tmp_path / "l.csv"))

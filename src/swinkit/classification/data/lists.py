@@ -315,7 +315,8 @@ def _names_of(split: str) -> list[str]:
 
 def _unlisted(listed: dict[Path, tuple[str, str]]) -> list[Path]:
     """Images in the folders of the listed ones that are not listed."""
-    folders = sorted({image.parent for image in listed if image.parent.is_dir()})
+    # Path.is_dir raises for a name that is too long.
+    folders = sorted({image.parent for image in listed if os.path.isdir(image.parent)})
     return [
         file
         for folder in folders

@@ -1,5 +1,6 @@
 """Data sets whose masks' numbers are known: ADE20K, Cityscapes, COCO panoptic and semantic."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -9,7 +10,7 @@ from typing import Any
 from swinkit.data.problems import Problem
 from swinkit.data.splits import SPLIT_ALIASES
 from swinkit.errors import DataError
-from swinkit.images.sources import ImageFinder, is_file, is_image_name
+from swinkit.images.sources import ImageFinder, is_image_name
 from swinkit.parsing import integer, mapping, read_json, sequence
 from swinkit.segmentation.data.folders import Pair, Pairs, folder_meaning
 from swinkit.segmentation.data.masks import IGNORE, LabelTable
@@ -156,10 +157,10 @@ def _read_panoptic(root: Path, files: list[Path], problems: list[Problem]) -> Kn
             name = names.get(image_id)
             path = finder.find(name if isinstance(name, str) else Path(mask).stem)
             mask_path = file.with_suffix("") / mask
-            if not is_file(path):
+            if not os.path.isfile(path):
                 problems.append(Problem("missing image", str(path), f"of {mask}; left out"))
                 continue
-            if not is_file(mask_path):
+            if not os.path.isfile(mask_path):
                 problems.append(Problem("missing mask", str(mask_path), f"of {path}; left out"))
                 continue
             pairs.by_split[split].append(Pair(path, mask_path))
