@@ -164,7 +164,7 @@ def _parse(name: str, arguments: list[str]) -> Any:
     defaults = (
         {"default": module.train_defaults(arguments)} if hasattr(module, "train_defaults") else {}
     )
-    with in_one_line(f"swinkit {name}"):
+    with in_one_line(f"swinkit {name}", arguments):
         return tyro.cli(kind, prog=f"swinkit {name}", args=arguments, **defaults)
 
 

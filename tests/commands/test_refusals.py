@@ -18,6 +18,8 @@ from swinkit.commands.refusals import summarize
         ("predict --weights", "'--weights'"),
         ("predict a.png --weights w --batch-size abc", "['abc']"),
         ("predict a.png --weights w --plots x", "no option --plots, did you mean --plot?"),
+        ("predict a.png --weigths w", "no option --weigths, did you mean --weights?"),
+        ("predict a.png --weigth=w", "no option --weigth, did you mean --weights?"),
         ("evaluate", "missing: --weights, --data"),
         ("inspect x --kind foo", "invalid choice 'foo'"),
         ("convert a", "missing: PATH, --to"),
