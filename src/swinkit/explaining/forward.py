@@ -109,7 +109,8 @@ def _stage_steps(
         geometry, layout = plan.geometries[index % 2], plan.layouts[index % 2]
         shift = layout.shift_hw != (0, 0)
         turned = stage.turn(tokens, plan, index)
-        note = f"{layout.num_windows} windows of {layout.window_hw[0]} x {layout.window_hw[1]}"
+        high, wide = layout.window_hw
+        note = f"{layout.num_windows} window{'s' * (layout.num_windows > 1)} of {high} x {wide}"
         if shift:
             note += f", shifted by {layout.shift_hw}, {layout.num_seam} of them with a mask"
         kind = "SW-MSA" if shift else "W-MSA"

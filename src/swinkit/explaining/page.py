@@ -19,21 +19,27 @@ from swinkit.windows.shift_mask import region_of_slots
 
 Figure = tuple[str, str, np.ndarray]  # section, caption, picture
 SECTIONS = {
-    "Windows and shifted windows": "W-MSA looks inside the windows on the left. SW-MSA shifts "
-    "them; the roll brings the strips A, B and C together with what they do not border on.",
-    "The kinds of windows after the shift": "Black pairs of query (row) and key (column) get -100 "
-    "before softmax. Means over the heads and windows of the kind.",
-    "Relative position bias": "What a block adds to its scores, by the distance of key and query.",
+    "Windows and shifted windows": "W-MSA, multi-head self-attention in windows, looks inside the "
+    "windows on the left. Every second block is SW-MSA: its windows lie half a window further down "
+    "and right, rounded down. The roll brings the strips A, B and C together with what they do not "
+    "border on. A map that fits into one window has nothing to shift.",
+    "The kinds of windows after the shift": "Two tokens of one window that come from different "
+    "regions (A, B, C or the rest) share it because of the roll alone: these pairs of query (row) "
+    "and key (column), black here, get -100 before softmax. Windows inside need no mask. Means "
+    "over the heads and windows of the kind.",
+    "Relative position bias": "What a head adds to a score before mask and softmax: a learned "
+    "number for each offset of key and query in rows and columns, with its sign.",
     "Evidence for the answer": "What speaks for the best class, box or segment; black is what "
-    "does not, or speaks against it. Integrated gradients: how much each patch adds to the logarithm "
-    "of its probability while the image comes out of the mean color. Deletion: area under the "
-    "probability while what speaks for it most goes first (small is good); insertion: while that "
-    "comes first.",
+    "does not, or speaks against it. Integrated gradients: how much each patch adds to the "
+    "logarithm of its probability while the image comes out of the mean color. Deletion: area "
+    "under the probability while what speaks for it most goes first (small is good); insertion: "
+    "while that comes first (large is good). A map no better than that at random means nothing.",
     "Attention of the chosen patch": "Stitched over windows and un-shifted, heads sorted by how "
     "far they look; and its rollout through all blocks from the last map.",
     "Receptive field of the chosen patch": "Bright pixels have a gradient; the shift is what lets "
     "windows exchange anything inside a stage.",
-    "Patch merging": "Which four tokens became the chosen one of the next stage.",
+    "Patch merging": "Which four tokens became the chosen one of the next stage: their C channels "
+    "are concatenated to 4C and projected to 2C: a quarter of the tokens, twice the channels.",
 }
 MOST_HEADS = 8
 
@@ -110,7 +116,7 @@ def _kinds(found: Findings) -> Iterator[Figure]:
         kinds.setdefault(tuple(own.unique().tolist()), []).append(window)
     for own, windows in kinds.items():
         region = regions[windows[0]]
-        name = {1: "inside", 2: "one edge", 4: "the corner"}[len(own)]
+        name = {1: "inside", 2: "one edge", 4: "the corner, A with B, C and the rest"}[len(own)]
         if len(own) == 2:
             name = "lower edge, C" if 2 in own else "right edge, B"
         mask = -100.0 * (region[:, None] != region).float()
@@ -219,7 +225,7 @@ def _steps_html(found: Findings) -> str:
     rows = [
         (
             step.name, " x ".join(map(str, step.shape)), f"{step.parameters:,}",
-            f"{step.multiply_adds / 1e6:,.1f} M", f"{step.megabytes:.2f}",
+            f"{step.multiply_adds / 1e6:,.1f} M", f"{step.megabytes:.3f}",
             f"{step.milliseconds:.1f}", step.note,
         )
         for step in found.steps
@@ -237,7 +243,8 @@ def _fields_html(found: Findings) -> str:
         )
         for one in found.fields
     ]  # fmt: skip
-    return "<h3>Share of the picture that it sees</h3>" + _table(heads, rows)
+    text = "By windows: what can reach it. By gradient: the pixels whose change changes it."
+    return f"<h3>Share of the picture that it sees</h3><p>{text}</p>" + _table(heads, rows)
 
 
 def _lens_html(found: Findings) -> str:
