@@ -29,6 +29,7 @@ class Spotter(SwinDetector):
         self.config = SimpleNamespace(
             kind="spotter",
             backbone=SimpleNamespace(in_channels=3),
+            has_masks=masks,
             output=OutputConfig(score_threshold=0.0),
         )
         self.batches: list[tuple[int, ...]] = []

@@ -397,6 +397,6 @@ def test_sigterm_ends_like_an_interrupt(demanding, tmp_path):
     assert run.returncode == 128 + signal.SIGTERM, err
     folder = demanding.runtime.out
     assert err == "swinkit: terminated\n"
-    assert out.endswith(f"go on with swinkit train --runtime.resume {folder}\n")
+    assert out.endswith(f"go on with swinkit train --resume {folder}\n")
     assert StateFile().load_checkpoint(folder / "resume.ckpt")["epoch"] >= 0
     assert not (folder / "run.lock").exists()

@@ -55,7 +55,7 @@ def test_run_folder_holds_everything_and_the_model_predicts(tiny_config, images)
     assert summary["best_epoch"] == result.best_epoch
     lines = screen.getvalue().splitlines()
     assert sum(line.startswith("epoch ") for line in lines) == 2
-    assert len(lines) == 5, "only what a person needs"
+    assert len(lines) == 6, "only what a person needs"
     log = (result.folder / "log.txt").read_text()
     assert all(line in log for line in lines), "a run without a terminal can be followed"
 
