@@ -33,7 +33,8 @@ def told(call):
     return [0, "", "nothing"]
 result = swinkit.create_model("swin_nano").predict(picture)
 assert swinkit.inspect("photos").title == "classification"
-said = [told(lambda: swinkit.train), told(result[0].plot),
+boxes = swinkit.create_detector("faster_rcnn_swin_nano").predict(picture)
+said = [told(lambda: swinkit.train), told(result[0].plot), told(boxes[0].plot),
         told(lambda: swinkit.create_detector("mask_rcnn_swin_nano").predict(picture))]
 for command in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -42,7 +43,7 @@ for command in json.loads(sys.argv[1]):
     said.append([code, out.getvalue(), error.getvalue()])
 print(json.dumps(said))
 """
-PYTHON = ("train in Python", "plot in Python", "masks in Python")
+PYTHON = ("train in Python", "plot in Python", "boxes drawn in Python", "masks in Python")
 WEIGHTS = ("--weights", "tiny.safetensors")
 WORK = {
     "predict": ("predict", "photos", *WEIGHTS),

@@ -14,12 +14,7 @@ _attached, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> Any:
     """The public name. Raises MissingPackage where it needs an extra that is not installed."""
-    try:
-        return _attached(name)
-    except ModuleNotFoundError as error:
-        from swinkit.errors import MissingPackage
+    from swinkit.errors import extras_named
 
-        missing = MissingPackage.for_import(error)
-        if missing is None:
-            raise
-        raise missing from error
+    with extras_named():
+        return _attached(name)

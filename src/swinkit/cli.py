@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from swinkit import __version__
-from swinkit.errors import ConfigError, MissingPackage, SwinkitError, Terminated
+from swinkit.errors import ConfigError, SwinkitError, Terminated, extras_named
 
 HELP = """usage: swinkit [-h] [--version] COMMAND ...
 
@@ -61,15 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_standard_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        _run(_readable(arguments))
+        with extras_named():
+            _run(_readable(arguments))
         sys.stdout.flush()
     except SwinkitError as error:
         return _fail(str(error))
-    except ModuleNotFoundError as error:
-        missing = MissingPackage.for_import(error)
-        if missing is None:
-            raise
-        return _fail(str(missing))
     except Terminated:
         print("swinkit: terminated", file=sys.stderr)
         return EXIT_TERMINATED

@@ -1,6 +1,8 @@
 """The errors a user can cause. Each message is one line: what is wrong, where, and what to do."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -75,16 +77,20 @@ EXTRAS = {
 class MissingPackage(SwinkitError):
     """What was asked for needs an extra of swinkit that is not installed."""
 
-    @classmethod
-    def for_import(cls, error: ModuleNotFoundError) -> "MissingPackage | None":
-        """For an import that failed; None where no extra of swinkit would mend it."""
+
+@contextmanager
+def extras_named() -> Iterator[None]:
+    """Inside, an import of what an extra brings fails with MissingPackage, which names it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package not in EXTRAS:
-            return None
-        return cls(
+            raise
+        raise MissingPackage(
             f"this needs {package}, which is not installed: pip install "
             f"'swinkit[{EXTRAS[package]}]'"
-        )
+        ) from error
 
 
 def require(module: str) -> Any:
@@ -93,13 +99,8 @@ def require(module: str) -> Any:
     Raises:
         MissingPackage: it is not installed; says how to.
     """
-    try:
+    with extras_named():
         return import_module(module)
-    except ModuleNotFoundError as error:
-        missing = MissingPackage.for_import(error)
-        if missing is None:
-            raise
-        raise missing from error
 
 
 class Terminated(KeyboardInterrupt):

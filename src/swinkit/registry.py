@@ -203,13 +203,14 @@ def inspect(
 
     check_range("pictures", pictures, 0)
     check_range("seed", seed, 0)
+    if out is not None:
+        require("matplotlib")  # said before the data is read
     found = recognize(data, kind)
     shown = None if shown_bands is None else list(shown_bands)
     settings = {"path": str(data), "kind": kind, "scan": scan}
     config = from_plain(DataConfig, {**settings, "channels": channels, "shown_bands": shown})
     inspection = get_task(found.task).inspect(config, pictures=pictures, seed=seed)
     if out is not None:
-        require("matplotlib")
         from swinkit.data.page import write_page
 
         write_page(inspection, Path(out))

@@ -20,7 +20,7 @@ from swinkit.commands.outputs import PictureNames, ResultWriter, is_standard_out
 from swinkit.commands.streams import DrawnVideos, ImageNames, as_stream, count_images, split_frame
 from swinkit.console import ImagesBar
 from swinkit.data.splits import name_some
-from swinkit.errors import ConfigError, ImageError
+from swinkit.errors import ConfigError, ImageError, require
 from swinkit.files import check_place
 from swinkit.images.sources import Stream, find_images
 from swinkit.registry import get_task
@@ -68,6 +68,8 @@ class PredictCommand(EngineOptions):
         if is_standard_output(self.json) and is_standard_output(self.csv):
             raise ConfigError("--json and --csv cannot both be printed; name a file for one")
         check_place(self.plot, folder=True)
+        if self.plot is not None:
+            require("matplotlib")  # said before the weights are loaded
         check_place(getattr(self, "masks", None), folder=True)
         images, unreadable = self._find()
         names = ImageNames(self.sources, images)

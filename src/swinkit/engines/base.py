@@ -67,7 +67,7 @@ class Engine(ABC):
         """The outputs of `B C H W` float32 images, and what is taken beside them, on the CPU."""
 
 
-SLOW_BFLOAT16 = "bf16: this processor has no products in bfloat16, so it takes longer than fp32"
+SLOW_BFLOAT16 = "bf16 takes longer than fp32 here: nothing multiplies in bfloat16; leave it out"
 
 
 def multiplies_bfloat16(device: str) -> bool:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from swinkit.errors import printable
+from swinkit.errors import printable, require
 from swinkit.images.fitting import resize_nearest
 from swinkit.images.preprocessing import resize_pixels
 from swinkit.pictures.drawing import as_fractions, class_colors, readable_on
@@ -56,8 +56,7 @@ def draw_objects(
     Returns:
         (h, w, 3) uint8 RGB, in a size to display.
     """
-    import supervision as sv
-
+    sv = require("supervision")
     picture = on_canvas(image_rgb, size_hw)
     if len(labels) == 0:
         return picture
@@ -191,8 +190,7 @@ def as_figure(picture_rgb: np.ndarray) -> "Figure":
 
 
 def _palette(colors_rgb: np.ndarray) -> Any:
-    import supervision as sv
-
+    sv = require("supervision")
     return sv.ColorPalette([sv.Color(*map(int, color)) for color in colors_rgb])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from swinkit.data.splits import category_ids_of
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,7 @@ class ImageResult(ABC):
             MissingPackage: matplotlib is not installed.
             SwinkitError: a format that matplotlib does not write, or a file that cannot be written.
         """
+        require("matplotlib")
         figure = self.figure()
         if path is not None:
             # Imported here because it takes longer than everything else that a prediction imports.

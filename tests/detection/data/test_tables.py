@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swinkit.data.config import DataConfig
-from swinkit.detection.data.splits import load_detection, load_parts
+from swinkit.detection.data.splits import find_annotations, load_detection, load_parts
 from swinkit.errors import DataError
 from swinkit.registry import recognize
 
@@ -135,3 +135,23 @@ def test_table_without_a_box_is_refused(write_table) -> None:
 
 def test_lists_of_classes_stay_lists(write_table) -> None:
     assert recognize(write_table("path,label\na.jpg,dog\nb.jpg,cat\n")).kind == "lists"
+
+
+def test_tables_beside_another_format_are_passed_over_also_where_they_are_ambiguous(
+    write_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_table(name="one.csv", images="images")
+    write_table(name="two.csv", images="images")
+    with pytest.raises(DataError, match="all list boxes"):
+        find_annotations(tmp_path)
+    pages = tmp_path / "Annotations"
+    pages.mkdir()
+    box = "<xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax>"
+    (pages / "a.xml").write_text(
+        "<annotation><filename>a.jpg</filename><object><name>dog</name>"
+        f"<bndbox>{box}</bndbox></object></annotation>"
+    )
+    found = find_annotations(tmp_path)
+    assert found is not None
+    assert found.kind == "voc"
+    assert any("voc and csv; voc was read" in note for note in found.notes)

@@ -102,15 +102,24 @@ def find_annotations(path: Path, kind: str = "auto") -> AnnotationFiles | None:
         "labelme": find_labelme,
         "csv": find_tables,
     }
-    found = [
-        files
-        for name, find in finders.items()
-        if kind in ("auto", name) and (files := find(path)) is not None
-    ]
-    if len(found) < 2:
-        return found[0] if found else None
-    first, *others = found
-    passed = " and ".join(other.kind for other in others)
+    first, others = None, []
+    for name, find in finders.items():
+        if kind not in ("auto", name):
+            continue
+        try:
+            files = find(path)
+        except DataError:
+            if first is None:
+                raise
+            others.append(name)  # what is passed over may be broken
+            continue
+        if first is None:
+            first = files
+        elif files is not None:
+            others.append(name)
+    if first is None or not others:
+        return first
+    passed = " and ".join(others)
     note = f"{path}: holds {first.kind} and {passed}; {first.kind} was read"
     return replace(first, notes=(*first.notes, note))
 

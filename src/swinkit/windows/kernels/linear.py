@@ -25,8 +25,8 @@ PIECE_FLOATS = 3136 * 96
 LEAST_ROWS = 1568
 # Whose product is faster where weights change at every step and are laid out anew: MKL's on AVX2,
 # by 5 to 15%, also as it writes where its result is wanted; oneDNN's on AVX-512.
-TRAINS_BY_MKL = torch.backends.mkl.is_available() and (
-    torch.backends.cpu.get_cpu_capability() in {"AVX2", "DEFAULT"}
+TRAINS_BY_MKL = (
+    torch.backends.mkl.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX2"
 )
 
 Piece = tuple[slice, int, int]
