@@ -234,7 +234,7 @@ function drawRows() {
     figure.append(canvas, caption);
     return figure;
   }));
-  const letter = row.own ? `region ${LETTERS[row.own]}` : "not moved by the roll";
+  const letter = row.own ? `region ${LETTERS[row.own]}` : "not wrapped around by a roll";
   const padded = stage.padded[0] - stage.size[0] + stage.padded[1] - stage.size[1];
   $("facts").textContent = `Patch at row ${token[0]}, column ${token[1]} of ${stage.size.join(" x ")} tokens of ${stage.channels} channels; `
     + `${kindOf(stage, state.block)}; ${letter}; `

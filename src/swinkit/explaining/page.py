@@ -20,15 +20,21 @@ from swinkit.windows.shift_mask import region_of_slots
 Figure = tuple[str, str, np.ndarray]  # section, caption, picture
 SECTIONS = {
     "Windows and shifted windows": "W-MSA, multi-head self-attention in windows, looks inside the "
-    "windows on the left. Every second block is SW-MSA: its windows lie half a window further down "
-    "and right, rounded down. The roll brings the strips A, B and C together with what they do not "
-    "border on. A map that fits into one window has nothing to shift.",
+    "windows on the left. Every second block is SW-MSA: its windows lie half a window further "
+    "down and right, rounded down. The roll moves all tokens up and left by as much; the strips "
+    "that leave at the top (C), at the left (B) and in their corner (A) come back in at the "
+    "opposite edge. Inside a stage this is one reordering of the tokens between two blocks. A map "
+    "that fits into one window has nothing to shift.",
     "The kinds of windows after the shift": "Two tokens of one window that come from different "
     "regions (A, B, C or the rest) share it because of the roll alone: these pairs of query (row) "
-    "and key (column), black here, get -100 before softmax. Windows inside need no mask. Means "
-    "over the heads and windows of the kind.",
+    "and key (column), black here, get -100 before softmax. Windows inside need no mask. Of the "
+    "first stage that shifts, in brackets how many of its windows are of the kind; means over "
+    "these and the heads.",
     "Relative position bias": "What a head adds to a score before mask and softmax: a learned "
-    "number for each offset of key and query in rows and columns, with its sign.",
+    "number for each offset in rows and columns from query to key. In a window of M x M offsets "
+    "go from -(M - 1) to M - 1, so a head has (2M - 1)² of them: 13 x 13 = 169 for M = 7. A pair "
+    "takes the one at row (query row - key row + M - 1), column (query column - key column + M - "
+    "1).",
     "Evidence for the answer": "What speaks for the best class, box or segment; black is what "
     "does not, or speaks against it. Integrated gradients: how much each patch adds to the "
     "logarithm of its probability while the image comes out of the mean color. Deletion: area "
@@ -38,8 +44,9 @@ SECTIONS = {
     "far they look; and its rollout through all blocks from the last map.",
     "Receptive field of the chosen patch": "Bright pixels have a gradient; the shift is what lets "
     "windows exchange anything inside a stage.",
-    "Patch merging": "Which four tokens became the chosen one of the next stage: their C channels "
-    "are concatenated to 4C and projected to 2C: a quarter of the tokens, twice the channels.",
+    "Patch merging": "Which 2 x 2 tokens became the chosen one of the next stage: their C "
+    "channels are concatenated to 4C and projected to 2C by one linear layer, with a norm before "
+    "it in V1, after it in V2: half the height and width, twice the channels.",
 }
 MOST_HEADS = 8
 
