@@ -16,7 +16,7 @@ def size(model, memory, images=10_000, processes=1):
         model,
         (3, 64, 64),
         device=torch.device("cpu"),
-        precision="32",
+        bf16=False,
         images=images,
         loss=lambda network, images: network(images).square().mean(),
         processes=processes,

@@ -153,6 +153,17 @@ def test_automatic_batch_size_is_kept_in_the_settings(tiny_config):
     assert read_config(result.folder / "config.yaml").runtime.batch_size == 2
 
 
+@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bf16"), (False, "32")])
+def test_automatic_precision_is_what_the_device_multiplies_in_and_is_kept(
+    tiny_config, monkeypatch, multiplies, precision
+):
+    monkeypatch.setattr("swinkit.training.processes.multiplies_bfloat16", lambda _: multiplies)
+    config = tiny_config(runtime={"precision": "auto"}, schedule={"epochs": 1})
+    result = train(config, console=QUIET)
+    assert read_config(result.folder / "config.yaml").runtime.precision == precision
+    assert (" in bf16" in (result.folder / "log.txt").read_text()) == multiplies
+
+
 def test_no_gpu_wanted_but_absent(tiny_config, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match="finds no GPU"):

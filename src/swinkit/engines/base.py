@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import platform
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,11 +74,15 @@ SLOW_BFLOAT16 = "bf16 takes longer than fp32 here: nothing multiplies in bfloat1
 def multiplies_bfloat16(device: str) -> bool:
     """Whether a device, "cpu" or "cuda", has products in bfloat16; where not, they are imitated.
 
-    On a processor without AVX-512 they take five times as long as those of float32.
+    On a processor without AVX-512 they take five times as long as those of float32; with AVX-512
+    but without its bfloat16 instructions oneDNN offers them, too, and converts for each.
     """
     if device == "cpu":
-        has_onednn = torch.backends.mkldnn.is_available()
-        return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        if not torch.backends.mkldnn.is_available():
+            return False
+        is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+        offered = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return offered and (not is_x86 or torch.cpu._is_avx512_bf16_supported())
     return torch.cuda.is_bf16_supported(including_emulation=False)
 
 

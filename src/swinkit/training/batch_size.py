@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ def settle_batch_size(
         model,
         task.probe_shape(model),
         device=torch.device("cuda", processes.local_rank) if gpu else torch.device("cpu"),
-        precision=config.runtime.precision,
+        bf16=config.runtime.precision == "bf16",
         images=len(task.splits.train) * config.schedule.passes // processes.size,
         processes=1 if gpu else processes.local_size,
         loss=task.probe,
@@ -53,7 +53,7 @@ def find_batch_size(
     image_shape: tuple[int, int, int],
     *,
     device: torch.device,
-    precision: Literal["32", "bf16"],
+    bf16: bool,
     images: int,
     loss: Callable[[nn.Module, Tensor], Tensor],
     processes: int = 1,
@@ -68,7 +68,7 @@ def find_batch_size(
         model: the network, moved to `device`.
         image_shape: (C, H, W).
         device: where it will train.
-        precision: as in the run.
+        bf16: whether the run computes in bfloat16.
         images: training images of this process; bounds the batch so that an epoch has steps.
         loss: of the model and images (B, C, H, W).
         processes: of this machine that share its memory; 1 on a GPU, which each has for itself.
@@ -81,7 +81,7 @@ def find_batch_size(
     def step(size: int) -> None:
         images = torch.randn(size, *image_shape, device=device)
         try:
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 value = loss(model, images)
             value.backward()
         finally:

@@ -118,6 +118,7 @@ def fit(run: Run) -> Recorder:
     )
     state = _last_state(run, recorder)
     where = f"{run.device} x {run.processes.size}".removesuffix(" x 1")
+    where += " in bf16" if run.config.runtime.precision == "bf16" else ""
     announce(run.folder.path, run.model, run.task, run.images_per_step, where)
     if recorder.over(schedule):
         logger.info("%s has already come to its end", run.folder.path)

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import distributed
 
+from swinkit.engines.base import multiplies_bfloat16
 from swinkit.errors import ConfigError, Terminated
 
 Value = TypeVar("Value")
@@ -81,6 +82,15 @@ def find_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
     if wanted == "cuda" and not available:
         raise ConfigError("runtime.device is cuda, but PyTorch finds no GPU here; use auto or cpu")
     return "cuda" if available and wanted != "cpu" else "cpu"
+
+
+def find_precision(
+    wanted: Literal["auto", "32", "bf16"], device: DeviceType
+) -> Literal["32", "bf16"]:
+    """In what is multiplied: "auto" takes bfloat16 where the device multiplies in it."""
+    if wanted == "auto":
+        return "bf16" if multiplies_bfloat16(device) else "32"
+    return wanted
 
 
 @contextlib.contextmanager

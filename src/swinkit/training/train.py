@@ -19,7 +19,7 @@ from swinkit.task.model import TaskModel
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.fit import fit, prepare
 from swinkit.training.measure import measure
-from swinkit.training.processes import Processes, find_device, terminable, threads
+from swinkit.training.processes import Processes, find_device, find_precision, terminable, threads
 from swinkit.training.progress import ends_in_words, quiet_libraries, run_log
 from swinkit.training.recipes import SHORT, load_recipe, recorded_config
 from swinkit.training.resume import settle_config
@@ -282,6 +282,8 @@ def _run(
             screen.print(SLOW_BFLOAT16)
         held.enter_context(threads(config.runtime.threads))
         held.enter_context(processes.connected(device))
+        precision = processes.shared(find_precision(config.runtime.precision, device))
+        config = replace(config, runtime=replace(config.runtime, precision=precision))
         run = prepare(config, processes, device, screen, held, callbacks)
         if processes.rank == 0:
             log.keep_in(run.folder)
