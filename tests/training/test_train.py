@@ -147,6 +147,13 @@ def test_learns_to_tell_the_classes_apart(tiny_config):
     assert train(config, console=QUIET).metrics["val_top1"] >= 0.85
 
 
+def test_a_run_in_bfloat16_is_validated_as_its_weights_are_measured(tiny_config):
+    result = train(tiny_config(runtime={"precision": "bf16"}), console=QUIET)
+    rows = read_results(result.folder / "results.csv")
+    best = rows[result.best_epoch - 1]["val_loss"]
+    assert result.metrics["val_loss"] == pytest.approx(best, rel=1e-5)
+
+
 def test_automatic_batch_size_is_kept_in_the_settings(tiny_config):
     config = tiny_config(runtime={"batch_size": "auto"}, schedule={"epochs": 1})
     result = train(config, console=QUIET)

@@ -296,14 +296,18 @@ class TrainingModule(LightningModule):
         self.validation.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count one batch; images that a sampler repeats to even out processes are left out."""
+        """Count one batch; images that a sampler repeats to even out processes are left out.
+
+        In float32 whatever the run computes in, as `predict` and `evaluate` do by default.
+        """
         loader = self.trainer.val_dataloaders
         assert loader is not None
         ordinal = batch_idx * loader.batch_size + torch.arange(self.task.images_in(batch))
         place = ordinal * self.trainer.world_size + self.global_rank
         real = place < len(self.task.splits.val)
         if real.any():
-            self.validation.update(self.model, batch, real.to(self.device))
+            with torch.autocast(self.device.type, enabled=False):
+                self.validation.update(self.model, batch, real.to(self.device))
 
     def on_validation_epoch_end(self) -> None:
         """Keep what the whole validation split gave, over all processes."""
