@@ -151,6 +151,17 @@ def test_gradients_of_each_sample() -> None:
         assert torch.allclose(each[name][number], alone[name], rtol=1e-3, atol=1e-5)
 
 
+def test_a_processor_without_instructions_for_bfloat16_only_imitates_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swinkit.engines.base.platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
+    for has in (False, True):
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda has=has: has)
+        offered = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        assert multiplies_bfloat16("cpu") == (has and offered)
+
+
 @pytest.mark.parametrize("engine", ["eager", "openvino"])
 def test_products_in_bfloat16(engine: str, model: SwinClassifier) -> None:
     if engine != "eager":

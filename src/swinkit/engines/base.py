@@ -74,8 +74,8 @@ SLOW_BFLOAT16 = "bf16 takes longer than fp32 here: nothing multiplies in bfloat1
 def multiplies_bfloat16(device: str) -> bool:
     """Whether a device, "cpu" or "cuda", has products in bfloat16; where not, they are imitated.
 
-    On a processor without AVX-512 they take five times as long as those of float32; with AVX-512
-    but without its bfloat16 instructions oneDNN offers them, too, and converts for each.
+    On a processor without AVX-512 they take five times as long as those of float32; oneDNN
+    offers them with AVX-512 that lacks instructions for bfloat16, too, and there converts.
     """
     if device == "cpu":
         if not torch.backends.mkldnn.is_available():
