@@ -1,4 +1,4 @@
-"""Settings of augmentation that tasks share, and random crops and flips to one size.
+"""Settings of augmentation that tasks share, random crops and flips to one size, and what follows.
 
 Importing this needs no PyTorch.
 """
@@ -10,7 +10,11 @@ from swinkit.errors import ConfigError
 from swinkit.settings import SizeHW, one_of, probabilities
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
     from torchvision.transforms import v2
+
+    from swinkit.images.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +97,18 @@ def crop_and_flip(config: CropAndFlipConfig, size_hw: SizeHW) -> "list[v2.Transf
         v2.RandomHorizontalFlip(config.horizontal_flip),
         v2.RandomVerticalFlip(config.vertical_flip),
     ]
+
+
+def normalize(image: "Image.Image | Tensor", preprocessing: "Preprocessing") -> "Tensor":
+    """What augmentation made, a Pillow image or a tensor (C, H, W), as the network's input.
+
+    In NumPy: torchvision's calls take twice as long for a picture of 32 pixels.
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(image, torch.Tensor):
+        values = (image if image.dtype == torch.uint8 else image.clamp(0, 1)).numpy()
+    else:
+        values = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    return torch.from_numpy(preprocessing.normalize(values))

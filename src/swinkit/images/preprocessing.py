@@ -238,12 +238,17 @@ class Preprocessing(Normalization):
         """
         name = name or f"array of shape {image.shape}"
         pixels = self._fit(as_pixels(image, self.channels, name))
-        values = pixels.transpose(2, 0, 1).astype(np.float32)
+        values = self.normalize(pixels.transpose(2, 0, 1))
+        return self._padded(values) if self.resize == "pad" else values
+
+    def normalize(self, pixels: np.ndarray) -> np.ndarray:
+        """(C, H, W) uint8, or floats in 0..1, as new normalized float32, contiguous."""
+        values = pixels.astype(np.float32, order="C")
         if pixels.dtype == np.uint8:
             values /= np.float32(255)
         values -= np.asarray(self.mean, np.float32)[:, None, None]
         values /= np.asarray(self.std, np.float32)[:, None, None]
-        return self._padded(values) if self.resize == "pad" else np.ascontiguousarray(values)
+        return values
 
     def scaled_hw(self, original_hw: SizeHW) -> SizeHW:
         """(height, width) that an image is scaled to, before it is cut or padded."""

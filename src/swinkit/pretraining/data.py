@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from swinkit.data.augmentation import crop_and_flip
+from swinkit.data.augmentation import crop_and_flip, normalize
 from swinkit.data.bands import channels_of, recognize_bands
 from swinkit.data.checking import bad_images
 from swinkit.data.config import DataConfig
@@ -97,7 +97,6 @@ class CropAndFlip:
     def __init__(self, config: PretrainingAugmentation, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
         self.vary = v2.Compose(crop_and_flip(config, preprocessing.size_hw))
-        self.normalize = v2.Normalize(list(preprocessing.mean), list(preprocessing.std))
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """(H, W, C) to (C, *size_hw) float32, drawing from PyTorch's global generator.
@@ -107,9 +106,7 @@ class CropAndFlip:
         """
         pixels = as_pixels(image, self.preprocessing.channels, f"array of shape {image.shape}")
         varied = self.vary(torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C")))
-        values = varied.float() / 255 if varied.dtype == torch.uint8 else varied.clamp(0, 1)
-        normalized: Tensor = self.normalize(values)
-        return normalized
+        return normalize(varied, self.preprocessing)
 
 
 class MaskedImageDataset(EpochDataset):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.transforms import ToTensor, v2
 
 from swinkit.classification.data.dataset import (
     EvalTransform,
@@ -16,6 +17,7 @@ from swinkit.classification.data.dataset import (
     train_transform,
 )
 from swinkit.classification.train_config import AugmentationConfig
+from swinkit.data.augmentation import crop_and_flip
 from swinkit.data.loading import fixed_random
 from swinkit.errors import ImageError
 from swinkit.images.preprocessing import Preprocessing
@@ -71,6 +73,26 @@ def test_bands_are_never_treated_as_colors() -> None:
     # Brightness and a gain for each band are all that changes an even image.
     torch.testing.assert_close(values, values[:, :1, :1].expand(6, 24, 32))
     assert (values + 0.8).abs().max() < 0.3 * 0.12 / 0.25
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_crop_is_normalized_as_torchvision_does(channels: int) -> None:
+    config = dataclasses.replace(AugmentationConfig.off(), crop_scale=(0.2, 0.9))
+    preprocessing = prepare(channels)
+    pixels = noise(40, 50, channels)
+    mean, std = list(preprocessing.mean), list(preprocessing.std)
+    theirs = v2.Compose(
+        [
+            v2.ToPILImage(),
+            *crop_and_flip(config, preprocessing.size_hw),
+            ToTensor(),
+            v2.Normalize(mean, std),
+        ]
+    )
+    with fixed_random(1):
+        expected = theirs(pixels)
+    with fixed_random(1):
+        assert torch.equal(TrainTransform(config, preprocessing)(pixels), expected)
 
 
 def test_fine_images_keep_their_precision_without_color_operations() -> None:

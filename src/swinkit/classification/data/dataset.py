@@ -6,12 +6,12 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from swinkit.classification.data.splits import ClassificationSample
 from swinkit.classification.train_config import AugmentationConfig
-from swinkit.data.augmentation import crop_and_flip
+from swinkit.data.augmentation import crop_and_flip, normalize
 from swinkit.data.loading import EpochDataset
 from swinkit.data.photometric import jitter_colors
 from swinkit.images.preprocessing import Preprocessing
@@ -87,10 +87,8 @@ class TrainTransform:
         self.colors = self.pictures and (config.rand_augment_ops > 0 or config.color_jitter > 0)
         self.geometry = v2.Compose(crop_and_flip(config, preprocessing.size_hw))
         self.color = v2.Compose(_color(config, preprocessing) if self.colors else [_nothing()])
-        finish: list[nn.Module] = [v2.Normalize(list(preprocessing.mean), list(preprocessing.std))]
-        if chance := config.erasing_probability:
-            finish.append(v2.RandomErasing(p=chance, scale=(0.02, 1 / 3), value="random"))
-        self.finish = v2.Compose(finish)
+        chance = config.erasing_probability
+        self.erase = v2.RandomErasing(p=chance, scale=(0.02, 1 / 3), value="random")
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """(H, W, C) to (C, *size_hw) float32, drawing from PyTorch's global generator.
@@ -105,12 +103,8 @@ class TrainTransform:
             rng = np.random.default_rng(int(torch.randint(2**62, ())))
             pixels = jitter_colors(pixels, rng, self.band_jitter)
         augmented = self.color(self.geometry(self._prepared(pixels)))
-        if isinstance(augmented, Image.Image):
-            augmented = v2.functional.pil_to_tensor(augmented)
-        values = (
-            augmented.float() / 255 if augmented.dtype == torch.uint8 else augmented.clamp(0, 1)
-        )
-        return self.finish(values)
+        normalized = normalize(augmented, self.preprocessing)
+        return self.erase(normalized) if self.erase.p else normalized
 
     def _prepared(self, pixels: np.ndarray) -> Image.Image | Tensor:
         if self.pictures and pixels.dtype == np.uint8:
