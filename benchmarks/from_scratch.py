@@ -303,7 +303,7 @@ def main() -> None:
     parser.add_argument("--max-detections", type=int, default=100)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--precision", choices=["auto", "32", "bf16"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

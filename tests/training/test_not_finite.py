@@ -78,7 +78,7 @@ def test_running_statistics_and_average_go_back(segmentation, broken_step, monke
     )
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_diverging_segmenter_names_a_layer_and_keeps_finite_weights(segmentation, precision):
     config = segmentation(
         optimizer={"lr": 1e30},

@@ -160,7 +160,7 @@ def test_automatic_batch_size_is_kept_in_the_settings(tiny_config):
     assert read_config(result.folder / "config.yaml").runtime.batch_size == 2
 
 
-@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bf16"), (False, "32")])
+@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_automatic_precision_is_what_the_device_multiplies_in_and_is_kept(
     tiny_config, monkeypatch, multiplies, precision
 ):

@@ -185,7 +185,7 @@ class RuntimeConfig:
     moved data path, workers, threads and device may be named beside it."""
     device: Annotated[Literal["auto", "cpu", "cuda"], arg(aliases=("--device",))] = "auto"
     """"auto" takes the GPU where there is one."""
-    precision: Literal["auto", "32", "bf16"] = "32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """"bf16" computes in bfloat16 where that is safe and keeps weights in float32; "auto" takes it
     where the processor or GPU multiplies in it."""
     batch_size: Annotated[int | Literal["auto"], arg(aliases=("--batch-size",))] = 32
@@ -214,7 +214,7 @@ class RuntimeConfig:
         if self.resume is not None:
             object.__setattr__(self, "resume", Path(self.resume))
         one_of("device", self.device, ("auto", "cpu", "cuda"))
-        one_of("precision", self.precision, ("auto", "32", "bf16"))
+        one_of("precision", self.precision, ("auto", "fp32", "bf16"))
         named = (self.logger,) if isinstance(self.logger, str) else tuple(self.logger)
         object.__setattr__(self, "logger", named)
         for name in named:

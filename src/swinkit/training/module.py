@@ -288,7 +288,7 @@ class TrainingModule(LightningModule):
     def _remedy(self) -> str:
         return (
             f"lower optimizer.lr (now {self.peak_lr:.3g}), lengthen schedule.warmup_epochs or set "
-            "runtime.precision to 32, and check that starting weights are finite"
+            "runtime.precision to fp32, and check that starting weights are finite"
         )
 
     def on_validation_epoch_start(self) -> None:

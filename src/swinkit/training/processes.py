@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import distributed
 
+from swinkit.engines import RunPrecision
 from swinkit.engines.base import multiplies_bfloat16
 from swinkit.errors import ConfigError, Terminated
 
@@ -84,12 +85,10 @@ def find_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceType:
     return "cuda" if available and wanted != "cpu" else "cpu"
 
 
-def find_precision(
-    wanted: Literal["auto", "32", "bf16"], device: DeviceType
-) -> Literal["32", "bf16"]:
+def find_precision(wanted: Literal["auto", "fp32", "bf16"], device: DeviceType) -> RunPrecision:
     """In what is multiplied: "auto" takes bfloat16 where the device multiplies in it."""
     if wanted == "auto":
-        return "bf16" if multiplies_bfloat16(device) else "32"
+        return "bf16" if multiplies_bfloat16(device) else "fp32"
     return wanted
 
 
