@@ -318,6 +318,18 @@ def test_all_images_missing_says_where_it_looked(
         load_detection(DataConfig(path=tmp_path))
 
 
+def test_images_elsewhere_are_found_through_the_link_that_the_message_names(
+    tmp_path: Path, write_coco: Callable[..., Path]
+) -> None:
+    write_coco()
+    elsewhere = (tmp_path / "images").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="a link called images"):
+        load_parts(DataConfig(path=tmp_path))
+    (tmp_path / "images").symlink_to(elsewhere)
+    _, parts = load_parts(DataConfig(path=tmp_path))
+    assert [sample.path.name for sample in parts["train"]] == ["a.png", "b.png"]
+
+
 def test_classes_of_a_model(tmp_path: Path, write_coco: Callable[..., Path]) -> None:
     write_coco("test")
     samples, loaded = load_detection_samples(tmp_path, ("bird", "dog", "cat"))

@@ -192,7 +192,7 @@ def load_parts(
         listed = [image.where for image in images]
         raise DataError(
             f"{path}: none of its {len(listed)} images was found: {name_some(listed, most=1)}; "
-            "put them there"
+            "put them there, or a link called images that leads to their folder"
         )
     config, seen = recognize_bands(config, paths)
     stated = {image.path: image.size_hw for image in images if image.path and image.size_hw}
