@@ -164,7 +164,7 @@ def test_the_explorer_shows_both_kinds_and_follows_keys(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "1 of 10." in done.stdout  # the tour has begun
     assert "Patch at row 11, column 13" in done.stdout
-    assert "Block 1: W-MSA<" in done.stdout
+    assert "Block 1: W-MSA, no roll, no mask<" in done.stdout
     assert "Block 2: SW-MSA, shifted by 2, 2 (its rows are shown)" in done.stdout
     said = "said: map-1; window partition; window partition; Play; Pause; Head 2; mask; 0."
     assert said in done.stdout

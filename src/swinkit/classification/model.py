@@ -108,7 +108,7 @@ class SwinClassifier(ClassificationNetwork, TaskModel[Preprocessing]):
 
         def answer(label: int) -> Answer:
             return Answer(
-                name=f"{self.class_names[label]} {float(found[label]):.2f}",
+                name=f"{self.class_names[label]} {float(found[label]):.2g}",
                 score=lambda images, maps: log_probabilities(maps)[:, label],
             )
 

@@ -115,7 +115,7 @@ function pair() {
   return first + 1 < count ? [first, first + 1] : [first];
 }
 function kindOf(stage, block) {
-  return block % 2 && stage.shift.some(Boolean) ? `SW-MSA, shifted by ${stage.shift.join(", ")}` : "W-MSA";
+  return block % 2 && stage.shift.some(Boolean) ? `SW-MSA, shifted by ${stage.shift.join(", ")}` : "W-MSA, no roll, no mask";
 }
 function drawMaps() {
   const shown = pair(), stage = data.stages[state.stage];

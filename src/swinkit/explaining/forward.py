@@ -75,9 +75,13 @@ class _Watch:
 @torch.no_grad()
 def forward_steps(scene: Scene) -> list[Step]:
     """Run the backbone step by step, and the whole model once more for the last row."""
+    cost = complexity(scene.backbone.config, scene.image_hw)
+    _backbone_steps(scene, cost)  # kernels and plans are made before the clock counts
+    return [*_backbone_steps(scene, cost), _whole(scene, cost)]
+
+
+def _backbone_steps(scene: Scene, cost: Complexity) -> list[Step]:
     backbone, image, watch = scene.backbone, scene.image, _Watch()
-    cost = complexity(backbone.config, scene.image_hw)
-    scene.model(image)  # kernels and plans are made before the clock runs
     patch, (height, width) = backbone.config.patch_size, scene.image_hw
     note = f"{patch} x {patch} pixels become one token"
     if height % patch or width % patch:
@@ -89,7 +93,7 @@ def forward_steps(scene: Scene) -> list[Step]:
     stages = cast(Iterable[SwinStage], backbone.stages)
     for number, stage in enumerate(stages):
         tokens = _stage_steps(watch, scene, number, stage, tokens, cost)
-    return [*watch.steps, _whole(scene, cost)]
+    return watch.steps
 
 
 def _stage_steps(
@@ -134,6 +138,7 @@ def _stage_steps(
 
 
 def _whole(scene: Scene, cost: Complexity) -> Step:
+    scene.model(scene.image)  # its plans are others than those of the steps
     started = time.perf_counter()
     scene.model(scene.image)
     if scene.image.is_cuda:

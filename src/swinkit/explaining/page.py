@@ -237,7 +237,11 @@ def _steps_html(found: Findings) -> str:
         )
         for step in found.steps
     ]  # fmt: skip
-    return "<h2>Forward pass</h2>" + _table(heads, rows)
+    text = (
+        "MB: memory of what a step gives. ms: of one run on this machine, step by step; the last "
+        "row is the whole model in one go."
+    )
+    return f"<h2>Forward pass</h2><p>{text}</p>" + _table(heads, rows)
 
 
 def _fields_html(found: Findings) -> str:
