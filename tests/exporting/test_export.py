@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import swinkit
@@ -15,6 +17,7 @@ from swinkit import SwinBackbone, SwinClassifier, SwinConfig, SwinkitError
 from swinkit.checkpoints.artifact import open_engine
 from swinkit.cli import main
 from swinkit.exporting.formats import to_openvino, write_openvino
+from swinkit.exporting.quantize import PRODUCTS
 from swinkit.exporting.running import run_through
 from swinkit.exporting.verify import Comparison, Verification, compare_at
 from swinkit.images.preprocessing import Preprocessing
@@ -193,20 +196,51 @@ def test_half_precision_and_the_command(tmp_path: Path, capsys: pytest.CaptureFi
     assert np.allclose(found.probabilities, classifier().predict(image)[0].probabilities, atol=0.02)
 
 
-def test_int8_is_compared_both_ways(tmp_path: Path) -> None:
-    pytest.importorskip("nncf", reason="needs the extra openvino")
-    from PIL import Image
-
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of noise."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
     for number in range(12):
         values = np.random.default_rng(number).integers(0, 256, (24, 40, 3), dtype=np.uint8)
-        Image.fromarray(values).save(pictures / f"{number}.png")
+        Image.fromarray(values).save(folder / f"{number}.png")
+    return folder
+
+
+def test_int8_is_compared_both_ways_and_leaves_the_ends_in_float32(
+    tmp_path: Path, pictures: Path
+) -> None:
+    pytest.importorskip("nncf", reason="needs the extra openvino")
     done = swinkit.export(classifier(), tmp_path / "m.onnx", int8=pictures)
     assert {one.smooth for one in done.quantized} == {True, False}
     assert done.quantized[0].decisions >= done.quantized[1].decisions
-    assert any("QuantizeLinear" in node.op_type for node in onnx.load(done.path).graph.node)
     assert swinkit.load(done.path).class_names == ("cat", "dog", "hen")
+    graph = onnx.load(done.path).graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    products = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    whole = [
+        node.name
+        for node in products
+        if "DequantizeLinear" not in {makers.get(name) for name in node.input}
+    ]
+    assert {products[0].name, products[-1].name} <= set(whole)
+    assert len(whole) < len(products) / 2
+
+
+def test_int8_of_openvino_leaves_the_ends_in_float32(tmp_path: Path, pictures: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
+    done = swinkit.export(classifier(), tmp_path / "m.xml", to="openvino", int8=pictures)
+    read = openvino.Core().read_model(str(done.path))
+    products = [op for op in read.get_ordered_ops() if op.get_type_name() in PRODUCTS]
+    quantized = [_is_quantized(op) for op in products]
+    assert not quantized[0]
+    assert not quantized[-1]
+    assert sum(quantized) > len(products) / 2
+
+
+def _is_quantized(product: Any) -> bool:
+    made_by = {value.get_source_output().get_node().get_type_name() for value in product.inputs()}
+    return "FakeQuantize" in made_by
 
 
 def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

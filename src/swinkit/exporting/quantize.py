@@ -1,7 +1,8 @@
 """INT8 by NNCF's quantization after training, with SmoothQuant (2211.10438) and without.
 
 Which of the two keeps a network's answers depends on the network: both are made and compared with
-the float model, and the better one is kept.
+the float model, and the better one is kept. The first product, of pixels, and the last, which
+decides, stay in float32: that costs no time and keeps decisions (docs/results.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from swinkit.task.model import TaskModel
 CALIBRATION = 200  # images from which ranges are taken
 HELD_OUT = 100  # others, on which the two are compared
 LEAST = 8
+PRODUCTS = ("Conv", "Convolution", "Gemm", "MatMul")  # as ONNX and OpenVINO call them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class Quantized:
 
 
 def quantize(network: Any, input_name: str, images: Sequence[Tensor], *, smooth: bool) -> Any:
-    """A network with INT8 products.
+    """A network with INT8 products, but for the first and the last.
 
     Args:
         network: an `onnx.ModelProto` or an `openvino.Model`.
@@ -68,8 +70,19 @@ def quantize(network: Any, input_name: str, images: Sequence[Tensor], *, smooth:
             dataset,
             subset_size=len(images),
             model_type=nncf.ModelType.TRANSFORMER,
+            ignored_scope=nncf.IgnoredScope(names=_ends(network)),
             advanced_parameters=advanced,
         )
+
+
+def _ends(network: Any) -> list[str]:
+    """Names of the first and the last product, in the order in which a network computes."""
+    if hasattr(network, "get_ordered_ops"):
+        nodes = [(op.get_type_name(), op.get_friendly_name()) for op in network.get_ordered_ops()]
+    else:
+        nodes = [(node.op_type, node.name) for node in network.graph.node]
+    products = [name for kind, name in nodes if kind in PRODUCTS]
+    return list(dict.fromkeys((products[0], products[-1])))
 
 
 def agreement(model: TaskModel[Any], run: Callable[..., Any], images: Sequence[Tensor]) -> float:
