@@ -69,6 +69,20 @@ def test_models_of_any_task_make_vectors_of_images_of_any_size(create) -> None:
     assert np.isfinite(found.vectors).all()
 
 
+def test_label_masks_of_a_data_set_are_no_pictures(photos: Path, tmp_path: Path) -> None:
+    data = tmp_path / "scenes"
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        for name in ("images", "masks"):
+            (data / split / name).mkdir(parents=True)
+        for number in numbers:
+            (photos / f"{number}.png").rename(data / split / "images" / f"{number}.png")
+            mask = (np.arange(20) > 9)[:, None].repeat(24, 1).astype(np.uint8)
+            Image.fromarray(mask).save(data / split / "masks" / f"{number}.png")
+    found = swinkit.embed(data, build())
+    assert len(found.names) == 6
+    assert not [name for name in found.names if "/masks/" in name]
+
+
 def test_similar_finds_the_image_itself_first_and_orders_by_cosine(weights, photos) -> None:
     index = swinkit.embed(photos, weights)
     (found,) = swinkit.similar(photos / "2.png", index, top_k=6)

@@ -1,5 +1,6 @@
 """Images as vectors in a file, and the images most like another one. N images, C channels."""
 
+import contextlib
 import json
 import os
 import zipfile
@@ -12,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from swinkit.checkpoints.hub import sha256_of
+from swinkit.data.config import DataConfig
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import atomic_write
 from swinkit.inference import ImageSize, Weights, load_model
 from swinkit.parsing import reason_of
-from swinkit.settings import Progress
+from swinkit.registry import find_images_of, recognize
+from swinkit.settings import Progress, expand_user
 from swinkit.task.base import OnError
 from swinkit.task.features import FeaturePredictor
 from swinkit.task.model import TaskModel
-from swinkit.task.predicting import Source, list_sources
+from swinkit.task.predicting import Input, Source, list_sources
 
 SUFFIXES = (".npz", ".parquet")
 MEMBERS = ("names", "vectors", "origin")  # of a .npz file
@@ -212,7 +215,7 @@ def embed(
         preprocessing=model.preprocessing.for_channels(model.backbone.config.in_channels),
         batch_size=batch_size,
     )
-    sources = list_sources(source)
+    sources = _pictures(source)
     names, vectors = [], []
     try:
         for number, found in enumerate(
@@ -230,6 +233,17 @@ def embed(
     return Embeddings(
         names=tuple(names), vectors=np.stack(vectors), origin=_origin(weights, image_size)
     )
+
+
+def _pictures(source: Source) -> list[Input]:
+    """What `source` means; of a data set of label masks the images alone."""
+    if isinstance(source, (str, Path)) and os.path.isdir(expand_user(Path(source))):
+        with contextlib.suppress(DataError):  # no data set, or a broken one: a folder of pictures
+            found = recognize(source)
+            if found.kind == "masks":
+                parts = find_images_of(DataConfig(path=Path(source), kind="masks"))
+                return [path for part in parts.values() for path in part]
+    return list_sources(source)
 
 
 def _origin(weights: Weights, image_size: ImageSize) -> dict[str, Any] | None:

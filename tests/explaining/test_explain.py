@@ -20,6 +20,7 @@ from swinkit.backbones.config import SwinConfig
 from swinkit.classification.model import SwinClassifier
 from swinkit.cli import main
 from swinkit.detection.variants import DETECTORS
+from swinkit.errors import ConfigError
 from swinkit.explaining import payload
 from swinkit.explaining.complexity import complexity
 from swinkit.segmentation.variants import SEGMENTERS
@@ -192,6 +193,11 @@ def test_the_lens_ends_with_the_models_answer() -> None:
     last = list(found.lens[-1].probabilities.values())
     assert last == pytest.approx(true.tolist(), abs=1e-5)
     assert sum(found.lens[0].probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_answer_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="answers to explain here, and number 100 is wanted"):
+        swinkit.explain(tiny(1), photo(), answer=99)
 
 
 def test_stages_of_one_block_shift_nothing(tmp_path: Path) -> None:

@@ -183,6 +183,27 @@ def test_loaded_like_weights(name: str, dynamic: Callable[[str], Path], tmp_path
         swinkit.load(path, num_classes=4)
 
 
+def test_a_file_of_another_size_says_how_to_prepare_images_for_it(tmp_path: Path) -> None:
+    model = classifier()
+    path = swinkit.export(model, tmp_path / "m.onnx", image_size=32, verify=False).path
+    assert swinkit.load(path).preprocessing.size_hw == (32, 32)
+    image = np.random.default_rng(1).integers(0, 256, (50, 61, 3), dtype=np.uint8)
+    found, expected = swinkit.predict(image, path), swinkit.predict(image, model, image_size=32)
+    assert np.allclose(found[0].probabilities, expected[0].probabilities, atol=1e-5)
+
+
+def test_a_square_file_of_a_segmenter_takes_pictures_of_any_aspect(tmp_path: Path) -> None:
+    model = segmenter("upernet")
+    path = swinkit.export(model, tmp_path / "m.onnx", image_size=64, verify=False).path
+    loaded = swinkit.load(path)
+    for height, width in ((48, 64), (100, 40), (64, 64)):
+        image = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        assert loaded.predict(image)[0].labels.shape == (height, width)
+    wide = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    expected = swinkit.predict(wide, model, image_size=64)[0].labels
+    assert (loaded.predict(wide)[0].labels == expected).mean() > 0.999
+
+
 def test_half_precision_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     weights = swinkit.save(classifier(), tmp_path / "w.safetensors")
     out = tmp_path / "half.onnx"

@@ -98,3 +98,8 @@ def test_pictures_are_rgb_bytes_or_nothing(pixels: np.ndarray) -> None:
     assert picture is not None
     assert picture.shape == (4, 5, 3)
     assert picture.dtype == np.uint8
+
+
+def test_the_bytes_of_a_file_are_no_cameras() -> None:
+    with pytest.raises(ImageError, match="cannot predict on bytes"):
+        list_sources(b"\x00\x01")

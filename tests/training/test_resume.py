@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from swinkit.errors import ConfigError, SwinkitError, TrainingError
+from swinkit.errors import ConfigError, DataError, SwinkitError, TrainingError
 from swinkit.task.train_config import TrainConfig
 from swinkit.training.recipes import read_config
 from swinkit.training.recorder import Recorder
@@ -256,7 +256,7 @@ def test_a_longer_run_is_obeyed_and_kept(finished, images, tmp_path):
     [
         ("optimizer.lr", 0.1, "0.003"),
         ("schedule.epochs", 0.5, "whole|int"),
-        ("schedule.steps", 100, "None"),
+        ("schedule.steps", 100, "whose length is --schedule.epochs"),
         ("runtime.seed", 7, "started with 0"),
         ("runtime.out", "elsewhere", "run"),
         ("model.name", "swin_s", "swin_t"),
@@ -267,6 +267,14 @@ def test_changes_that_make_another_run_are_refused(name, value, named, finished)
     with pytest.raises(ConfigError, match=named) as caught:
         train(finished, settings={name: value}, console=QUIET)
     assert name in str(caught.value)
+
+
+def test_data_that_moved_is_asked_for(finished, images, tmp_path):
+    shutil.copytree(images, tmp_path / "photos")
+    train(finished, settings={"data.path": str(tmp_path / "photos")}, console=QUIET)
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"say where the data is now: swinkit train DATA --resume"):
+        train(finished, console=QUIET)
 
 
 @pytest.mark.parametrize("unit", ["steps", "minutes"])

@@ -98,8 +98,12 @@ def state_on_cpu(model: Model) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
 
 
-def header_of(model: Model) -> dict[str, str]:
-    """Metadata of a .safetensors file: the architecture, and how to use the model."""
+def header_of(model: Model, info: ModelInfo | None = None) -> dict[str, str]:
+    """Metadata of a file: the architecture, and how to use the model.
+
+    Args:
+        info: in place of the model's own.
+    """
     header: dict[str, Any] = {
         "format_version": FIRST_VERSION,
         "task": BACKBONE,
@@ -111,7 +115,7 @@ def header_of(model: Model) -> dict[str, str]:
         header["format_version"] = task_weights(model.task).format_version
         header["task"] = model.task
         header["num_classes"] = model.num_classes
-        header["info"] = model.info.to_dict()
+        header["info"] = (info or model.info).to_dict()
     header["config"] = to_plain(model.config)
     return {HEADER: json.dumps(header)}
 

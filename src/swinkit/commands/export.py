@@ -13,7 +13,7 @@ class Export:
     """Write a model as a file that runs without swinkit, and prove that it gives the same numbers.
 
     The file holds the class names and the preprocessing too, and `swinkit predict --weights FILE`
-    runs it.
+    runs an .onnx or .xml file.
     """
 
     weights: Weights

@@ -91,6 +91,8 @@ def select_split(parts: Mapping[str, Sequence[object]], split: str | None, path:
         name = SPLIT_ALIASES.get(split.lower(), split)
     if not parts.get(name):
         held = [name for name, samples in parts.items() if samples]
+        if held == ["all"]:
+            raise DataError(f"{path}: has no {name} split; leave the split out to take all images")
         raise DataError(
             f"{path}: has no images in the {name} split, only in {name_some(held)}; name another"
         )

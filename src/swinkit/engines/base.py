@@ -53,7 +53,7 @@ class Engine(ABC):
             height, width = self.input_hw
             raise ImageError(
                 f"{self.origin} takes images of {height} x {width} pixels (height, width), not "
-                f"{sides[0]} x {sides[1]}; scale them, or export with --dynamic"
+                f"{sides[0]} x {sides[1]}; export it for that size, or with --dynamic for any"
             )
         try:
             return self.run(images.detach().float().cpu().contiguous(), *more)

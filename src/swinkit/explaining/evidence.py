@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swinkit.errors import ConfigError
 from swinkit.explaining.attention import pass_back, to_children
 from swinkit.explaining.scene import Scene
 from swinkit.task.model import Answer
@@ -44,11 +45,20 @@ class Evidence:
 
 
 def find_evidence(scene: Scene, number: int = 0) -> Evidence | None:
-    """For the best answer of the model, or another one; None where it has none such."""
+    """For the best answer of the model, or another one; None where it has none at all.
+
+    Raises:
+        ConfigError: fewer answers.
+    """
     with torch.no_grad():
         answers = scene.model.answers(scene.image, scene.backbone(scene.image))
-    if number >= len(answers):
+    if not answers:
         return None
+    if number >= len(answers):
+        raise ConfigError(
+            f"there are {len(answers)} answers to explain here, and number {number + 1} is wanted; "
+            "choose one of them"
+        )
     heat = heat_of(scene, answers[number])
     deletion, insertion = areas(scene, answers[number], heat)
     return Evidence(answer=answers[number].name, heat=heat, deletion=deletion, insertion=insertion)

@@ -23,8 +23,8 @@ SECTIONS = {
     "windows on the left. Every second block is SW-MSA: its windows lie half a window further "
     "down and right, rounded down. The roll moves all tokens up and left by as much; the strips "
     "that leave at the top (C), at the left (B) and in their corner (A) come back in at the "
-    "opposite edge. Inside a stage this is one reordering of the tokens between two blocks. A map "
-    "that fits into one window has nothing to shift.",
+    "opposite edge. Inside a stage this is one reordering of the tokens between two blocks. Most "
+    "models do not shift a map that fits into one window.",
     "The kinds of windows after the shift": "Two tokens of one window that come from different "
     "regions (A, B, C or the rest) share it because of the roll alone: these pairs of query (row) "
     "and key (column), black here, get -100 before softmax. Windows inside need no mask. Of the "
@@ -232,7 +232,7 @@ def _steps_html(found: Findings) -> str:
     rows = [
         (
             step.name, " x ".join(map(str, step.shape)), f"{step.parameters:,}",
-            f"{step.multiply_adds / 1e6:,.1f} M", f"{step.megabytes:.3f}",
+            f"{step.multiply_adds / 1e6:,.1f} M", f"{step.megabytes:.3f}" if step.shape else "",
             f"{step.milliseconds:.1f}", step.note,
         )
         for step in found.steps

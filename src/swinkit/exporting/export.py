@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from swinkit.files import atomic_write
 from swinkit.images.preprocessing import Preprocessing
 from swinkit.registry import task_weights
 from swinkit.settings import SizeHW
-from swinkit.task.model import TaskModel
+from swinkit.task.model import ModelInfo, TaskModel
 
 # How far an output may lie from PyTorch's, in units of its standard deviation.
 TOLERANCE = {"fp32": 1e-4, "fp16": 0.1}
@@ -222,11 +222,28 @@ def _metadata(model: Model, graph: Graph, precision: str) -> dict[str, str]:
         "precision": precision,
         "versions": {"swinkit": __version__, "torch": torch.__version__, "opset": OPSET},
     }
+    info = None
     if isinstance(model, TaskModel):
+        info = _info(model, graph.image_hw)
         facts["class_names"] = list(model.class_names)
-        facts["preprocessing"] = model.info.preprocessing.to_dict()
-    header = header_of(model)
+        facts["preprocessing"] = info.preprocessing.to_dict()
+    header = header_of(model, info)
     return {HEADER: header[HEADER], **{key: json.dumps(value) for key, value in facts.items()}}
+
+
+def _info(model: TaskModel[Any], image_hw: SizeHW | None) -> ModelInfo:
+    """How images become what the file takes: of one size, they are scaled to it, and padded to a
+    square where the model keeps their aspect."""
+    own = model.preprocessing
+    if image_hw is None:
+        return model.info
+    if isinstance(own, Preprocessing):
+        return replace(model.info, preprocessing=replace(own, size_hw=image_hw))
+    side = max(image_hw)
+    if min(image_hw) < side:
+        return model.info
+    fit = replace(own, short_side=side, long_side=side, divisor=side)
+    return replace(model.info, preprocessing=fit)
 
 
 def _quantized(

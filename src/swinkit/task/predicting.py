@@ -75,7 +75,7 @@ def list_sources(source: Source) -> list[Input]:
         return [source]
     if isinstance(source, (str, Path)):
         return list(find_images(source))
-    if not isinstance(source, Sequence):
+    if not isinstance(source, Sequence) or isinstance(source, (bytes, bytearray, memoryview)):
         raise ImageError(
             f"cannot predict on {type(source).__name__}; give a path, an array, an image or a list"
         )

@@ -1,6 +1,7 @@
 """Going on with a run: which settings may change, and what must be as it was."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from swinkit.checkpoints.save import HEADER, header_of, read_header
 from swinkit.data.splits import Splits
-from swinkit.errors import ConfigError, SwinkitError, TrainingError
+from swinkit.errors import ConfigError, DataError, SwinkitError, TrainingError
 from swinkit.registry import task_weights
 from swinkit.settings import expand_user, flat
 from swinkit.task.model import TaskModel
@@ -73,6 +74,12 @@ def resumed_config(folder: RunFolder, changes: Mapping[str, Any]) -> TrainConfig
     refused = _refused(before, after)
     if refused:
         name = refused[0]
+        own_length = next(other for other in reversed(LENGTHS) if before.get(other) is not None)
+        if name in LENGTHS and name != own_length:
+            raise ConfigError(
+                f"--{name} does not fit the run in {folder.path}, whose length is "
+                f"--{own_length} {before[own_length]}; make that larger to go on"
+            )
         longer = "; a run can be made longer, not shorter" if name in LENGTHS else ""
         others = f" (likewise {', '.join(refused[1:])})" if refused[1:] else ""
         raise ConfigError(
@@ -108,6 +115,11 @@ def settle_config(
         return replace(config, data=replace(config.data, path=path))
     folder = RunFolder.open(config.runtime.resume)
     kept = resumed_config(folder, changes)
+    if not os.path.exists(kept.data.path):
+        raise DataError(
+            f"{kept.data.path}: no such file or folder; say where the data is now: swinkit train "
+            f"DATA --resume {folder.path}"
+        )
     if processes.rank == 0:
         held.enter_context(folder.locked())
         folder.remove_leftovers()

@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -221,7 +222,7 @@ class StateFile(TorchCheckpointIO):
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Raises TrainingError for a missing, damaged or unsafe file."""
-        advice = "start again, or from last.safetensors with model.weights"
+        advice = "start again, or from last.safetensors by --weights"
         if not os.path.isfile(path):
             raise TrainingError(f"{path} is missing, so this run cannot go on; {advice}")
         size = os.path.getsize(path)
@@ -231,9 +232,8 @@ class StateFile(TorchCheckpointIO):
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             kind = "is torn" if not zipfile.is_zipfile(path) else "cannot be read safely"
-            raise TrainingError(
-                f"{path} ({size} bytes) {kind}: {reason_of(error)[:120]}; {advice}"
-            ) from error
+            reason = shorten(reason_of(error), 120, placeholder="…")
+            raise TrainingError(f"{path} ({size} bytes) {kind}: {reason}; {advice}") from error
         if not isinstance(state, dict) or not set(state) >= STATE:
             raise TrainingError(f"{path} is no state of a swinkit run; {advice}")
         return state

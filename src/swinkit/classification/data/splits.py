@@ -171,7 +171,7 @@ def label_samples(
         raise DataError(
             f"{where} has {'class' if len(unknown) == 1 else 'classes'} "
             f"{name_some(unknown)}, unknown to the training classes "
-            f"({name_some(class_names)}); rename or remove"
+            f"({name_some(class_names)}); rename or remove, or evaluate with --class-names"
         )
     samples = (ClassificationSample(path, index[name]) for path, name in labeled)
     return sorted(samples, key=lambda sample: sample.path)

@@ -247,7 +247,7 @@ def _classes(
             if wanted is not None and shared not in wanted and count:
                 raise DataError(
                     f"{path}: has the class {name!r}, unknown to the model "
-                    f"({name_some(wanted)}); rename or remove it"
+                    f"({name_some(wanted)}); rename or remove it, or evaluate with --class-names"
                 )
             found.setdefault(shared, number)
             own_names[split].append(shared)

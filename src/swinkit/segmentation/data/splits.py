@@ -264,7 +264,7 @@ def _renamed(meaning: Meaning, wanted: tuple[str, ...] | None, path: Path) -> Me
     if unknown:
         raise DataError(
             f"{path}: has the class {unknown[0]!r}, unknown to the model "
-            f"({name_some(wanted)}); rename or remove it"
+            f"({name_some(wanted)}); rename or remove it, or evaluate with --class-names"
         )
     places = np.full(256, IGNORE, np.uint8)
     places[: len(meaning.names)] = [wanted.index(name) for name in meaning.names]
