@@ -200,6 +200,13 @@ def test_freezing_and_layer_decay_reach_the_backbone(detection):
     assert rates == {3e-3, 1.5e-3}
 
 
+@pytest.mark.parametrize(("side", "warns"), [(64, False), (200, True), (20, True)])
+def test_sizes_far_from_those_of_use_are_told(side, warns, detection, caplog):
+    task = DetectionTraining(detection(model={"image_size": side}))
+    task.dataset(build_model(task), task.splits.train, train=True)
+    assert (f"56 to 64 pixels a side in training, but {side}" in caplog.text) == warns
+
+
 class FakeTrainer:
     current_epoch, global_step, global_rank, world_size, barebones = 0, 5, 0, 1, False
 

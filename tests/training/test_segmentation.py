@@ -75,3 +75,10 @@ def test_average_follows_running_statistics(segmentation):
     decay = 2 / 11
     for name in running:
         torch.testing.assert_close(average.average[name], (1 - decay) * buffers[name])
+
+
+@pytest.mark.parametrize(("side", "warns"), [(40, False), (12, True)])
+def test_crops_that_no_image_fills_are_told(side, warns, segmentation, caplog):
+    task = SegmentationTraining(segmentation(model={"image_size": side}))
+    task.dataset(build_model(task), task.splits.train, train=True)
+    assert ("the rest is padding" in caplog.text) == warns

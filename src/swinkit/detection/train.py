@@ -20,7 +20,7 @@ from swinkit.detection.data.splits import DetectionSplits, load_detection
 from swinkit.detection.evaluate.coco import CocoEvaluator
 from swinkit.detection.model import SwinDetector
 from swinkit.detection.predict import in_image
-from swinkit.detection.train_config import DetectionTrainConfig
+from swinkit.detection.train_config import DetectionAugmentation, DetectionTrainConfig
 from swinkit.detection.variants import DETECTORS, sides_of
 from swinkit.errors import ConfigError
 from swinkit.images.fitting import Fit
@@ -36,6 +36,7 @@ BOXES_ALONE: dict[RCNNKind, RCNNKind] = {
     "cascade_mask_rcnn": "cascade_rcnn",
 }
 
+FAR = 1.5  # times another size: what is trained no longer serves there
 PROBE_OBJECTS = 16  # made-up objects of an image that measures memory
 
 
@@ -64,6 +65,8 @@ class DetectionTraining(TrainingTask[SwinDetector]):
         self, model: SwinDetector, samples: list[DetectionSample], *, train: bool
     ) -> DetectionDataset:
         """Images with their objects."""
+        if train:
+            _tell_sizes(self.config.augmentation, model.preprocessing)
         return DetectionDataset(
             samples,
             model.preprocessing,
@@ -247,3 +250,16 @@ def _for_data(
     kind = BOXES_ALONE[made.kind]
     logger.info("the data has boxes but no masks: training %s in place of %s", kind, made.kind)
     return replace(made, kind=kind, roi=replace(made.roi, mask=None))
+
+
+def _tell_sizes(augmentation: DetectionAugmentation, fit: Fit) -> None:
+    """Warn of training at other sizes than the model is measured and used at."""
+    sides, used = augmentation.short_sides, fit.short_side
+    if used is not None and not min(sides) / FAR <= used <= max(sides) * FAR:
+        logger.warning(
+            "images are %d to %d pixels a side in training, but %d when the model is measured and "
+            "used; name nearer sides by --augmentation.short-sides",
+            min(sides),
+            max(sides),
+            used,
+        )

@@ -1,5 +1,6 @@
 """Training a semantic segmenter. B batch, C channels, H W map, K classes."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -22,12 +23,14 @@ from swinkit.segmentation.data.splits import (
 from swinkit.segmentation.evaluate.scores import SegmentationEvaluator
 from swinkit.segmentation.model import SwinSegmenter
 from swinkit.segmentation.predict import Pieces, whole_images
-from swinkit.segmentation.train_config import SegmentationTrainConfig
+from swinkit.segmentation.train_config import SegmentationAugmentation, SegmentationTrainConfig
 from swinkit.segmentation.variants import PAPER_FIT, SEGMENTERS
 from swinkit.settings import by_name
 from swinkit.task.evaluating import MeanLoss
 from swinkit.task.starting_weights import build_dense
 from swinkit.task.training import Batch, LoadWeights, Step, TrainingTask, Validation, gather
+
+logger = logging.getLogger(__name__)
 
 
 class SegmentationTraining(TrainingTask[SwinSegmenter]):
@@ -57,6 +60,8 @@ class SegmentationTraining(TrainingTask[SwinSegmenter]):
         self, model: SwinSegmenter, samples: list[SegmentationSample], *, train: bool
     ) -> SegmentationDataset:
         """Images with a label for each pixel."""
+        if train:
+            _tell_padding(self.config.augmentation, model.preprocessing)
         return SegmentationDataset(
             samples,
             model.preprocessing,
@@ -234,3 +239,16 @@ def _architecture(config: SegmentationTrainConfig) -> tuple[SegmenterConfig, Fit
     if name not in SEGMENTERS and f"upernet_{name}" in SEGMENTERS:
         name = f"upernet_{name}"
     return config.architecture or by_name("segmenter", name, SEGMENTERS), PAPER_FIT
+
+
+def _tell_padding(augmentation: SegmentationAugmentation, fit: Fit) -> None:
+    """Warn of crops that no image fills."""
+    short_side = fit.short_side
+    if short_side is not None and min(augmentation.crop_hw) > short_side * augmentation.scale[1]:
+        logger.warning(
+            "crops of %dx%d pixels are larger than images of %d pixels a side, scaled by %g at "
+            "most: the rest is padding; name smaller ones by --augmentation.crop-hw",
+            *augmentation.crop_hw,
+            short_side,
+            augmentation.scale[1],
+        )
