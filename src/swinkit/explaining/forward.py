@@ -151,5 +151,5 @@ def _whole(scene: Scene, cost: Complexity) -> Step:
         multiply_adds=cost.total,
         megabytes=0.0,
         milliseconds=seconds * 1e3,
-        note="multiply-adds of the backbone alone; time of all, heads included",
+        note="multiply-adds without the classifier or other head; parameters and time with it",
     )

@@ -20,33 +20,39 @@ from swinkit.windows.shift_mask import region_of_slots
 Figure = tuple[str, str, np.ndarray]  # section, caption, picture
 SECTIONS = {
     "Windows and shifted windows": "W-MSA, multi-head self-attention in windows, looks inside the "
-    "windows on the left. Every second block is SW-MSA: its windows lie half a window further "
-    "down and right, rounded down. The roll moves all tokens up and left by as much; the strips "
-    "that leave at the top (C), at the left (B) and in their corner (A) come back in at the "
-    "opposite edge. Inside a stage this is one reordering of the tokens between two blocks. Most "
-    "models do not shift a map that fits into one window.",
+    "windows on the left. Every second block is SW-MSA: its windows lie half a window further down "
+    "and right, rounded down. The roll moves all tokens up and left by as much; the strips that "
+    "leave at the top (C), at the left (B) and in their corner (A) come back in at the opposite "
+    "edge, and go back after the attention; the way back of one block and the way into the next "
+    "are one reordering here, with the same result. Where a side of the map is no multiple of the "
+    "window, tokens of zeros fill it up at the bottom and right, unmasked, and are cut off at the "
+    "end. Most models do not shift a map that fits into one window: all its blocks are W-MSA.",
     "The kinds of windows after the shift": "Two tokens of one window that come from different "
     "regions (A, B, C or the rest) share it because of the roll alone: these pairs of query (row) "
-    "and key (column), black here, get -100 before softmax. Windows inside need no mask. Of the "
-    "first stage that shifts, in brackets how many of its windows are of the kind; means over "
-    "these and the heads.",
+    "and key (column), black here, get -100 before softmax, which takes e to the power of each "
+    "score: e^-100 is 4e-44, so nothing is left of them. Windows inside need no mask. Shown for "
+    "the first stage that shifts; in brackets, how many of its windows are of the kind. The "
+    "pictures of softmax are means over these windows and all heads.",
     "Relative position bias": "What a head adds to a score before mask and softmax: a learned "
-    "number for each offset in rows and columns from query to key. In a window of M x M offsets "
-    "go from -(M - 1) to M - 1, so a head has (2M - 1)² of them: 13 x 13 = 169 for M = 7. A pair "
-    "takes the one at row (query row - key row + M - 1), column (query column - key column + M - "
-    "1).",
-    "Evidence for the answer": "What speaks for the best class, box or segment; black is what "
-    "does not, or speaks against it. Integrated gradients: how much each patch adds to the "
-    "logarithm of its probability while the image comes out of the mean color. Deletion: area "
-    "under the probability while what speaks for it most goes first (small is good); insertion: "
-    "while that comes first (large is good). A map no better than that at random means nothing.",
+    "number for each offset, query minus key, in rows and columns; pairs of equal offset share it. "
+    "In a window of M x M offsets go from -(M - 1) to M - 1, so a head has (2M - 1)² of them: 13 x "
+    "13 = 169 for M = 7. A pair takes the one at row (query row - key row + M - 1), column (query "
+    "column - key column + M - 1).",
+    "Evidence for the answer": "What speaks for the best class, box or segment; black is what does "
+    "not, or speaks against it. Integrated gradients: how much each patch adds to the logarithm of "
+    "its probability while the image fades in from its mean color. Deletion: area under the "
+    "probability, over the share of patches that gave way to the mean color, those that speak for "
+    "it most first (small is good); insertion: while they come back in that order (large is good). "
+    "Trust a map only if both are clearly better than those at random, and the probability is "
+    "above chance.",
     "Attention of the chosen patch": "Stitched over windows and un-shifted, heads sorted by how "
     "far they look; and its rollout through all blocks from the last map.",
-    "Receptive field of the chosen patch": "Bright pixels have a gradient; the shift is what lets "
-    "windows exchange anything inside a stage.",
-    "Patch merging": "Which 2 x 2 tokens became the chosen one of the next stage: their C "
-    "channels are concatenated to 4C and projected to 2C by one linear layer, with a norm before "
-    "it in V1, after it in V2: half the height and width, twice the channels.",
+    "Receptive field of the chosen patch": "Colored pixels have a gradient, the brighter the "
+    "larger; the shift is what lets windows exchange anything inside a stage.",
+    "Patch merging": "Which 2 x 2 tokens became the chosen one of the next stage: their C channels "
+    "are concatenated to 4C (top left, bottom left, top right, bottom right) and projected to 2C "
+    "by one linear layer, with a norm before it in V1, after it in V2: half the height and width, "
+    "twice the channels.",
 }
 MOST_HEADS = 8
 
@@ -145,7 +151,11 @@ def _bias(found: Findings) -> Iterator[Figure]:
     high, wide = module.window_hw
     with torch.no_grad():
         rows = module.table_rows().detach().float().cpu()
-    yield section, "index of query and key in the table", matrix_picture(module.index.cpu())
+    yield (
+        section,
+        "index in the table: rows are queries, columns keys",
+        matrix_picture(module.index.cpu()),
+    )
     source = (
         "MLP over log-spaced distances" if found.scene.backbone.config.version == 2 else "table"
     )
@@ -255,7 +265,9 @@ def _fields_html(found: Findings) -> str:
         for one in found.fields
     ]  # fmt: skip
     text = "By windows: what can reach it. By gradient: the pixels whose change changes it."
-    return f"<h3>Share of the picture that it sees</h3><p>{text}</p>" + _table(heads, rows)
+    return f"<h3>Share of the picture that the chosen patch sees</h3><p>{text}</p>" + _table(
+        heads, rows
+    )
 
 
 def _lens_html(found: Findings) -> str:
@@ -269,7 +281,7 @@ def _lens_html(found: Findings) -> str:
         )
         for row in found.lens
     ]
-    text = "What the head answers if the network had no further blocks, only patch merging."
+    text = "What the classifier answers if the network had no further blocks, only patch merging."
     return f"<h2>Logit lens</h2><p>{text}</p>" + _table(heads, rows)
 
 

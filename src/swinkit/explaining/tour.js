@@ -2,12 +2,12 @@
 const TOUR = [
   ["A picture becomes patches: each small square is one token. Click one, or use the arrow keys.", { stage: 0, block: 0 }, "steps", 0],
   ["W-MSA: the map is cut into windows, and a token attends to those of its own window alone.", { stage: 0, block: 0 }, "steps", 2],
-  ["The next block is SW-MSA, with shifted windows: they lie half of their side, rounded down, further down and right. The strips at the top (C) and left (B) and their corner (A) would be small windows of their own.", { stage: 0, block: 1 }, "steps", 0],
+  ["The next block is SW-MSA, with shifted windows: they lie half of their side, rounded down, further down and right. The strips at the top (C) and left (B) and their corner (A), and what is cut off at the right and bottom, would be small windows of their own.", { stage: 0, block: 1 }, "steps", 0],
   ["The cyclic shift moves all tokens up and left by as much instead; what leaves at the top or left comes back in at the bottom or right. So all windows are whole again: there are as many as before, and all are computed at once.", { stage: 0, block: 1 }, "steps", 1],
   ["Now the windows at the lower and right edge hold tokens of several regions, from opposite edges of the picture.", { stage: 0, block: 1 }, "steps", 2],
   ["The mask adds -100 to the score of two tokens of different regions: after softmax the weight between them is practically 0.", { stage: 0, block: 1 }, "steps", 3],
   ["Scores, bias and mask go through softmax: this is where the chosen patch looks.", { stage: 0, block: 1 }, "steps", 4],
-  ["After its attention each shifted block rolls every token back to its place in the picture; the next one rolls anew.", { stage: 0, block: 1 }, "steps", 5],
+  ["After its attention each shifted block rolls every token back to its place in the picture; the next shifted block rolls again.", { stage: 0, block: 1 }, "steps", 5],
   ["Patch merging joins each square of 2 x 2 tokens into one with twice the channels, so height and width are halved: the same window covers twice the side in the next stage.", { stage: 1, block: 0 }, "attention", 0],
   ["After a few blocks a token has seen most of the picture. Tick “receptive field without the shift”: then, windows of a stage never exchange a thing; merging alone widens the view.", { stage: 1, block: 1 }, "field", 0],
 ];
