@@ -204,7 +204,7 @@ def test_freezing_and_layer_decay_reach_the_backbone(detection):
 def test_sizes_far_from_those_of_use_are_told(side, warns, detection, caplog):
     task = DetectionTraining(detection(model={"image_size": side}))
     task.dataset(build_model(task), task.splits.train, train=True)
-    assert (f"56 to 64 pixels a side in training, but {side}" in caplog.text) == warns
+    assert (f"56 to 64 pixels in training, but {side}" in caplog.text) == warns
 
 
 class FakeTrainer:

@@ -257,7 +257,7 @@ def _tell_sizes(augmentation: DetectionAugmentation, fit: Fit) -> None:
     sides, used = augmentation.short_sides, fit.short_side
     if used is not None and not min(sides) / FAR <= used <= max(sides) * FAR:
         logger.warning(
-            "images are %d to %d pixels a side in training, but %d when the model is measured and "
+            "short sides are %d to %d pixels in training, but %d when the model is measured and "
             "used; name nearer sides by --augmentation.short-sides",
             min(sides),
             max(sides),

@@ -246,8 +246,8 @@ def _tell_padding(augmentation: SegmentationAugmentation, fit: Fit) -> None:
     short_side = fit.short_side
     if short_side is not None and min(augmentation.crop_hw) > short_side * augmentation.scale[1]:
         logger.warning(
-            "crops of %dx%d pixels are larger than images of %d pixels a side, scaled by %g at "
-            "most: the rest is padding; name smaller ones by --augmentation.crop-hw",
+            "crops of %dx%d pixels are larger than images of %d pixels on the short side, scaled "
+            "by %g at most: the rest is padding; name smaller ones by --augmentation.crop-hw",
             *augmentation.crop_hw,
             short_side,
             augmentation.scale[1],

@@ -61,12 +61,12 @@ def resumed_config(folder: RunFolder, changes: Mapping[str, Any]) -> TrainConfig
         ConfigError: a change of what the run has learned by; it names the recorded value.
     """
     recorded = recorded_config(folder.path)
-    own = folder.path.resolve()
+    own_path = folder.path.resolve()
     config = recorded.changed(
         {
             name: value
             for name, value in changes.items()
-            if name not in PLACES or expand_user(Path(value)).resolve() != own
+            if name not in PLACES or expand_user(Path(value)).resolve() != own_path
         }
     )
     config = replace(config, data=replace(config.data, path=config.data.path.resolve()))
@@ -74,11 +74,10 @@ def resumed_config(folder: RunFolder, changes: Mapping[str, Any]) -> TrainConfig
     refused = _refused(before, after)
     if refused:
         name = refused[0]
-        own_length = next(other for other in reversed(LENGTHS) if before.get(other) is not None)
-        if name in LENGTHS and name != own_length:
+        if name in LENGTHS and name != (own := _deciding_length(before)):
             raise ConfigError(
                 f"--{name} does not fit the run in {folder.path}, whose length is "
-                f"--{own_length} {before[own_length]}; make that larger to go on"
+                f"--{own} {before.get(own)}; make that larger to go on"
             )
         longer = "; a run can be made longer, not shorter" if name in LENGTHS else ""
         others = f" (likewise {', '.join(refused[1:])})" if refused[1:] else ""
@@ -101,9 +100,13 @@ def _refused(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _longer(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether a length that decides has grown."""
-    decides = [other for other in LENGTHS[1:] if after.get(other) is not None] or [LENGTHS[0]]
     old, new = before.get(name), after.get(name)
-    return name in decides and old is not None and new is not None and new > old
+    return name == _deciding_length(after) and old is not None and new is not None and new > old
+
+
+def _deciding_length(settings: Mapping[str, Any]) -> str:
+    """The name of the length that a run ends by: steps or minutes where one is named."""
+    return next((name for name in LENGTHS[1:] if settings.get(name) is not None), LENGTHS[0])
 
 
 def settle_config(
